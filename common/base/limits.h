@@ -1,0 +1,54 @@
+/* Every bound of the system, and how they relate.
+ *
+ * What a peer can size is checked against one of these before memory is taken. Sizes in bytes. */
+#ifndef COMMON_BASE_LIMITS_H
+#define COMMON_BASE_LIMITS_H
+
+#include <assert.h>
+
+enum {
+    /* Remoting frame, with its 4 length bytes (NettyDecoder's frameMaxLength). */
+    FRAME_SIZE_MAX = 16 * 1024 * 1024,
+    /* Remoting header. The wire allows 24 bits; properties bound what a client can need. */
+    HEADER_SIZE_MAX = 256 * 1024,
+    /* Header fields of one command; the widest real one, SendMessageRequestHeader, has 14. */
+    HEADER_FIELDS_MAX = 64,
+
+    /* Message body (broker.conf maxMessageSize, default). */
+    MESSAGE_BODY_MAX = 4 * 1024 * 1024,
+    /* Property string: an int16 length in the stored message. */
+    MESSAGE_PROPERTIES_MAX = 32767,
+    /* A whole stored message. */
+    MESSAGE_SIZE_MAX = MESSAGE_BODY_MAX + 64 * 1024,
+    /* Messages in one SEND_BATCH_MESSAGE. */
+    BATCH_MESSAGES_MAX = 4096,
+
+    TOPIC_NAME_MAX = 127,
+    /* %RETRY%group and %DLQ%group. */
+    TOPIC_NAME_DERIVED_MAX = 255,
+    GROUP_NAME_MAX = 255,
+    CLIENT_ID_MAX = 255,
+    KEY_SIZE_MAX = 1024,
+    QUEUES_PER_TOPIC_MAX = 1024,
+    TOPICS_MAX = 65536,
+    GROUPS_MAX = 65536,
+
+    /* One Raft log entry: batches are closed at the target, a single large message may exceed it. */
+    ENTRY_SIZE_TARGET = 512 * 1024,
+    ENTRY_SIZE_MAX = MESSAGE_SIZE_MAX + 256 * 1024,
+    /* A log segment; frames never straddle two, so positions follow from sizes alone. */
+    SEGMENT_SIZE = 64 * 1024 * 1024,
+
+    /* Replicas of one group and groups of one node. */
+    MEMBERS_MAX = 9,
+    GROUPS_PER_NODE_MAX = 64,
+};
+
+static_assert(MESSAGE_SIZE_MAX > MESSAGE_BODY_MAX + MESSAGE_PROPERTIES_MAX + 2 * 256,
+              "a largest message has room for its fields");
+static_assert(FRAME_SIZE_MAX > MESSAGE_SIZE_MAX + HEADER_SIZE_MAX, "a frame carries any message");
+static_assert(ENTRY_SIZE_MAX > MESSAGE_SIZE_MAX, "an entry carries any message");
+static_assert(SEGMENT_SIZE > 4 * ENTRY_SIZE_MAX, "a segment wastes little at its end");
+static_assert(HEADER_SIZE_MAX > 6 * MESSAGE_PROPERTIES_MAX, "JSON may escape every property byte");
+
+#endif

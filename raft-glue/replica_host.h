@@ -1,0 +1,125 @@
+/* A running replica: the sans-I/O replica.h with its disk, network and timer on a libuv loop.
+ *
+ * One data directory, one log, one Raft port, all on the loop of the thread that starts it. Synced
+ * writes run in the thread pool, one at a time, in order; everything that was proposed meanwhile
+ * goes into the next one (group commit without a timer). A failed write or fsync of log or vote is
+ * FATAL: the process stops, other replicas take over. Loop thread only. */
+#ifndef RAFT_GLUE_REPLICA_HOST_H
+#define RAFT_GLUE_REPLICA_HOST_H
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/name.h"
+#include "common/remoting/message.h"
+#include "raft-glue/replica_machine.h"
+
+#include <uv.h>
+
+struct replica_member {
+    uint64_t id; /* > 0 */
+    struct host raft_host;
+};
+
+struct replica_host_options {
+    uv_loop_t *loop;
+    const struct log *log;
+    const struct clock *clock;
+    const char *directory;  /* Exists, ours alone (the caller holds its lock). */
+    struct slice cluster;   /* Peers must name the same cluster and group. */
+    struct slice group;
+    uint64_t id;            /* Which of members we are. */
+    const struct replica_member *members; /* Initial voters; copied. Sorted by id on every replica. */
+    size_t member_count;
+    uint32_t election_timeout_ms;  /* E; timers are drawn from [E, 2E]. */
+    uint32_t heartbeat_timeout_ms; /* H < E */
+    uint64_t applied_index; /* What the machine's store already contains durably. */
+    struct replica_machine machine;
+};
+
+struct replica_host;
+
+/* Recover the log, start the replica, listen on our raft_host. Applies committed entries after
+ * applied_index as soon as the leader (maybe we) tells how far the log is committed.
+ *
+ * Errors (nothing is open; *error is a sentence for the operator, to be freed):
+ *   STATUS_IO       the directory or port cannot be used
+ *   STATUS_CORRUPT  the log is damaged below its durable mark, or does not belong to this group */
+WARN_UNUSED enum status replica_host_start(const struct replica_host_options *options,
+                                           struct replica_host **out, char **error);
+
+/* Stop: drops waiting proposals, closes handles; on_closed is called from the loop, then free. */
+void replica_host_close(struct replica_host *host, void (*on_closed)(void *context), void *context);
+
+/* Propose one entry. Copies nothing: takes `payload` (malloc'ed, `size` bytes) on success; on
+ * failure it stays the caller's. Ends exactly once: machine.apply with `proposal`, or machine.drop.
+ * At most ENTRY_SIZE_MAX bytes.
+ *
+ * Errors: STATUS_NOT_LEADER, STATUS_NO_LEADER, STATUS_OVERLOADED (window full), STATUS_SHUTTING_DOWN:
+ * drop is not called. */
+WARN_UNUSED enum status replica_host_propose(struct replica_host *host, uint8_t *payload,
+                                             size_t size, void *proposal);
+
+/* Is it a good moment to propose the open batch? True when no synced write is in flight, or enough
+ * room is left in the pipeline; otherwise `on_room` (set once) is called when it is. */
+bool replica_host_has_room(const struct replica_host *host);
+void replica_host_on_room(struct replica_host *host, void (*on_room)(void *context), void *context);
+
+struct replica_state replica_host_state(const struct replica_host *host);
+/* Leader that has heard from a majority within the election timeout. */
+bool replica_host_quorum_fresh(const struct replica_host *host);
+
+/* Copy [position, position + size) of the log into `to` if that needs no disk: from the cached
+ * tail or the page cache. STATUS_BUSY if it would block (use replica_host_read), STATUS_NOT_FOUND
+ * if it is outside the log. Only positions of applied entries may be asked for. */
+WARN_UNUSED enum status replica_host_read_now(struct replica_host *host, uint64_t position,
+                                              size_t size, uint8_t *to);
+
+/* The same through the thread pool. `to` and `request` belong to the caller and stay until
+ * `done` is called from the loop, exactly once. */
+struct replica_read {
+    struct list queue; /* Private. */
+    uint64_t position;
+    size_t size;
+    uint8_t *to;
+    void (*done)(struct replica_read *read, enum status status);
+    void *context;
+    uv_work_t work; /* Private. */
+    struct replica_host *host; /* Private. */
+    enum status status; /* Private. */
+};
+void replica_host_read(struct replica_host *host, struct replica_read *read);
+
+/* Hand leadership to a member (0: the best one). Stops taking proposals, waits until the target has
+ * everything, transfers. `done` once: STATUS_OK, STATUS_NOT_LEADER, STATUS_TIMED_OUT (we still
+ * lead), STATUS_INVALID_ARGUMENT (no such voter), STATUS_BUSY. */
+void replica_host_transfer(struct replica_host *host, uint64_t target_id,
+                           void (*done)(void *context, enum status status), void *context);
+
+/* The machine's store durably contains everything up to index: lets the log be cut at its front
+ * later and bounds replay. */
+void replica_host_machine_durable(struct replica_host *host, uint64_t index);
+
+struct replica_member_view {
+    uint64_t id;
+    struct host raft_host;
+    bool connected;
+    uint64_t match_index; /* Leader only. */
+    uint64_t last_contact_ms_ago;
+};
+
+struct replica_view {
+    struct replica_state state;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    uint64_t last_index;
+    uint64_t log_first_position; /* Lowest byte position still on disk. */
+    uint64_t log_end_position;
+    uint64_t written_bytes; /* Payload bytes appended to the log since start. */
+    uint64_t sync_count;
+    size_t member_count;
+    struct replica_member_view members[MEMBERS_MAX];
+};
+void replica_host_view(const struct replica_host *host, struct replica_view *view);
+
+#endif
