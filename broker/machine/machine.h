@@ -1,0 +1,266 @@
+/* The replicated state machine of one broker group.
+ *
+ * Given the same entries it has the same state and gives the same results on every replica, today
+ * and in replay: no clock, no chance, no configuration, no knowledge of being leader. Time is the
+ * entry's, clamped never to go back.
+ *
+ * The working state is in memory; the store behind it (common/store/kv.h) is a checkpoint. What
+ * changed since the last checkpoint is written as one batch together with the applied index, so a
+ * crash finds the state as of some entry and the log is applied again from there. Old parts of the
+ * queue index and the key index live in the store only. Loop thread only (the batch is written by
+ * whoever takes it). */
+#ifndef BROKER_MACHINE_MACHINE_H
+#define BROKER_MACHINE_MACHINE_H
+
+#include "broker/machine/operation.h"
+#include "common/base/heap.h"
+#include "common/base/map.h"
+#include "common/base/name.h"
+#include "common/store/kv.h"
+
+struct machine;
+
+/* --- What is kept ------------------------------------------------------------------------- */
+
+/* Queue index entry: where the message with some queue offset lies. 32 bytes packed. */
+struct index_entry {
+    uint64_t position;      /* Its physical offset: of the message, or of the operation (END, SETTLE,
+                               EXPIRE) that made a half message visible here. */
+    uint64_t body_position; /* Of the stored message's bytes; equal to position unless by reference. */
+    uint32_t size;          /* Of the stored message. */
+    int32_t tags_hash;      /* Java hash of TAGS, 0 without. */
+    uint64_t store_time_ms;
+};
+
+struct queue {
+    struct topic *topic;
+    int32_t id;
+    int64_t offset_first; /* [first, next) */
+    int64_t offset_next;
+    /* private to machine_queue.c from here */
+    struct queue_chunks *chunks;
+    struct list dirty;
+};
+
+struct topic {
+    struct map_node node; /* By name. */
+    struct name name;
+    int32_t read_queue_count;
+    int32_t write_queue_count;
+    int32_t perm;
+    int32_t sys_flag;
+    bool order;
+    bool multi_tag;
+    struct buf attributes;
+    uint64_t changed_index; /* Log index of the last change. */
+    uint32_t queue_count;   /* max(read, write) ever: size of queues. */
+    struct queue *queues;
+    struct list dirty; /* private */
+};
+
+struct group {
+    struct map_node node; /* By name. */
+    struct name name;
+    struct group_config config; /* name points to this->name */
+    struct list dirty; /* private */
+};
+
+enum transaction_state {
+    TRANSACTION_PENDING = 1,
+    TRANSACTION_COMMITTED = 2,
+    TRANSACTION_ROLLED_BACK = 3,
+    TRANSACTION_EXPIRED = 4,
+};
+
+/* A half message whose outcome is open, or is remembered. */
+struct transaction {
+    struct map_node node;           /* By position. */
+    struct map_node unique_node;    /* By producer group and UNIQ_KEY, while remembered. */
+    struct heap_node due;           /* In its producer group's schedule, while PENDING. */
+    struct list age;                /* Of its state's list, oldest first. */
+    uint64_t position;              /* Of the half's stored message: commitLogOffset. */
+    int64_t half_offset;            /* tranStateTableOffset: dense, never changes. */
+    uint32_t size;
+    int32_t queue_id;
+    struct topic *topic;            /* NULL once that topic is deleted. */
+    struct producer_group *group;
+    enum transaction_state state;
+    uint32_t attempts;              /* Checks handed to a producer. */
+    uint64_t stored_ms;
+    uint64_t last_check_ms;         /* 0: never. */
+    uint64_t decided_ms;            /* 0 while open. */
+    int64_t visible_offset;         /* Queue offset once committed, else -1. */
+    uint8_t key[16];                /* private: encoded position, hash of group and UNIQ_KEY */
+    uint8_t unique_hash[16];
+    bool has_unique;
+    bool settled_by_hand;
+    bool expired_by_age;
+    struct list dirty;
+};
+
+/* A producer group with half messages: what the checker walks. */
+struct producer_group {
+    struct map_node node; /* By name. */
+    struct name name;
+    struct heap due; /* struct transaction.due by (due_ms, position) */
+    uint64_t pending_count;
+    uint64_t expired_count;
+};
+
+enum {
+    TRANSACTIONS_OPEN_MAX = 1000000,     /* Pending and expired; more halves are refused. */
+    OUTCOMES_MAX = 262144,               /* Remembered decisions; the oldest go first. */
+    OUTCOME_RETENTION_MS = 30 * 60 * 1000,
+};
+
+/* --- Results ------------------------------------------------------------------------------ */
+
+struct operation_result {
+    enum status status;
+    union {
+        struct {
+            int64_t queue_offset; /* Of the first message; half offset for HALF. */
+            uint64_t position;    /* Of the first stored message; they lie back to back. */
+            uint32_t count;
+            int32_t queue_id;     /* As stored. For a duplicate half: the first one's. */
+            bool duplicate;       /* HALF with a UNIQ_KEY seen before: answers are the first one's. */
+        } message;
+        struct {
+            enum transaction_state state; /* The outcome that stands. */
+            bool changed;                 /* This operation decided it. */
+            int64_t queue_offset;         /* If it is COMMITTED. */
+        } transaction;
+    };
+};
+
+/* What applying tells the shell; all optional (NULL). Called within machine_apply. */
+struct machine_events {
+    void *context;
+    /* The result of an operation of this entry, by its ordinal. */
+    void (*on_result)(void *context, uint32_t ordinal, const struct operation *operation,
+                      const struct operation_result *result);
+    /* Messages became visible: [first, next) of a queue are new. */
+    void (*on_queue_grown)(void *context, const struct queue *queue, int64_t first);
+    /* A topic was created, changed or deleted (then topic is about to go). */
+    void (*on_topic_changed)(void *context, const struct topic *topic, bool deleted);
+};
+
+/* --- Life --------------------------------------------------------------------------------- */
+
+/* Load the state from its store. Borrows kv.
+ * Errors: STATUS_CORRUPT, STATUS_IO: *error says what, to be freed. */
+WARN_UNUSED enum status machine_open(struct kv *kv, const struct machine_events *events,
+                                     struct machine **out, char **error);
+void machine_close(struct machine *machine);
+
+/* Log index up to which the state is complete; 0 in an empty one. */
+uint64_t machine_applied_index(const struct machine *machine);
+uint64_t machine_clock_ms(const struct machine *machine);
+
+/* Apply an entry; index above all before. FATAL if it cannot be decoded: the node is older than the
+ * log. position is that of the payload's first byte. */
+void machine_apply(struct machine *machine, uint64_t index, uint64_t position,
+                   struct slice payload);
+
+/* --- Checkpoint --------------------------------------------------------------------------- */
+
+/* Bytes (about) that a checkpoint now would write. */
+size_t machine_dirty_size(const struct machine *machine);
+
+/* Everything that changed since the last call, as one batch with the applied index. The caller
+ * writes it with kv_write (and now and then kv_flush) in a pool thread, one at a time, in order,
+ * and frees it; then calls machine_checkpoint_written from the loop. Reads by the machine see the
+ * frozen changes meanwhile. A batch that cannot be written is FATAL. */
+struct kv_batch *machine_checkpoint(struct machine *machine);
+void machine_checkpoint_written(struct machine *machine);
+
+/* Hash over the whole logical state (not of how it is cached): equal on replicas at one index. */
+uint64_t machine_hash(struct machine *machine);
+
+/* --- Reading ------------------------------------------------------------------------------ */
+
+const struct topic *machine_topic_find(const struct machine *machine, struct slice name);
+const struct map *machine_topics(const struct machine *machine); /* struct topic.node */
+const struct group *machine_group_find(const struct machine *machine, struct slice name);
+const struct map *machine_groups(const struct machine *machine); /* struct group.node */
+
+/* Counter and time of the last change of any topic or group, for DataVersion. */
+struct machine_version {
+    uint64_t counter;
+    uint64_t time_ms;
+};
+struct machine_version machine_topics_version(const struct machine *machine);
+struct machine_version machine_groups_version(const struct machine *machine);
+
+/* The queue, or NULL if the topic has no such queue. */
+const struct queue *machine_queue_find(const struct machine *machine, struct slice topic,
+                                       int32_t queue_id);
+
+/* Read index entries [offset, …) of a queue, at most `max`; *count is how many. May read the store.
+ * Errors: STATUS_IO, STATUS_CORRUPT. */
+WARN_UNUSED enum status machine_queue_read(struct machine *machine, const struct queue *queue,
+                                           int64_t offset, uint32_t max,
+                                           struct index_entry *entries, uint32_t *count);
+
+/* First offset whose store time is >= time_ms (upper: last whose is <= time_ms), as
+ * SEARCH_OFFSET_BY_TIMESTAMP answers at both ends. */
+WARN_UNUSED enum status machine_queue_find_time(struct machine *machine, const struct queue *queue,
+                                                uint64_t time_ms, bool upper, int64_t *offset);
+
+/* Which offset the message with this physical offset has. STATUS_NOT_FOUND. */
+WARN_UNUSED enum status machine_queue_find_position(struct machine *machine,
+                                                    const struct queue *queue, uint64_t position,
+                                                    int64_t *offset, struct index_entry *entry);
+
+/* Offset of a group in a queue; false if it never committed one. */
+bool machine_offset_find(const struct machine *machine, struct slice group, struct slice topic,
+                         int32_t queue_id, int64_t *offset);
+/* All topics for which a group has offsets: calls visit for each (group, topic, queue). */
+void machine_offsets_visit(const struct machine *machine,
+                           void (*visit)(void *context, struct slice group, struct slice topic,
+                                         int32_t queue_id, int64_t offset),
+                           void *context);
+
+/* A half message by its position, pending or remembered; NULL. */
+const struct transaction *machine_transaction_find(const struct machine *machine,
+                                                   uint64_t position);
+/* By producer group and UNIQ_KEY; NULL. */
+const struct transaction *machine_transaction_find_unique(const struct machine *machine,
+                                                          struct slice producer_group,
+                                                          struct slice unique_key);
+const struct map *machine_producer_groups(const struct machine *machine); /* .node */
+/* Pending ones of a group that are due at now_ms, soonest first, at most max; how many. */
+uint32_t machine_transactions_due(const struct machine *machine,
+                                  const struct producer_group *group, uint64_t now_ms, uint32_t max,
+                                  const struct transaction **out);
+/* Oldest first, in the given state (PENDING, EXPIRED, COMMITTED, ROLLED_BACK); NULL at the end.
+ * previous NULL = start. Valid only until the next apply. */
+const struct transaction *machine_transaction_next(const struct machine *machine,
+                                                   enum transaction_state state,
+                                                   const struct transaction *previous);
+
+/* Messages of a topic with a key (a word of KEYS, or the UNIQ_KEY), newest first, at most max: as
+ * index entries (position, body_position, size). Candidates by hash: the reader compares the key. */
+WARN_UNUSED enum status machine_key_find(struct machine *machine, struct slice topic,
+                                         struct slice key, uint64_t begin_ms, uint64_t end_ms,
+                                         uint32_t max, struct index_entry *entries,
+                                         uint32_t *count);
+
+struct machine_counters {
+    uint64_t messages;
+    uint64_t message_bytes;
+    uint64_t halves;
+    uint64_t half_duplicates;
+    uint64_t commits;
+    uint64_t rollbacks;
+    uint64_t expirations;
+    uint64_t end_repeated;  /* Same decision again. */
+    uint64_t end_refused;   /* Contrary, foreign or unknown. */
+    uint64_t checks;
+    uint64_t pending;
+    uint64_t expired;
+};
+/* Since the log began: part of the state, equal on replicas. */
+void machine_counters(const struct machine *machine, struct machine_counters *counters);
+
+#endif

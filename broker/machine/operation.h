@@ -1,0 +1,198 @@
+/* Operations: what a log entry says, and the only thing that changes the state machine.
+ *
+ * An entry's payload is a header and one or more operations:
+ *
+ *   u64 time_ms   the leader's wall clock when it closed the batch; apply clamps it, so that the
+ *                 machine's clock never goes back
+ *   u32 count
+ *   count times:  u32 size of the body, u8 type, u8 version, u16 zero, body
+ *
+ * Our own integers are little-endian. The body of MESSAGE is raw bytes in RocketMQ's stored layout,
+ * that of all others a msgpack map with integer keys (the enum of fields below; unknown keys are
+ * refused: a new meaning is a new operation). Pure; any thread. */
+#ifndef BROKER_MACHINE_OPERATION_H
+#define BROKER_MACHINE_OPERATION_H
+
+#include "common/base/buf.h"
+#include "common/base/limits.h"
+#include "common/base/status.h"
+
+enum operation_type {
+    OPERATION_MESSAGE = 1,     /* One message, or the messages of one batch: all or none. */
+    OPERATION_HALF = 2,        /* One half message. */
+    OPERATION_END = 3,         /* A producer's decision on a half message. */
+    OPERATION_CHECKED = 4,     /* Checks that were handed to producers. */
+    OPERATION_EXPIRE = 5,      /* A half message is given up until a person settles it. */
+    OPERATION_SETTLE = 6,      /* A person's decision (or: start checking anew). */
+    OPERATION_OFFSETS = 7,     /* Consumer offsets. */
+    OPERATION_TOPIC_PUT = 8,   /* Create or change a topic. */
+    OPERATION_TOPIC_DELETE = 9,
+    OPERATION_GROUP_PUT = 10,  /* Create or change a consumer group. */
+    OPERATION_GROUP_DELETE = 11,
+    OPERATION_TICK = 12,       /* Time passes: lets the machine forget old outcomes. */
+};
+
+enum decision {
+    DECISION_UNKNOWN = 0, /* Nothing is logged for it. */
+    DECISION_COMMIT = 8,  /* MessageSysFlag.TRANSACTION_COMMIT_TYPE */
+    DECISION_ROLLBACK = 12,
+    DECISION_RECHECK = 100, /* SETTLE only: attempts back to 0, due at once. */
+};
+
+/* MESSAGE body: the stored messages back to back (each begins with its size). Queue offset,
+ * physical offset, store time are zero there: apply gives them, reading fills them in. The leader
+ * has filled everything else, the queue id too. */
+
+/* HALF body: u64 first_due_ms, u32 zero, then one stored message with its *real* topic and
+ * queue. Apply takes PGROUP and UNIQ_KEY from its properties. */
+enum { HALF_PREFIX_SIZE = 12 };
+
+struct operation_end {
+    uint64_t half_position; /* commitLogOffset */
+    int64_t half_offset;    /* tranStateTableOffset */
+    enum decision decision; /* COMMIT or ROLLBACK */
+    bool from_check;
+    struct slice producer_group;
+};
+
+enum { CHECKED_MAX = 512 };
+struct operation_checked {
+    uint64_t next_due_ms;
+    uint32_t count;
+    uint64_t half_positions[CHECKED_MAX];
+};
+
+struct operation_expire {
+    uint64_t half_position;
+    bool age; /* Too old, else too many checks. */
+};
+
+struct operation_settle {
+    uint64_t half_position;
+    enum decision decision; /* COMMIT, ROLLBACK or RECHECK */
+};
+
+struct offset_commit {
+    struct slice group;
+    struct slice topic;
+    int32_t queue_id;
+    int64_t offset;
+    bool reset; /* May go back; otherwise offsets only rise. */
+};
+
+enum { OFFSETS_MAX = 1024 };
+struct operation_offsets {
+    uint32_t count;
+    struct offset_commit commits[OFFSETS_MAX];
+};
+
+/* The fields of TopicConfig. */
+struct topic_config {
+    struct slice name;
+    int32_t read_queue_count;
+    int32_t write_queue_count;
+    int32_t perm;
+    int32_t sys_flag;
+    bool order;
+    bool multi_tag;          /* topicFilterType MULTI_TAG */
+    struct slice attributes; /* JSON object text, "" = {} */
+};
+
+struct operation_topic_put {
+    struct topic_config config;
+    bool create_only; /* Auto-creation: an existing topic is left as it is, with STATUS_OK. */
+};
+
+/* The fields of SubscriptionGroupConfig that mean something here; the rest of the JSON is kept. */
+struct group_config {
+    struct slice name;
+    bool consume_enable;
+    bool consume_from_min_enable;
+    bool consume_broadcast_enable;
+    bool consume_orderly;
+    int32_t retry_queue_count;
+    int32_t retry_max_times;
+    int64_t broker_id;
+    int64_t broker_id_when_slow;
+    bool notify_changes;
+    int32_t sys_flag;
+    int32_t consume_timeout_minutes;
+};
+
+struct operation_group_put {
+    struct group_config config;
+    bool create_only;
+};
+
+struct operation_group_delete {
+    struct slice name;
+    bool clean_offsets;
+};
+
+/* A decoded operation; borrows from the entry. */
+struct operation {
+    enum operation_type type;
+    uint8_t version;
+    struct slice body;
+    size_t offset; /* Of the operation's header in the payload. */
+    union {
+        struct {
+            uint64_t first_due_ms;
+            struct slice message;
+        } half;
+        struct operation_end end;
+        struct operation_checked checked;
+        struct operation_expire expire;
+        struct operation_settle settle;
+        struct operation_offsets offsets;
+        struct operation_topic_put topic_put;
+        struct slice topic_delete; /* Name. */
+        struct operation_group_put group_put;
+        struct operation_group_delete group_delete;
+    };
+};
+
+/* Begin an entry: appends the header with count 0. */
+void entry_begin(struct buf *entry);
+
+/* Append an operation; a MESSAGE's or HALF's body is appended by the caller between
+ * entry_operation_begin and _end. Counts it. */
+size_t entry_operation_begin(struct buf *entry, enum operation_type type);
+void entry_operation_end(struct buf *entry, size_t begin);
+/* Drop an operation begun but not ended. */
+void entry_operation_cancel(struct buf *entry, size_t begin);
+
+void entry_put_end(struct buf *entry, const struct operation_end *end);
+void entry_put_checked(struct buf *entry, const struct operation_checked *checked);
+void entry_put_expire(struct buf *entry, const struct operation_expire *expire);
+void entry_put_settle(struct buf *entry, const struct operation_settle *settle);
+void entry_put_offsets(struct buf *entry, const struct operation_offsets *offsets);
+void entry_put_topic_put(struct buf *entry, const struct operation_topic_put *put);
+void entry_put_topic_delete(struct buf *entry, struct slice name);
+void entry_put_group_put(struct buf *entry, const struct operation_group_put *put);
+void entry_put_group_delete(struct buf *entry, const struct operation_group_delete *del);
+void entry_put_tick(struct buf *entry);
+
+/* How many operations are in it (the ordinal of the next). */
+uint32_t entry_count(const struct buf *entry);
+
+/* Stamp the time when the batch is closed. */
+void entry_finish(struct buf *entry, uint64_t time_ms);
+
+/* Read an entry: header, then operations one by one.
+ * Errors: STATUS_MALFORMED (truncated, unknown type, version or field: on replay the node must stop
+ * before it diverges). */
+struct entry_reader {
+    struct slice payload;
+    size_t at;
+    uint32_t left;
+    uint64_t time_ms;
+};
+WARN_UNUSED enum status entry_reader_init(struct entry_reader *reader, struct slice payload);
+/* STATUS_NOT_FOUND after the last one. */
+WARN_UNUSED enum status entry_reader_next(struct entry_reader *reader, struct operation *operation);
+
+/* Decode the single operation at the start of bytes (as read back from a position of the log). */
+WARN_UNUSED enum status operation_decode(struct slice bytes, struct operation *operation);
+
+#endif
