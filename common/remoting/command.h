@@ -28,6 +28,12 @@ enum language {
     LANGUAGE_UNKNOWN = -1,
 };
 
+/* The name of LanguageCode with that ordinal ("JAVA"); "OTHER" if there is none. Static text. */
+const char *language_name(int32_t language);
+
+/* The ordinal of a name; LANGUAGE_UNKNOWN if it is none. */
+int32_t language_parse(struct slice name);
+
 struct field {
     struct slice name;
     struct slice value; /* The text of the value, unescaped; bare numbers and booleans as written. */
@@ -79,7 +85,7 @@ void command_init_response(struct command *response, const struct command *reque
 /* Begin a request of our own. */
 void command_init_request(struct command *request, int32_t code, int32_t opaque);
 
-/* The value of a header field; false if absent. */
+/* The value of a header field, the last one of that name; false if absent. */
 bool command_find(const struct command *command, const char *name, struct slice *value);
 
 /* Add a field; borrows name and value until the command is encoded. Asserts that there is room. */
@@ -92,7 +98,9 @@ void command_add_i64(struct command *command, const char *name, int64_t value,
 
 /* Typed reads. `required` ones answer STATUS_FIELD_MISSING when absent or not a number/boolean in
  * range; optional ones leave *out as it is when absent.
- * Booleans: true only for the text "true" in any case (Boolean.parseBoolean). */
+ * An empty value of a number or boolean counts as absent (the binary form cannot tell them apart).
+ * Booleans: true only for the text "true" in any case (Boolean.parseBoolean); never an error.
+ * Texts: absent or longer than size_max is STATUS_FIELD_MISSING; empty is returned as it is. */
 WARN_UNUSED enum status command_i64(const struct command *command, const char *name, bool required,
                                     int64_t *out);
 WARN_UNUSED enum status command_i32(const struct command *command, const char *name, bool required,

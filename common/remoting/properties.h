@@ -41,6 +41,10 @@ bool properties_find(struct slice properties, const char *name, struct slice *va
  * `start` is where the property string begins in out. */
 void properties_append(struct buf *out, size_t start, const char *name, struct slice value);
 
+/* May this be a name or value: is it free of the two separators? What comes from outside and is put
+ * into a property must be asked first, or it could smuggle in further properties. */
+bool properties_clean(struct slice text);
+
 /* Append the string without the named property, every piece closed by 0x02. */
 void properties_copy_without(struct buf *out, struct slice properties, const char *name);
 

@@ -1,0 +1,1 @@
+raftmq_unit_test(net/conn LINK raftmq_net)
