@@ -24,11 +24,12 @@ struct machine;
 
 /* Queue index entry: where the message with some queue offset lies. 32 bytes packed. */
 struct index_entry {
-    uint64_t position;      /* Its physical offset: of the message, or of the operation (END, SETTLE,
-                               EXPIRE) that made a half message visible here. */
-    uint64_t body_position; /* Of the stored message's bytes; equal to position unless by reference. */
-    uint32_t size;          /* Of the stored message. */
-    int32_t tags_hash;      /* Java hash of TAGS, 0 without. */
+    uint64_t position; /* Its physical offset: of the message, or of the operation (END, SETTLE,
+                          EXPIRE) that made a half message visible here. */
+    uint64_t
+        body_position; /* Of the stored message's bytes; equal to position unless by reference. */
+    uint32_t size;     /* Of the stored message. */
+    int32_t tags_hash; /* Java hash of TAGS, 0 without. */
     uint64_t store_time_ms;
 };
 
@@ -40,6 +41,8 @@ struct queue {
     /* private to machine_queue.c from here */
     struct queue_chunks *chunks;
     struct list dirty;
+    struct list grown; /* Linked while on_queue_grown is due. */
+    int64_t grown_first;
 };
 
 struct topic {
@@ -55,6 +58,7 @@ struct topic {
     uint64_t changed_index; /* Log index of the last change. */
     uint32_t queue_count;   /* max(read, write) ever: size of queues. */
     struct queue *queues;
+    uint64_t id;       /* private: never given twice, also not under the same name */
     struct list dirty; /* private */
 };
 
@@ -62,7 +66,8 @@ struct group {
     struct map_node node; /* By name. */
     struct name name;
     struct group_config config; /* name points to this->name */
-    struct list dirty; /* private */
+    uint64_t id;                /* private */
+    struct list dirty;          /* private */
 };
 
 enum transaction_state {
@@ -74,27 +79,36 @@ enum transaction_state {
 
 /* A half message whose outcome is open, or is remembered. */
 struct transaction {
-    struct map_node node;           /* By position. */
-    struct map_node unique_node;    /* By producer group and UNIQ_KEY, while remembered. */
-    struct heap_node due;           /* In its producer group's schedule, while PENDING. */
-    struct list age;                /* Of its state's list, oldest first. */
-    uint64_t position;              /* Of the half's stored message: commitLogOffset. */
-    int64_t half_offset;            /* tranStateTableOffset: dense, never changes. */
+    struct map_node node;        /* By position. */
+    struct map_node unique_node; /* By producer group and UNIQ_KEY, while remembered. */
+    struct heap_node due;        /* In its producer group's schedule, while PENDING. */
+    struct list age;             /* Of its state's list, oldest first. */
+    uint64_t position;           /* Of the half's stored message: commitLogOffset. */
+    int64_t half_offset;         /* tranStateTableOffset: dense, never changes. */
     uint32_t size;
     int32_t queue_id;
-    struct topic *topic;            /* NULL once that topic is deleted. */
+    struct topic *topic; /* NULL once that topic is deleted. */
     struct producer_group *group;
     enum transaction_state state;
-    uint32_t attempts;              /* Checks handed to a producer. */
+    uint32_t attempts; /* Checks handed to a producer. */
     uint64_t stored_ms;
-    uint64_t last_check_ms;         /* 0: never. */
-    uint64_t decided_ms;            /* 0 while open. */
-    int64_t visible_offset;         /* Queue offset once committed, else -1. */
-    uint8_t key[16];                /* private: encoded position, hash of group and UNIQ_KEY */
+    uint64_t last_check_ms; /* 0: never. */
+    uint64_t decided_ms;    /* 0 while open. */
+    int64_t visible_offset; /* Queue offset once committed, else -1. */
+    uint8_t key[16];        /* private: encoded position, hash of group and UNIQ_KEY */
     uint8_t unique_hash[16];
     bool has_unique;
     bool settled_by_hand;
     bool expired_by_age;
+    /* private from here */
+    bool stored; /* The store has a row of its own for it. */
+    uint8_t key_count;
+    int32_t tags_hash;
+    uint64_t topic_hash; /* Of its topic's name, also when that is deleted. */
+    uint64_t *keys;      /* What a commit adds to the key index; gone once decided. */
+    uint64_t keys_inline[2];
+    uint64_t outcome_number; /* Once decided. */
+    struct list outcome;     /* Decided ones, oldest first. */
     struct list dirty;
 };
 
@@ -105,11 +119,16 @@ struct producer_group {
     struct heap due; /* struct transaction.due by (due_ms, position) */
     uint64_t pending_count;
     uint64_t expired_count;
+    /* private from here */
+    uint64_t transaction_count; /* Open and remembered; at 0 the group is forgotten. */
+    uint64_t id;
+    bool stored;
+    struct list dirty;
 };
 
 enum {
-    TRANSACTIONS_OPEN_MAX = 1000000,     /* Pending and expired; more halves are refused. */
-    OUTCOMES_MAX = 262144,               /* Remembered decisions; the oldest go first. */
+    TRANSACTIONS_OPEN_MAX = 1000000, /* Pending and expired; more halves are refused. */
+    OUTCOMES_MAX = 262144,           /* Remembered decisions; the oldest go first. */
     OUTCOME_RETENTION_MS = 30 * 60 * 1000,
 };
 
@@ -122,8 +141,8 @@ struct operation_result {
             int64_t queue_offset; /* Of the first message; half offset for HALF. */
             uint64_t position;    /* Of the first stored message; they lie back to back. */
             uint32_t count;
-            int32_t queue_id;     /* As stored. For a duplicate half: the first one's. */
-            bool duplicate;       /* HALF with a UNIQ_KEY seen before: answers are the first one's. */
+            int32_t queue_id; /* As stored. For a duplicate half: the first one's. */
+            bool duplicate;   /* HALF with a UNIQ_KEY seen before: answers are the first one's. */
         } message;
         struct {
             enum transaction_state state; /* The outcome that stands. */
@@ -230,9 +249,8 @@ const struct transaction *machine_transaction_find_unique(const struct machine *
                                                           struct slice unique_key);
 const struct map *machine_producer_groups(const struct machine *machine); /* .node */
 /* Pending ones of a group that are due at now_ms, soonest first, at most max; how many. */
-uint32_t machine_transactions_due(const struct machine *machine,
-                                  const struct producer_group *group, uint64_t now_ms, uint32_t max,
-                                  const struct transaction **out);
+uint32_t machine_transactions_due(const struct machine *machine, const struct producer_group *group,
+                                  uint64_t now_ms, uint32_t max, const struct transaction **out);
 /* Oldest first, in the given state (PENDING, EXPIRED, COMMITTED, ROLLED_BACK); NULL at the end.
  * previous NULL = start. Valid only until the next apply. */
 const struct transaction *machine_transaction_next(const struct machine *machine,
@@ -240,7 +258,8 @@ const struct transaction *machine_transaction_next(const struct machine *machine
                                                    const struct transaction *previous);
 
 /* Messages of a topic with a key (a word of KEYS, or the UNIQ_KEY), newest first, at most max: as
- * index entries (position, body_position, size). Candidates by hash: the reader compares the key. */
+ * index entries (position, body_position, size). Candidates by hash: the reader compares the key.
+ */
 WARN_UNUSED enum status machine_key_find(struct machine *machine, struct slice topic,
                                          struct slice key, uint64_t begin_ms, uint64_t end_ms,
                                          uint32_t max, struct index_entry *entries,
@@ -254,8 +273,8 @@ struct machine_counters {
     uint64_t commits;
     uint64_t rollbacks;
     uint64_t expirations;
-    uint64_t end_repeated;  /* Same decision again. */
-    uint64_t end_refused;   /* Contrary, foreign or unknown. */
+    uint64_t end_repeated; /* Same decision again. */
+    uint64_t end_refused;  /* Contrary, foreign or unknown. */
     uint64_t checks;
     uint64_t pending;
     uint64_t expired;

@@ -18,18 +18,18 @@
 #include "common/base/status.h"
 
 enum operation_type {
-    OPERATION_MESSAGE = 1,     /* One message, or the messages of one batch: all or none. */
-    OPERATION_HALF = 2,        /* One half message. */
-    OPERATION_END = 3,         /* A producer's decision on a half message. */
-    OPERATION_CHECKED = 4,     /* Checks that were handed to producers. */
-    OPERATION_EXPIRE = 5,      /* A half message is given up until a person settles it. */
-    OPERATION_SETTLE = 6,      /* A person's decision (or: start checking anew). */
-    OPERATION_OFFSETS = 7,     /* Consumer offsets. */
-    OPERATION_TOPIC_PUT = 8,   /* Create or change a topic. */
+    OPERATION_MESSAGE = 1,   /* One message, or the messages of one batch: all or none. */
+    OPERATION_HALF = 2,      /* One half message. */
+    OPERATION_END = 3,       /* A producer's decision on a half message. */
+    OPERATION_CHECKED = 4,   /* Checks that were handed to producers. */
+    OPERATION_EXPIRE = 5,    /* A half message is given up until a person settles it. */
+    OPERATION_SETTLE = 6,    /* A person's decision (or: start checking anew). */
+    OPERATION_OFFSETS = 7,   /* Consumer offsets. */
+    OPERATION_TOPIC_PUT = 8, /* Create or change a topic. */
     OPERATION_TOPIC_DELETE = 9,
-    OPERATION_GROUP_PUT = 10,  /* Create or change a consumer group. */
+    OPERATION_GROUP_PUT = 10, /* Create or change a consumer group. */
     OPERATION_GROUP_DELETE = 11,
-    OPERATION_TICK = 12,       /* Time passes: lets the machine forget old outcomes. */
+    OPERATION_TICK = 12, /* Time passes: lets the machine forget old outcomes. */
 };
 
 enum decision {

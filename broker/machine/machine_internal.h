@@ -1,0 +1,247 @@
+/* The machine from within: what its modules share. Private to broker/machine.
+ *
+ * machine.c applies entries and makes checkpoints; each other module owns one kind of state, with
+ * the same verbs: apply_x for an operation, x_load for a row of the store, x_checkpoint for the
+ * changed rows, x_hash for the content, x_close. */
+#ifndef BROKER_MACHINE_MACHINE_INTERNAL_H
+#define BROKER_MACHINE_MACHINE_INTERNAL_H
+
+#include "broker/machine/keys.h"
+#include "broker/machine/machine.h"
+#include "broker/machine/operation_fields.h"
+#include "broker/machine/rows.h"
+
+/* Expired half messages are copied here, by reference, for whoever looks after them. */
+#define TOPIC_CHECK_EXPIRED "TRANS_CHECK_MAX_TIME_TOPIC"
+
+enum {
+    CHUNK_ENTRIES_MAX = 256,
+    /* Clean chunks kept for reading. Changed ones are bounded by how often checkpoints are made. */
+    CHUNK_CACHE_MAX = 4 * 1024 * 1024,
+    /* Words of KEYS (and the UNIQ_KEY) by which one message can be found. */
+    MESSAGE_KEYS_MAX = TRANSACTION_KEYS_MAX,
+    /* (group, topic) pairs with offsets. */
+    OFFSET_ROWS_MAX = 1024 * 1024,
+    /* Outcomes forgotten for their age in one entry: a long pause must not cost a long stall. */
+    FORGET_MAX = 4096,
+    TRANSACTIONS_PER_SLAB = 256,
+    /* What a row costs besides its content, for machine_dirty_size(). */
+    INDEX_KEY_OVERHEAD = 40,
+    QUEUE_ROW_OVERHEAD = 48,
+};
+
+/* One message of a MESSAGE operation, checked but not yet written. */
+struct checked_message {
+    struct queue *queue;
+    struct slice properties;
+    uint32_t size;
+};
+
+/* What the index needs of a message's properties. */
+struct message_terms {
+    int32_t tags_hash;
+    uint32_t key_count;
+    uint64_t keys[MESSAGE_KEYS_MAX];
+    struct slice unique_key;     /* Empty without. */
+    struct slice producer_group; /* Empty without. */
+};
+
+/* Keys since a checkpoint, in log order. */
+struct key_run {
+    struct key_entry *entries;
+    size_t count;
+    size_t capacity;
+};
+
+struct slab;
+
+/* While loading: what has been read so far, by id. Rows come in order of their ids. */
+struct loader {
+    struct topic **topics;
+    size_t topic_count;
+    struct producer_group **groups;
+    size_t group_count;
+};
+
+struct machine {
+    struct kv *kv;
+    struct machine_events events;
+    struct meta_row meta; /* counters.pending and .expired included */
+
+    /* The entry being applied. */
+    uint64_t entry_index;
+    uint64_t entry_position;
+    struct checked_message *batch;
+    size_t batch_capacity;
+
+    struct map topics;
+    struct list topics_dirty;
+    const struct topic *topic_last; /* Of the message before: mostly that of the next, too. */
+
+    struct list queues_dirty;
+    struct list queues_grown;
+    struct list chunks_dirty;
+    struct list chunks_writing;
+    struct list chunks_clean; /* Least recently used first. */
+    size_t chunks_clean_size;
+
+    struct map groups;
+    struct list groups_dirty;
+
+    struct map offsets;
+    struct list offsets_dirty;
+
+    struct map producer_groups;
+    struct list producer_groups_dirty;
+    struct map transactions; /* By position. */
+    struct map uniques;      /* By producer group and UNIQ_KEY. */
+    struct list ages[TRANSACTION_EXPIRED + 1];
+    struct list outcomes;
+    struct list transactions_dirty;
+    struct list transactions_free;
+    struct slab *slabs;
+    uint64_t orphans;           /* Open ones whose topic is deleted. */
+    uint64_t outcomes_written;  /* Number of the first that no checkpoint has. */
+    uint64_t outcome_row_first; /* Number of the first row in the store. */
+
+    struct key_run keys;
+    struct key_run keys_frozen;   /* In the batch being written. */
+    uint64_t keys_frozen_applied; /* Its applied index. */
+
+    struct loader *loader; /* Only within machine_open(). */
+
+    struct kv_batch *deletes; /* For the next checkpoint, before its puts. */
+    size_t dirty_size;
+    bool checkpointing;
+};
+
+/* --- machine.c ---------------------------------------------------------------------------- */
+
+/* Commutative hash of one item of the state. */
+uint64_t machine_item_hash(enum key_family family, struct slice key, struct slice value);
+
+/* --- machine_message.c -------------------------------------------------------------------- */
+
+void apply_message(struct machine *machine, const struct operation *operation,
+                   struct operation_result *result);
+/* Tags, keys and names of a message; keys are hashed for the topic. */
+void message_terms_read(struct slice properties, uint64_t topic_hash, struct message_terms *terms);
+/* The queue of a stored message, as far as it may be stored. */
+enum status message_queue_find(struct machine *machine, struct slice topic, int32_t queue_id,
+                               struct queue **queue);
+
+/* --- machine_topic.c ---------------------------------------------------------------------- */
+
+void apply_topic_put(struct machine *machine, const struct operation_topic_put *put,
+                     struct operation_result *result);
+void apply_topic_delete(struct machine *machine, struct slice name,
+                        struct operation_result *result);
+struct topic *topic_find(const struct machine *machine, struct slice name);
+struct topic *topic_create(struct machine *machine, const struct topic_config *config);
+/* While loading; NULL if there is none. */
+struct topic *topic_by_id(const struct machine *machine, uint64_t id);
+/* Give it at least `count` queues. */
+void topic_queues_grow(struct machine *machine, struct topic *topic, uint32_t count);
+enum status topic_load(struct machine *machine, struct slice key, struct slice value);
+void topics_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t topics_hash(const struct machine *machine);
+void topics_close(struct machine *machine);
+/* Of the name, as in keys of messages. */
+static inline uint64_t topic_hash_of(const struct topic *topic)
+{
+    return topic->node.hash;
+}
+
+/* --- machine_queue.c ---------------------------------------------------------------------- */
+
+/* Make a message visible: it takes the queue's next offset. */
+int64_t queue_append(struct machine *machine, struct queue *queue, const struct index_entry *entry);
+/* Tell of all queues that grew. */
+void queues_report_grown(struct machine *machine);
+void queue_init(struct queue *queue, struct topic *topic, int32_t id);
+void queue_mark_dirty(struct machine *machine, struct queue *queue);
+/* The queue lies elsewhere now; `from` is what it was. */
+void queue_moved(struct machine *machine, struct queue *queue, struct queue *from);
+void queue_close(struct machine *machine, struct queue *queue);
+enum status queue_load(struct machine *machine, struct slice key, struct slice value);
+void queues_checkpoint(struct machine *machine, struct kv_batch *batch);
+void queues_checkpoint_written(struct machine *machine);
+uint64_t queue_hash(struct machine *machine, const struct queue *queue);
+
+/* --- machine_group.c ---------------------------------------------------------------------- */
+
+void apply_group_put(struct machine *machine, const struct operation_group_put *put,
+                     struct operation_result *result);
+void apply_group_delete(struct machine *machine, const struct operation_group_delete *del,
+                        struct operation_result *result);
+enum status group_load(struct machine *machine, struct slice key, struct slice value);
+void groups_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t groups_hash(const struct machine *machine);
+void groups_close(struct machine *machine);
+
+/* --- machine_offset.c --------------------------------------------------------------------- */
+
+void apply_offsets(struct machine *machine, const struct operation_offsets *offsets,
+                   struct operation_result *result);
+/* Forget all offsets in a topic, or all of a group; how many rows. */
+size_t offsets_delete_topic(struct machine *machine, struct slice topic);
+size_t offsets_delete_group(struct machine *machine, struct slice group);
+enum status offsets_load(struct machine *machine, struct slice key, struct slice value);
+void offsets_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t offsets_hash(const struct machine *machine);
+void offsets_close(struct machine *machine);
+
+/* --- machine_transaction.c ---------------------------------------------------------------- */
+
+void apply_half(struct machine *machine, const struct operation *operation,
+                struct operation_result *result);
+void apply_end(struct machine *machine, const struct operation *operation,
+               struct operation_result *result);
+void apply_checked(struct machine *machine, const struct operation_checked *checked,
+                   struct operation_result *result);
+void apply_expire(struct machine *machine, const struct operation *operation,
+                  struct operation_result *result);
+void apply_settle(struct machine *machine, const struct operation *operation,
+                  struct operation_result *result);
+/* Outcomes that are too many or too old. */
+void transactions_forget(struct machine *machine);
+/* A topic goes, or comes (again). */
+void transactions_topic_deleted(struct machine *machine, const struct topic *topic);
+void transactions_topic_created(struct machine *machine, struct topic *topic);
+
+/* --- machine_transaction_table.c ---------------------------------------------------------- */
+
+struct transaction *transaction_new(struct machine *machine);
+/* Take it out of every list, map and schedule, and free it. */
+void transaction_free(struct machine *machine, struct transaction *transaction);
+void transaction_mark_dirty(struct machine *machine, struct transaction *transaction);
+/* Into the maps and counts; its fields are set. */
+void transaction_link(struct machine *machine, struct transaction *transaction);
+/* Change its state, with lists, schedule and counts. due_ms matters for PENDING only. */
+void transaction_set_state(struct machine *machine, struct transaction *transaction,
+                           enum transaction_state state, uint64_t due_ms);
+struct producer_group *producer_group_get(struct machine *machine, struct slice name);
+void unique_hash_of(struct slice producer_group, struct slice unique_key, uint8_t hash[16]);
+void transactions_close(struct machine *machine);
+
+/* --- machine_transaction_store.c ---------------------------------------------------------- */
+
+enum status producer_group_load(struct machine *machine, struct slice key, struct slice value);
+enum status transaction_load(struct machine *machine, struct slice key, struct slice value);
+enum status outcomes_load(struct machine *machine, struct slice key, struct slice value);
+/* After all rows: is the sequence of outcomes whole? */
+enum status outcomes_check(const struct machine *machine);
+void transactions_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t transactions_hash(const struct machine *machine);
+
+/* --- machine_key.c ------------------------------------------------------------------------ */
+
+uint64_t message_key_hash(uint64_t topic_hash, struct slice key);
+void key_add(struct machine *machine, uint64_t hash, const struct index_entry *entry);
+void keys_checkpoint(struct machine *machine, struct kv_batch *batch);
+void keys_checkpoint_written(struct machine *machine);
+/* Errors as kv_iterator_close(). */
+enum status keys_hash(struct machine *machine, uint64_t *hash);
+void keys_close(struct machine *machine);
+
+#endif

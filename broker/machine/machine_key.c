@@ -1,0 +1,230 @@
+/* The key index: which messages of a topic have a key.
+ *
+ * A key costs one small entry per message, so entries are never rows of their own. They gather in
+ * memory; a checkpoint spreads them over KEY_BUCKETS buckets by hash and writes each bucket's part
+ * as one value (a run). A bucket's runs lie side by side, newest first: a search walks them back in
+ * time, which is cheap for the recent past and linear in the number of checkpoints beyond it. */
+#include "broker/machine/machine_internal.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum {
+    KEY_BUCKET_BITS = 12,
+    KEY_BUCKETS = 1 << KEY_BUCKET_BITS,
+    RUN_CAPACITY_MIN = 256,
+    RUN_CAPACITY_KEPT = 32 * 1024, /* A buffer larger than that is not kept for the next run. */
+};
+
+struct search {
+    uint64_t hash;
+    uint64_t begin_ms;
+    uint64_t end_ms;
+    uint32_t max;
+    struct index_entry *entries;
+    uint32_t *count;
+};
+
+static bool search_add(struct search *search, const struct key_entry *entry);
+static bool search_run(struct search *search, const struct key_run *run);
+static enum status search_store(struct machine *machine, struct search *search);
+
+static uint16_t bucket_of(uint64_t hash)
+{
+    return (uint16_t)(hash >> (64 - KEY_BUCKET_BITS));
+}
+
+uint64_t message_key_hash(uint64_t topic_hash, struct slice key)
+{
+    return XXH3_64bits_withSeed(key.data, key.size, topic_hash);
+}
+
+void key_add(struct machine *machine, uint64_t hash, const struct index_entry *entry)
+{
+    struct key_run *run = &machine->keys;
+    if (run->count == run->capacity) {
+        run->capacity = run->capacity == 0 ? RUN_CAPACITY_MIN : run->capacity * 2;
+        run->entries = mem_realloc(run->entries, run->capacity * sizeof *run->entries);
+    }
+    run->entries[run->count++] = (struct key_entry){
+        .hash = hash,
+        .position = entry->position,
+        .body_position = entry->body_position,
+        .store_time_ms = entry->store_time_ms,
+        .size = entry->size,
+    };
+    machine->dirty_size += KEY_ENTRY_SIZE;
+}
+
+void keys_checkpoint(struct machine *machine, struct kv_batch *batch)
+{
+    ASSERT(machine->keys_frozen.count == 0);
+    struct key_run *run = &machine->keys;
+    // Counting sort by bucket; within a bucket the order stays that of the log.
+    uint32_t *ends = mem_zalloc((KEY_BUCKETS + 1) * sizeof *ends);
+    for (size_t i = 0; i < run->count; i++) {
+        ends[bucket_of(run->entries[i].hash) + 1]++;
+    }
+    for (size_t i = 0; i < KEY_BUCKETS; i++) {
+        ends[i + 1] += ends[i];
+    }
+    uint8_t *sorted = mem_alloc(run->count * KEY_ENTRY_SIZE);
+    for (size_t i = 0; i < run->count; i++) {
+        uint32_t at = ends[bucket_of(run->entries[i].hash)]++;
+        key_entry_encode(&run->entries[i], sorted + (size_t)at * KEY_ENTRY_SIZE);
+    }
+    uint32_t begin = 0;
+    for (uint16_t bucket = 0; bucket < KEY_BUCKETS; bucket++) {
+        uint32_t end = ends[bucket]; // The sort moved each begin to its end.
+        if (end > begin) {
+            struct key key = key_run(bucket, machine->meta.clock_ms, machine->meta.applied_index);
+            kv_batch_put(batch, key_slice(&key),
+                         slice_of(sorted + (size_t)begin * KEY_ENTRY_SIZE,
+                                  (size_t)(end - begin) * KEY_ENTRY_SIZE));
+        }
+        begin = end;
+    }
+    free(sorted);
+    free(ends);
+    struct key_run spare = machine->keys_frozen;
+    machine->keys_frozen = machine->keys;
+    machine->keys_frozen_applied = machine->meta.applied_index;
+    machine->keys = spare;
+}
+
+void keys_checkpoint_written(struct machine *machine)
+{
+    struct key_run *run = &machine->keys_frozen;
+    run->count = 0;
+    if (run->capacity > RUN_CAPACITY_KEPT) {
+        free(run->entries);
+        *run = (struct key_run){0};
+    }
+}
+
+enum status keys_hash(struct machine *machine, uint64_t *hash)
+{
+    uint8_t packed[KEY_ENTRY_SIZE];
+    const struct key_run *runs[] = {&machine->keys, &machine->keys_frozen};
+    for (size_t r = 0; r < 2; r++) {
+        for (size_t i = 0; i < runs[r]->count; i++) {
+            key_entry_encode(&runs[r]->entries[i], packed);
+            *hash += machine_item_hash(KEY_RUN, slice_of(NULL, 0), slice_of(packed, sizeof packed));
+        }
+    }
+    struct key from = key_family_first(KEY_RUN);
+    struct key to = key_family_end(KEY_RUN);
+    struct kv_iterator *iterator = kv_iterate(machine->kv, key_slice(&from), key_slice(&to));
+    struct slice key;
+    struct slice value;
+    while (kv_iterator_next(iterator, &key, &value)) {
+        uint16_t bucket;
+        uint64_t time_ms;
+        uint64_t applied;
+        if (key_run_parse(key, &bucket, &time_ms, &applied) && machine->keys_frozen.count > 0 &&
+            applied == machine->keys_frozen_applied) {
+            continue; // Written already, but counted from memory.
+        }
+        for (; value.size >= KEY_ENTRY_SIZE; value = slice_from(value, KEY_ENTRY_SIZE)) {
+            *hash +=
+                machine_item_hash(KEY_RUN, slice_of(NULL, 0), slice_of(value.data, KEY_ENTRY_SIZE));
+        }
+    }
+    return kv_iterator_close(iterator);
+}
+
+void keys_close(struct machine *machine)
+{
+    free(machine->keys.entries);
+    free(machine->keys_frozen.entries);
+}
+
+enum status machine_key_find(struct machine *machine, struct slice topic_name, struct slice key,
+                             uint64_t begin_ms, uint64_t end_ms, uint32_t max,
+                             struct index_entry *entries, uint32_t *count)
+{
+    *count = 0;
+    const struct topic *topic = topic_find(machine, topic_name);
+    if (topic == NULL || key.size == 0) {
+        return STATUS_OK;
+    }
+    struct search search = {
+        .hash = message_key_hash(topic_hash_of(topic), key),
+        .begin_ms = begin_ms,
+        .end_ms = end_ms,
+        .max = max,
+        .entries = entries,
+        .count = count,
+    };
+    if (!search_run(&search, &machine->keys) || !search_run(&search, &machine->keys_frozen)) {
+        return STATUS_OK;
+    }
+    return search_store(machine, &search);
+}
+
+/* False when nothing older can matter. Entries come newest first. */
+static bool search_add(struct search *search, const struct key_entry *entry)
+{
+    if (entry->store_time_ms < search->begin_ms || *search->count == search->max) {
+        return false;
+    }
+    if (entry->hash == search->hash && entry->store_time_ms <= search->end_ms) {
+        search->entries[*search->count] = (struct index_entry){
+            .position = entry->position,
+            .body_position = entry->body_position,
+            .size = entry->size,
+            .store_time_ms = entry->store_time_ms,
+        };
+        *search->count += 1;
+    }
+    return true;
+}
+
+static bool search_run(struct search *search, const struct key_run *run)
+{
+    for (size_t i = run->count; i-- > 0;) {
+        if (!search_add(search, &run->entries[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool search_row(struct search *search, struct slice value)
+{
+    for (size_t i = value.size / KEY_ENTRY_SIZE; i-- > 0;) {
+        struct key_entry entry;
+        key_entry_decode(value.data + i * KEY_ENTRY_SIZE, &entry);
+        if (!search_add(search, &entry)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum status search_store(struct machine *machine, struct search *search)
+{
+    uint16_t bucket = bucket_of(search->hash);
+    struct key from = key_run(bucket, UINT64_MAX, UINT64_MAX);
+    struct key to = key_run(bucket, 0, 0); // Exclusive, but no run has applied index 0.
+    struct kv_iterator *iterator = kv_iterate(machine->kv, key_slice(&from), key_slice(&to));
+    struct slice key;
+    struct slice value;
+    enum status status = STATUS_OK;
+    bool more = true;
+    while (more && kv_iterator_next(iterator, &key, &value)) {
+        uint64_t time_ms;
+        uint64_t applied;
+        if (!key_run_parse(key, &bucket, &time_ms, &applied) || value.size % KEY_ENTRY_SIZE != 0) {
+            status = STATUS_CORRUPT;
+            break;
+        }
+        bool frozen = machine->keys_frozen.count > 0 && applied == machine->keys_frozen_applied;
+        // No entry of a run is younger than the run; what is frozen was searched in memory.
+        more = time_ms >= search->begin_ms && (frozen || search_row(search, value));
+    }
+    enum status closed = kv_iterator_close(iterator);
+    return status == STATUS_OK ? closed : status;
+}

@@ -1,0 +1,289 @@
+/* Topics: create, change, delete. */
+#include "broker/machine/machine_internal.h"
+
+#include <stdlib.h>
+
+enum { TOPIC_ROW_OVERHEAD = 128, PERM_MAX = 7 };
+
+static enum status config_check(const struct machine *machine, const struct topic *topic,
+                                const struct topic_config *config);
+static bool config_equals(const struct topic *topic, const struct topic_config *config);
+static void config_set(struct machine *machine, struct topic *topic,
+                       const struct topic_config *config);
+static void topic_mark_dirty(struct machine *machine, struct topic *topic);
+static void topic_changed(struct machine *machine, struct topic *topic, bool deleted);
+static void topic_free(struct machine *machine, struct topic *topic);
+
+void apply_topic_put(struct machine *machine, const struct operation_topic_put *put,
+                     struct operation_result *result)
+{
+    const struct topic_config *config = &put->config;
+    struct topic *topic = topic_find(machine, config->name);
+    if (topic != NULL && put->create_only) {
+        result->status = STATUS_OK;
+        return;
+    }
+    result->status = config_check(machine, topic, config);
+    if (result->status != STATUS_OK) {
+        return;
+    }
+    if (topic == NULL) {
+        topic_create(machine, config);
+    } else if (!config_equals(topic, config)) {
+        config_set(machine, topic, config);
+        topic_changed(machine, topic, false);
+    }
+}
+
+void apply_topic_delete(struct machine *machine, struct slice name, struct operation_result *result)
+{
+    struct topic *topic = topic_find(machine, name);
+    if (topic == NULL) {
+        result->status = STATUS_TOPIC_UNKNOWN;
+        return;
+    }
+    queues_report_grown(machine);
+    topic_changed(machine, topic, true);
+    transactions_topic_deleted(machine, topic);
+    offsets_delete_topic(machine, name);
+    struct key key = key_topic(topic->id);
+    kv_batch_delete(machine->deletes, key_slice(&key));
+    struct key from = key_queue(topic->id, 0);
+    struct key to = key_queue_end(topic->id);
+    kv_batch_delete_range(machine->deletes, key_slice(&from), key_slice(&to));
+    from = key_index_first(topic->id);
+    to = key_index_end(topic->id);
+    kv_batch_delete_range(machine->deletes, key_slice(&from), key_slice(&to));
+    map_remove(&machine->topics, &topic->node);
+    topic_free(machine, topic);
+    machine->topic_last = NULL;
+    result->status = STATUS_OK;
+}
+
+struct topic *topic_find(const struct machine *machine, struct slice name)
+{
+    struct map_node *node = map_find(&machine->topics, name);
+    return node == NULL ? NULL : CONTAINER_OF(node, struct topic, node);
+}
+
+struct topic *topic_create(struct machine *machine, const struct topic_config *config)
+{
+    struct topic *topic = mem_zalloc(sizeof *topic);
+    bool fits = name_set(&topic->name, config->name);
+    ASSERT(fits);
+    topic->id = machine->meta.next_id++;
+    map_put(&machine->topics, &topic->node, name_slice(&topic->name));
+    config_set(machine, topic, config);
+    transactions_topic_created(machine, topic);
+    topic_changed(machine, topic, false);
+    return topic;
+}
+
+void topic_queues_grow(struct machine *machine, struct topic *topic, uint32_t count)
+{
+    if (count <= topic->queue_count) {
+        return;
+    }
+    queues_report_grown(machine);
+    struct queue *queues = mem_alloc(count * sizeof *queues);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i < topic->queue_count) {
+            queue_moved(machine, &queues[i], &topic->queues[i]);
+        } else {
+            queue_init(&queues[i], topic, (int32_t)i);
+            queue_mark_dirty(machine, &queues[i]);
+        }
+    }
+    free(topic->queues);
+    topic->queues = queues;
+    topic->queue_count = count;
+    topic_mark_dirty(machine, topic);
+}
+
+static enum status config_check(const struct machine *machine, const struct topic *topic,
+                                const struct topic_config *config)
+{
+    struct name name;
+    if (config->name.size == 0 || !name_set(&name, config->name)) {
+        return STATUS_TOPIC_INVALID;
+    }
+    if (config->read_queue_count < 0 || config->read_queue_count > QUEUES_PER_TOPIC_MAX ||
+        config->write_queue_count < 0 || config->write_queue_count > QUEUES_PER_TOPIC_MAX ||
+        config->perm < 0 || config->perm > PERM_MAX) {
+        return STATUS_INVALID_ARGUMENT;
+    }
+    return topic == NULL && machine->topics.count >= TOPICS_MAX ? STATUS_LIMIT : STATUS_OK;
+}
+
+static bool config_equals(const struct topic *topic, const struct topic_config *config)
+{
+    return topic->read_queue_count == config->read_queue_count &&
+           topic->write_queue_count == config->write_queue_count && topic->perm == config->perm &&
+           topic->sys_flag == config->sys_flag && topic->order == config->order &&
+           topic->multi_tag == config->multi_tag &&
+           slice_equals(buf_slice(&topic->attributes), config->attributes);
+}
+
+static void config_set(struct machine *machine, struct topic *topic,
+                       const struct topic_config *config)
+{
+    topic->read_queue_count = config->read_queue_count;
+    topic->write_queue_count = config->write_queue_count;
+    topic->perm = config->perm;
+    topic->sys_flag = config->sys_flag;
+    topic->order = config->order;
+    topic->multi_tag = config->multi_tag;
+    buf_clear(&topic->attributes);
+    buf_put_slice(&topic->attributes, config->attributes);
+    int32_t count = config->read_queue_count > config->write_queue_count
+                        ? config->read_queue_count
+                        : config->write_queue_count;
+    topic_queues_grow(machine, topic, (uint32_t)count);
+}
+
+static void topic_mark_dirty(struct machine *machine, struct topic *topic)
+{
+    if (!list_linked(&topic->dirty)) {
+        list_append(&machine->topics_dirty, &topic->dirty);
+        machine->dirty_size += TOPIC_ROW_OVERHEAD;
+    }
+}
+
+static void topic_changed(struct machine *machine, struct topic *topic, bool deleted)
+{
+    topic->changed_index = machine->entry_index;
+    machine->meta.topics_version.counter++;
+    machine->meta.topics_version.time_ms = machine->meta.clock_ms;
+    if (!deleted) {
+        topic_mark_dirty(machine, topic);
+    }
+    if (machine->events.on_topic_changed != NULL) {
+        machine->events.on_topic_changed(machine->events.context, topic, deleted);
+    }
+}
+
+static void topic_free(struct machine *machine, struct topic *topic)
+{
+    for (uint32_t i = 0; i < topic->queue_count; i++) {
+        queue_close(machine, &topic->queues[i]);
+    }
+    list_remove(&topic->dirty);
+    buf_close(&topic->attributes);
+    free(topic->queues);
+    free(topic);
+}
+
+enum status topic_load(struct machine *machine, struct slice key, struct slice value)
+{
+    uint64_t id;
+    struct topic_row row;
+    struct name name;
+    if (!key_id_parse(key, &id) || topic_row_decode(value, &row) != STATUS_OK ||
+        !name_set(&name, row.config.name) || topic_find(machine, row.config.name) != NULL) {
+        return STATUS_CORRUPT;
+    }
+    struct topic *topic = mem_zalloc(sizeof *topic);
+    topic->name = name;
+    topic->id = id;
+    map_put(&machine->topics, &topic->node, name_slice(&topic->name));
+    config_set(machine, topic, &row.config);
+    topic_queues_grow(machine, topic, row.queue_count);
+    topic->changed_index = row.changed_index;
+    struct loader *loader = machine->loader;
+    loader->topics =
+        mem_realloc(loader->topics, (loader->topic_count + 1) * sizeof(struct topic *));
+    loader->topics[loader->topic_count++] = topic;
+    return STATUS_OK;
+}
+
+struct topic *topic_by_id(const struct machine *machine, uint64_t id)
+{
+    const struct loader *loader = machine->loader;
+    size_t low = 0;
+    size_t high = loader->topic_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (loader->topics[middle]->id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < loader->topic_count && loader->topics[low]->id == id ? loader->topics[low] : NULL;
+}
+
+static void topic_row_of(const struct topic *topic, struct topic_row *row)
+{
+    *row = (struct topic_row){
+        .config =
+            {
+                .name = name_slice(&topic->name),
+                .read_queue_count = topic->read_queue_count,
+                .write_queue_count = topic->write_queue_count,
+                .perm = topic->perm,
+                .sys_flag = topic->sys_flag,
+                .order = topic->order,
+                .multi_tag = topic->multi_tag,
+                .attributes = buf_slice(&topic->attributes),
+            },
+        .changed_index = topic->changed_index,
+        .queue_count = topic->queue_count,
+    };
+}
+
+void topics_checkpoint(struct machine *machine, struct kv_batch *batch)
+{
+    struct buf value = {0};
+    for (struct list *node; (node = list_pop(&machine->topics_dirty)) != NULL;) {
+        const struct topic *topic = CONTAINER_OF(node, struct topic, dirty);
+        struct topic_row row;
+        topic_row_of(topic, &row);
+        struct key key = key_topic(topic->id);
+        buf_clear(&value);
+        topic_row_encode(&row, &value);
+        kv_batch_put(batch, key_slice(&key), buf_slice(&value));
+    }
+    buf_close(&value);
+}
+
+uint64_t topics_hash(const struct machine *machine)
+{
+    uint64_t hash = 0;
+    struct buf value = {0};
+    MAP_FOREACH(node, &machine->topics)
+    {
+        const struct topic *topic = CONTAINER_OF(node, struct topic, node);
+        struct topic_row row;
+        topic_row_of(topic, &row);
+        struct key key = key_topic(topic->id);
+        buf_clear(&value);
+        topic_row_encode(&row, &value);
+        hash += machine_item_hash(KEY_TOPIC, key_slice(&key), buf_slice(&value));
+    }
+    buf_close(&value);
+    return hash;
+}
+
+void topics_close(struct machine *machine)
+{
+    for (struct map_node *node; (node = map_first(&machine->topics)) != NULL;) {
+        map_remove(&machine->topics, node);
+        topic_free(machine, CONTAINER_OF(node, struct topic, node));
+    }
+    map_close(&machine->topics);
+}
+
+const struct topic *machine_topic_find(const struct machine *machine, struct slice name)
+{
+    return topic_find(machine, name);
+}
+
+const struct map *machine_topics(const struct machine *machine)
+{
+    return &machine->topics;
+}
+
+struct machine_version machine_topics_version(const struct machine *machine)
+{
+    return machine->meta.topics_version;
+}

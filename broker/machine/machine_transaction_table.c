@@ -1,0 +1,296 @@
+/* The table of half messages: maps, lists and schedules, and nothing of what decides. */
+#include "broker/machine/machine_internal.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { TRANSACTION_DIRTY_SIZE = TRANSACTION_ROW_SIZE + 32 };
+
+/* Transactions come and go by the thousand: they are taken from slabs and given back to a list. */
+struct slab {
+    struct slab *next;
+    struct transaction transactions[TRANSACTIONS_PER_SLAB];
+};
+
+static void count_add(struct machine *machine, struct transaction *transaction, int64_t step);
+static void producer_group_free(struct machine *machine, struct producer_group *group);
+
+static bool is_decided(enum transaction_state state)
+{
+    return state == TRANSACTION_COMMITTED || state == TRANSACTION_ROLLED_BACK;
+}
+
+struct transaction *transaction_new(struct machine *machine)
+{
+    if (list_empty(&machine->transactions_free)) {
+        struct slab *slab = mem_zalloc(sizeof *slab);
+        slab->next = machine->slabs;
+        machine->slabs = slab;
+        for (size_t i = 0; i < TRANSACTIONS_PER_SLAB; i++) {
+            list_append(&machine->transactions_free, &slab->transactions[i].age);
+        }
+    }
+    struct list *node = list_pop(&machine->transactions_free);
+    struct transaction *transaction = CONTAINER_OF(node, struct transaction, age);
+    *transaction = (struct transaction){.visible_offset = -1};
+    return transaction;
+}
+
+void transaction_free(struct machine *machine, struct transaction *transaction)
+{
+    struct producer_group *group = transaction->group;
+    heap_remove(&group->due, &transaction->due);
+    count_add(machine, transaction, -1);
+    map_remove(&machine->transactions, &transaction->node);
+    if (transaction->has_unique) {
+        map_remove(&machine->uniques, &transaction->unique_node);
+    }
+    list_remove(&transaction->age);
+    list_remove(&transaction->outcome);
+    list_remove(&transaction->dirty);
+    if (transaction->stored) {
+        struct key key = key_transaction(transaction->position);
+        kv_batch_delete(machine->deletes, key_slice(&key));
+    }
+    if (transaction->keys != transaction->keys_inline) {
+        free(transaction->keys);
+    }
+    list_prepend(&machine->transactions_free, &transaction->age);
+    if (--group->transaction_count == 0) {
+        producer_group_free(machine, group);
+    }
+}
+
+void transaction_mark_dirty(struct machine *machine, struct transaction *transaction)
+{
+    if (!list_linked(&transaction->dirty)) {
+        list_append(&machine->transactions_dirty, &transaction->dirty);
+        machine->dirty_size += TRANSACTION_DIRTY_SIZE;
+    }
+}
+
+void transaction_link(struct machine *machine, struct transaction *transaction)
+{
+    be64_put(transaction->key, transaction->position);
+    map_put(&machine->transactions, &transaction->node, slice_of(transaction->key, 8));
+    if (transaction->has_unique) {
+        map_put(&machine->uniques, &transaction->unique_node,
+                slice_of(transaction->unique_hash, sizeof transaction->unique_hash));
+    }
+    transaction->group->transaction_count++;
+    list_append(&machine->ages[transaction->state], &transaction->age);
+    count_add(machine, transaction, 1);
+    if (is_decided(transaction->state)) {
+        list_append(&machine->outcomes, &transaction->outcome);
+    }
+}
+
+void transaction_set_state(struct machine *machine, struct transaction *transaction,
+                           enum transaction_state state, uint64_t due_ms)
+{
+    ASSERT(!is_decided(transaction->state));
+    heap_remove(&transaction->group->due, &transaction->due);
+    count_add(machine, transaction, -1);
+    list_remove(&transaction->age);
+    transaction->state = state;
+    list_append(&machine->ages[state], &transaction->age);
+    count_add(machine, transaction, 1);
+    if (state == TRANSACTION_PENDING) {
+        heap_put(&transaction->group->due, &transaction->due, due_ms, transaction->position);
+    }
+    if (is_decided(state)) {
+        transaction->decided_ms = machine->meta.clock_ms;
+        transaction->outcome_number = machine->meta.outcome_next++;
+        list_append(&machine->outcomes, &transaction->outcome);
+        if (transaction->keys != transaction->keys_inline) {
+            free(transaction->keys);
+        }
+        transaction->keys = transaction->keys_inline;
+        transaction->key_count = 0;
+    }
+    transaction_mark_dirty(machine, transaction);
+}
+
+struct producer_group *producer_group_get(struct machine *machine, struct slice name)
+{
+    struct map_node *node = map_find(&machine->producer_groups, name);
+    if (node != NULL) {
+        return CONTAINER_OF(node, struct producer_group, node);
+    }
+    struct producer_group *group = mem_zalloc(sizeof *group);
+    bool fits = name_set(&group->name, name);
+    ASSERT(fits);
+    group->id = machine->meta.next_id++;
+    map_put(&machine->producer_groups, &group->node, name_slice(&group->name));
+    list_append(&machine->producer_groups_dirty, &group->dirty);
+    return group;
+}
+
+static void producer_group_free(struct machine *machine, struct producer_group *group)
+{
+    if (group->stored) {
+        struct key key = key_producer_group(group->id);
+        kv_batch_delete(machine->deletes, key_slice(&key));
+    }
+    map_remove(&machine->producer_groups, &group->node);
+    list_remove(&group->dirty);
+    heap_close(&group->due);
+    free(group);
+}
+
+void unique_hash_of(struct slice producer_group, struct slice unique_key, uint8_t hash[16])
+{
+    uint64_t seed = XXH3_64bits(producer_group.data, producer_group.size);
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical,
+                             XXH3_128bits_withSeed(unique_key.data, unique_key.size, seed));
+    memcpy(hash, canonical.digest, sizeof canonical.digest);
+}
+
+void transactions_close(struct machine *machine)
+{
+    while (machine->transactions.count > 0) {
+        struct map_node *node = map_first(&machine->transactions);
+        transaction_free(machine, CONTAINER_OF(node, struct transaction, node));
+    }
+    // Without transactions there are no producer groups, unless loading failed between the two.
+    for (struct map_node *node; (node = map_first(&machine->producer_groups)) != NULL;) {
+        producer_group_free(machine, CONTAINER_OF(node, struct producer_group, node));
+    }
+    map_close(&machine->transactions);
+    map_close(&machine->uniques);
+    map_close(&machine->producer_groups);
+    while (machine->slabs != NULL) {
+        struct slab *next = machine->slabs->next;
+        free(machine->slabs);
+        machine->slabs = next;
+    }
+}
+
+/* Count it (step 1) or take it out of the counts (step -1), by its present state. */
+static void count_add(struct machine *machine, struct transaction *transaction, int64_t step)
+{
+    struct machine_counters *counters = &machine->meta.counters;
+    if (transaction->state == TRANSACTION_PENDING) {
+        counters->pending += (uint64_t)step;
+        transaction->group->pending_count += (uint64_t)step;
+    } else if (transaction->state == TRANSACTION_EXPIRED) {
+        counters->expired += (uint64_t)step;
+        transaction->group->expired_count += (uint64_t)step;
+    }
+    if (!is_decided(transaction->state) && transaction->topic == NULL) {
+        machine->orphans += (uint64_t)step;
+    }
+}
+
+/* --- Reading ------------------------------------------------------------------------------ */
+
+const struct transaction *machine_transaction_find(const struct machine *machine, uint64_t position)
+{
+    uint8_t key[8];
+    be64_put(key, position);
+    struct map_node *node = map_find(&machine->transactions, slice_of(key, sizeof key));
+    return node == NULL ? NULL : CONTAINER_OF(node, struct transaction, node);
+}
+
+const struct transaction *machine_transaction_find_unique(const struct machine *machine,
+                                                          struct slice producer_group,
+                                                          struct slice unique_key)
+{
+    uint8_t hash[16];
+    unique_hash_of(producer_group, unique_key, hash);
+    struct map_node *node = map_find(&machine->uniques, slice_of(hash, sizeof hash));
+    return node == NULL ? NULL : CONTAINER_OF(node, struct transaction, unique_node);
+}
+
+const struct map *machine_producer_groups(const struct machine *machine)
+{
+    return &machine->producer_groups;
+}
+
+const struct transaction *machine_transaction_next(const struct machine *machine,
+                                                   enum transaction_state state,
+                                                   const struct transaction *previous)
+{
+    const struct list *head = &machine->ages[state];
+    const struct list *node = previous == NULL ? head->next : previous->age.next;
+    return node == head ? NULL : CONTAINER_OF(node, struct transaction, age);
+}
+
+/* A small heap of places in the schedule's heap, so that the first few due ones are found in order
+ * without taking anything out. */
+struct frontier {
+    const struct heap *heap;
+    size_t *places;
+    size_t count;
+};
+
+static bool place_before(const struct frontier *frontier, size_t a, size_t b)
+{
+    const struct heap_node *left = frontier->heap->nodes[a];
+    const struct heap_node *right = frontier->heap->nodes[b];
+    return left->due != right->due ? left->due < right->due : left->tie < right->tie;
+}
+
+static void frontier_put(struct frontier *frontier, size_t place)
+{
+    if (place >= frontier->heap->count) {
+        return;
+    }
+    size_t at = frontier->count++;
+    while (at > 0 && place_before(frontier, place, frontier->places[(at - 1) / 2])) {
+        frontier->places[at] = frontier->places[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    frontier->places[at] = place;
+}
+
+static size_t frontier_pop(struct frontier *frontier)
+{
+    size_t first = frontier->places[0];
+    size_t last = frontier->places[--frontier->count];
+    size_t at = 0;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= frontier->count) {
+            break;
+        }
+        if (child + 1 < frontier->count &&
+            place_before(frontier, frontier->places[child + 1], frontier->places[child])) {
+            child++;
+        }
+        if (!place_before(frontier, frontier->places[child], last)) {
+            break;
+        }
+        frontier->places[at] = frontier->places[child];
+        at = child;
+    }
+    frontier->places[at] = last;
+    return first;
+}
+
+uint32_t machine_transactions_due(const struct machine *machine, const struct producer_group *group,
+                                  uint64_t now_ms, uint32_t max, const struct transaction **out)
+{
+    (void)machine;
+    uint32_t count = 0;
+    struct frontier frontier = {
+        .heap = &group->due,
+        .places = mem_alloc(((size_t)max + 2) * sizeof *frontier.places),
+    };
+    frontier_put(&frontier, 0);
+    while (count < max && frontier.count > 0) {
+        size_t place = frontier_pop(&frontier);
+        const struct heap_node *node = group->due.nodes[place];
+        if (node->due > now_ms) {
+            break;
+        }
+        out[count++] = CONTAINER_OF(node, struct transaction, due);
+        frontier_put(&frontier, 2 * place + 1);
+        frontier_put(&frontier, 2 * place + 2);
+    }
+    free(frontier.places);
+    return count;
+}

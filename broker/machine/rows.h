@@ -1,0 +1,100 @@
+/* Layout of every value in the machine's store. Pure.
+ *
+ * Integers are little-endian; text is preceded by its size (u16). Decoded rows borrow from the
+ * value. All decoders answer STATUS_CORRUPT for a value that is not exactly such a row: the store
+ * has its own checksums, so that is a bug or another version. */
+#ifndef BROKER_MACHINE_ROWS_H
+#define BROKER_MACHINE_ROWS_H
+
+#include "broker/machine/machine.h"
+
+enum { STORE_VERSION = 1 };
+
+struct meta_row {
+    uint64_t applied_index;
+    uint64_t clock_ms;
+    uint64_t next_id; /* Of topics, groups and producer groups alike. */
+    int64_t half_offset_next;
+    uint64_t outcome_first; /* [first, next): the outcomes that are remembered. */
+    uint64_t outcome_next;
+    struct machine_version topics_version;
+    struct machine_version groups_version;
+    struct machine_counters counters; /* pending and expired are counted anew on loading. */
+};
+void meta_row_encode(const struct meta_row *row, struct buf *out);
+WARN_UNUSED enum status meta_row_decode(struct slice value, struct meta_row *row);
+
+struct topic_row {
+    struct topic_config config;
+    uint64_t changed_index;
+    uint32_t queue_count;
+};
+void topic_row_encode(const struct topic_row *row, struct buf *out);
+WARN_UNUSED enum status topic_row_decode(struct slice value, struct topic_row *row);
+
+struct queue_row {
+    int64_t offset_first;
+    int64_t offset_next;
+};
+void queue_row_encode(const struct queue_row *row, struct buf *out);
+WARN_UNUSED enum status queue_row_decode(struct slice value, struct queue_row *row);
+
+/* A chunk's value is entries back to back. */
+enum { INDEX_ENTRY_SIZE = 32 };
+void index_entry_encode(const struct index_entry *entry, uint8_t to[INDEX_ENTRY_SIZE]);
+void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry *entry);
+
+void group_row_encode(const struct group_config *config, struct buf *out);
+WARN_UNUSED enum status group_row_decode(struct slice value, struct group_config *config);
+
+/* Offsets of queues 0 … count - 1, -1 for none, 8 bytes each. */
+void offsets_row_encode(const int64_t *offsets, uint32_t count, struct buf *out);
+WARN_UNUSED enum status offsets_row_decode(struct slice value, uint32_t *count);
+int64_t offsets_row_get(struct slice value, uint32_t queue_id);
+
+/* A producer group's value is its name. */
+
+/* An open transaction, or a remembered outcome (then without keys). */
+enum { TRANSACTION_ROW_SIZE = 116, TRANSACTION_KEYS_MAX = 64 };
+struct transaction_row {
+    uint64_t position;
+    int64_t half_offset;
+    uint32_t size;
+    int32_t queue_id;
+    uint64_t topic_id; /* 0: deleted. */
+    uint64_t topic_hash;
+    uint64_t group_id;
+    enum transaction_state state;
+    bool has_unique;
+    bool settled_by_hand;
+    bool expired_by_age;
+    uint32_t attempts;
+    int32_t tags_hash;
+    uint64_t stored_ms;
+    uint64_t last_check_ms;
+    uint64_t decided_ms;
+    uint64_t due_ms;
+    int64_t visible_offset;
+    uint8_t unique_hash[16];
+    uint32_t key_count;
+    uint64_t keys[TRANSACTION_KEYS_MAX];
+};
+void transaction_row_encode(const struct transaction_row *row, struct buf *out);
+WARN_UNUSED enum status transaction_row_decode(struct slice value, struct transaction_row *row);
+
+/* A row of outcomes: number of the first (u64), then transaction rows back to back. */
+enum { OUTCOMES_PER_ROW = 256, OUTCOMES_HEADER_SIZE = 8 };
+
+/* A run of the key index: entries back to back, oldest first. */
+enum { KEY_ENTRY_SIZE = 36 };
+struct key_entry {
+    uint64_t hash;
+    uint64_t position;
+    uint64_t body_position;
+    uint64_t store_time_ms;
+    uint32_t size;
+};
+void key_entry_encode(const struct key_entry *entry, uint8_t to[KEY_ENTRY_SIZE]);
+void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entry);
+
+#endif

@@ -1,0 +1,111 @@
+#include "common/store/kv_internal.h"
+
+#include <stdlib.h>
+
+/* Changes back to back: type, size of key, size of value, key, value. Independent of the kind of
+ * store, so that whoever fills a batch need not know where it will go. */
+struct kv_batch {
+    struct buf changes;
+};
+
+enum { CHANGE_HEADER_SIZE = 1 + 4 + 4 };
+
+static void batch_append(struct kv_batch *batch, enum kv_change_type type, struct slice key,
+                         struct slice value);
+
+void kv_close(struct kv *kv)
+{
+    if (kv != NULL) {
+        kv->kind->close(kv);
+    }
+}
+
+enum status kv_get(struct kv *kv, struct slice key, struct buf *out)
+{
+    return kv->kind->get(kv, key, out);
+}
+
+enum status kv_write(struct kv *kv, struct kv_batch *batch)
+{
+    return kv->kind->write(kv, batch);
+}
+
+enum status kv_flush(struct kv *kv)
+{
+    return kv->kind->flush(kv);
+}
+
+struct kv_iterator *kv_iterate(struct kv *kv, struct slice from, struct slice to)
+{
+    return kv->kind->iterate(kv, from, to);
+}
+
+bool kv_iterator_next(struct kv_iterator *iterator, struct slice *key, struct slice *value)
+{
+    return iterator->kind->iterator_next(iterator, key, value);
+}
+
+enum status kv_iterator_close(struct kv_iterator *iterator)
+{
+    return iterator->kind->iterator_close(iterator);
+}
+
+struct kv_batch *kv_batch_new(void)
+{
+    return mem_zalloc(sizeof(struct kv_batch));
+}
+
+void kv_batch_free(struct kv_batch *batch)
+{
+    if (batch != NULL) {
+        buf_close(&batch->changes);
+        free(batch);
+    }
+}
+
+void kv_batch_put(struct kv_batch *batch, struct slice key, struct slice value)
+{
+    batch_append(batch, KV_PUT, key, value);
+}
+
+void kv_batch_delete(struct kv_batch *batch, struct slice key)
+{
+    batch_append(batch, KV_DELETE, key, slice_of(NULL, 0));
+}
+
+void kv_batch_delete_range(struct kv_batch *batch, struct slice from, struct slice to)
+{
+    batch_append(batch, KV_DELETE_RANGE, from, to);
+}
+
+size_t kv_batch_size(const struct kv_batch *batch)
+{
+    return batch->changes.size;
+}
+
+bool kv_batch_next(const struct kv_batch *batch, size_t *at, struct kv_change *change)
+{
+    if (*at == batch->changes.size) {
+        return false;
+    }
+    const uint8_t *bytes = batch->changes.data + *at;
+    size_t key_size = le32_get(bytes + 1);
+    size_t value_size = le32_get(bytes + 5);
+    change->type = (enum kv_change_type)bytes[0];
+    change->key = slice_of(bytes + CHANGE_HEADER_SIZE, key_size);
+    change->value = slice_of(bytes + CHANGE_HEADER_SIZE + key_size, value_size);
+    *at += CHANGE_HEADER_SIZE + key_size + value_size;
+    return true;
+}
+
+static void batch_append(struct kv_batch *batch, enum kv_change_type type, struct slice key,
+                         struct slice value)
+{
+    ASSERT(key.size <= UINT32_MAX && value.size <= UINT32_MAX);
+    buf_reserve(&batch->changes, CHANGE_HEADER_SIZE + key.size + value.size);
+    buf_put_u8(&batch->changes, (uint8_t)type);
+    buf_put_le32(&batch->changes, (uint32_t)key.size);
+    buf_put_le32(&batch->changes, (uint32_t)value.size);
+    buf_put_slice(&batch->changes, key);
+    buf_put_slice(&batch->changes, value);
+}
