@@ -137,7 +137,7 @@ void apply_topic_put(struct machine *machine, const struct operation_topic_put *
 void apply_topic_delete(struct machine *machine, struct slice name,
                         struct operation_result *result);
 struct topic *topic_find(const struct machine *machine, struct slice name);
-struct topic *topic_create(struct machine *machine, const struct topic_config *config);
+struct topic *topic_create(struct machine *machine, const struct topic_spec *config);
 /* While loading; NULL if there is none. */
 struct topic *topic_by_id(const struct machine *machine, uint64_t id);
 /* Give it at least `count` queues. */

@@ -248,7 +248,7 @@ static void expire(struct machine *machine, struct transaction *transaction, boo
 {
     struct topic *topic = topic_find(machine, slice_text(TOPIC_CHECK_EXPIRED));
     if (topic == NULL) {
-        topic = topic_create(machine, &(struct topic_config){
+        topic = topic_create(machine, &(struct topic_spec){
                                           .name = slice_text(TOPIC_CHECK_EXPIRED),
                                           .read_queue_count = 1,
                                           .write_queue_count = 1,
