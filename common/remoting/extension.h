@@ -13,11 +13,15 @@ enum {
 
     /* Between replicas of a group, on the leader's client port. */
     REQUEST_RAFTMQ_FORWARD_HELLO = 7150,  /* ext cluster, group, memberId: this connection forwards. */
+    REQUEST_RAFTMQ_CHANNEL_CLOSED = 7151, /* Oneway, ext rmqChannel: that client is gone. */
+    REQUEST_RAFTMQ_PROPOSE = 7152,        /* Body: an entry of operations; answer: their results. */
 };
 
 /* Header fields of forwarded commands. */
 #define FIELD_FORWARD_CHANNEL "rmqChannel"  /* The forwarder's number of the client's connection. */
 #define FIELD_FORWARD_HOST "rmqHost"        /* ip:port of the client. */
+/* On a refusal between replicas: number of the enum status (common/base/status.h). */
+#define FIELD_STATUS "status"
 /* On an answer with code 14: ip:port of the leader's client port, if known. */
 #define FIELD_LEADER_HINT "leaderHint"
 
