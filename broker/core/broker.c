@@ -1,0 +1,252 @@
+#include "broker/core/broker.h"
+
+#include "broker/core/dispatch.h"
+#include "broker/core/process_client.h"
+#include "broker/core/relay.h"
+#include "broker/core/system_topics.h"
+#include "common/remoting/codes.h"
+#include "common/remoting/extension.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum {
+    EXPIRE_PERIOD_MS = 10000, /* As ClientHousekeepingService. */
+    CLOCK_TICK_PERIOD_MS = 30000,
+};
+
+static void on_result(void *context, uint32_t ordinal, const struct operation *operation,
+                      const struct operation_result *result);
+static void on_queue_grown(void *context, const struct queue *queue, int64_t first);
+static void on_topic_changed(void *context, const struct topic *topic, bool deleted);
+
+void broker_init(struct broker *broker, const struct settings *settings,
+                 const struct group_settings *group, const struct broker_ports *ports,
+                 const struct log *log, struct random random)
+{
+    *broker = (struct broker){
+        .settings = settings,
+        .group = group,
+        .self = group_settings_member(group, settings->node_id),
+        .ports = ports,
+        .log = log,
+        .random = random,
+        .started_ms = clock_wall_ms(ports->clock),
+        .expired_ms = clock_monotonic_ms(ports->clock),
+    };
+    ASSERT(broker->self != NULL);
+    channels_init(&broker->channels, &ports->transport);
+    proposer_init(&broker->proposer, broker);
+    pulls_init(&broker->pulls, broker);
+    checker_init(&broker->checker, broker);
+    broker->relay = relay_new(broker);
+}
+
+void broker_close(struct broker *broker)
+{
+    broker->stopping = true;
+    checker_close(&broker->checker);
+    relay_free(broker->relay);
+    broker->relay = NULL;
+    pulls_close(&broker->pulls);
+    proposer_close(&broker->proposer);
+    channels_close(&broker->channels);
+    buf_close(&broker->properties);
+    buf_close(&broker->ids);
+}
+
+struct machine_events broker_machine_events(struct broker *broker)
+{
+    return (struct machine_events){
+        .context = broker,
+        .on_result = on_result,
+        .on_queue_grown = on_queue_grown,
+        .on_topic_changed = on_topic_changed,
+    };
+}
+
+/* --- From the network --------------------------------------------------------------------- */
+
+struct channel *broker_channel_open(struct broker *broker, void *transport, struct host host)
+{
+    return channels_open(&broker->channels, transport, host);
+}
+
+void broker_channel_close(struct broker *broker, struct channel *channel)
+{
+    bool member = !list_empty(&channel->memberships);
+    uint64_t id = channel->id;
+    channel->transport = NULL;
+    pulls_drop_channel(&broker->pulls, channel);
+    LIST_FOREACH(at, &channel->remotes)
+    {
+        pulls_drop_channel(&broker->pulls, CONTAINER_OF(at, struct channel, behind));
+    }
+    channels_drop(&broker->channels, channel, client_notify_changed, broker);
+    if (member && broker->relay != NULL) {
+        relay_channel_closed(broker->relay, id);
+    }
+}
+
+void broker_on_command(struct broker *broker, struct channel *channel,
+                       const struct command *command)
+{
+    if (command_is_response(command)) {
+        return; // What we ask of clients (39, 40) is oneway: nobody waits for an answer.
+    }
+    dispatch_request(broker, channel, command);
+}
+
+void broker_on_leader_command(struct broker *broker, const struct command *command)
+{
+    if (!command_is_response(command)) {
+        relay_on_request(broker->relay, command);
+    } else if (!proposer_on_answer(&broker->proposer, command)) {
+        relay_on_answer(broker->relay, command);
+    }
+}
+
+void broker_on_leader_connected(struct broker *broker)
+{
+    char id[24];
+    struct command hello;
+    struct buf *out = broker->ports->leader_out(broker->ports->context);
+    if (out == NULL) {
+        return;
+    }
+    snprintf(id, sizeof id, "%" PRIu64, broker->self->id);
+    command_init_request(&hello, REQUEST_RAFTMQ_FORWARD_HELLO, 0);
+    command_add(&hello, "cluster", name_slice(&broker->settings->cluster));
+    command_add(&hello, "group", name_slice(&broker->group->name));
+    command_add(&hello, "memberId", slice_text(id));
+    command_encode(&hello, out);
+    broker->ports->leader_flush(broker->ports->context);
+    client_announce_all(broker); // So that checks and notices reach those who are connected here.
+    relay_on_leader_connected(broker->relay);
+    proposer_turn(&broker->proposer);
+}
+
+void broker_on_leader_lost(struct broker *broker, enum status why)
+{
+    proposer_on_leader_lost(&broker->proposer, why);
+    relay_on_leader_lost(broker->relay, why);
+}
+
+/* --- From the replica --------------------------------------------------------------------- */
+
+void broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal)
+{
+    struct batch *batch = proposal;
+    broker->applying = batch;
+    machine_apply(broker->machine, entry->index, entry->position, entry->payload);
+    broker->applying = NULL;
+    if (batch != NULL) {
+        proposer_applied(&broker->proposer, batch);
+    }
+}
+
+void broker_drop(struct broker *broker, void *proposal, enum status why)
+{
+    proposer_dropped(&broker->proposer, proposal, why);
+}
+
+void broker_on_state(struct broker *broker, const struct replica_state *state)
+{
+    bool led = broker_leads(broker);
+    broker->state = *state;
+    if (broker_leads(broker) == led) {
+        return;
+    }
+    log_info(broker->log, led ? "no longer leader" : "leader, serving",
+             "term=%" PRIu64 " leader=%" PRIu64, state->term, state->leader_id);
+    broker->ports->register_soon(broker->ports->context);
+    if (!led) {
+        system_topics_propose(broker);
+        relay_on_leading(broker->relay);
+        proposer_turn(&broker->proposer);
+    }
+}
+
+static void on_result(void *context, uint32_t ordinal, const struct operation *operation,
+                      const struct operation_result *result)
+{
+    struct broker *broker = context;
+    if (broker->applying != NULL) {
+        proposer_result(&broker->proposer, broker->applying, ordinal, operation, result);
+    }
+}
+
+static void on_queue_grown(void *context, const struct queue *queue, int64_t first)
+{
+    struct broker *broker = context;
+    (void)first;
+    pulls_on_queue_grown(&broker->pulls, queue);
+}
+
+static void on_topic_changed(void *context, const struct topic *topic, bool deleted)
+{
+    struct broker *broker = context;
+    (void)topic;
+    (void)deleted;
+    broker->ports->register_soon(broker->ports->context);
+}
+
+/* --- Time --------------------------------------------------------------------------------- */
+
+void broker_turn_end(struct broker *broker)
+{
+    pulls_turn(&broker->pulls);
+    proposer_turn(&broker->proposer);
+}
+
+/* The machine's clock must go on when nothing else happens, or old outcomes are never forgotten. */
+static void propose_clock(struct broker *broker)
+{
+    struct buf *entry;
+    struct machine_counters counters;
+    machine_counters(broker->machine, &counters);
+    bool worth_it = counters.commits + counters.rollbacks > 0;
+    if (worth_it && proposer_begin(&broker->proposer, 64, &entry) == STATUS_OK) {
+        entry_put_tick(entry);
+        proposer_add(&broker->proposer, &(struct waiter){0});
+    }
+}
+
+void broker_tick(struct broker *broker)
+{
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    pulls_tick(&broker->pulls, now);
+    proposer_tick(&broker->proposer);
+    relay_tick(broker->relay);
+    checker_tick(&broker->checker);
+    if (now - broker->expired_ms >= EXPIRE_PERIOD_MS) {
+        broker->expired_ms = now;
+        uint64_t expiry = broker->settings->channel_expiry_ms;
+        channels_expire(&broker->channels, now > expiry ? now - expiry : 0, client_notify_changed,
+                        broker);
+    }
+    if (broker_leads(broker) && now - broker->ticked_ms >= CLOCK_TICK_PERIOD_MS) {
+        broker->ticked_ms = now;
+        propose_clock(broker);
+    }
+    broker_turn_end(broker);
+}
+
+bool broker_leader_host(const struct broker *broker, struct host *host)
+{
+    const struct member_settings *leader =
+        group_settings_member(broker->group, broker->state.leader_id);
+    if (leader == NULL) {
+        return false;
+    }
+    *host = leader->client_host;
+    return true;
+}
+
+enum status broker_accepts_writes(const struct broker *broker)
+{
+    if (broker->stopping) {
+        return STATUS_SHUTTING_DOWN;
+    }
+    return broker->disk_full ? STATUS_DISK_FULL : STATUS_OK;
+}

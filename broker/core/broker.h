@@ -1,0 +1,140 @@
+/* The broker core of one group: everything between a decoded request and the replica.
+ *
+ * Pure: clock, chance, network, log and replica are ports (struct broker_ports), so that the same
+ * code runs behind sockets (group.c) and in a simulator. It owns the soft state (channels, parked
+ * pulls, open batch); the machine is the replicated state. Loop thread only, no locks. */
+#ifndef BROKER_CORE_BROKER_H
+#define BROKER_CORE_BROKER_H
+
+#include "broker/core/channel.h"
+#include "broker/core/checker.h"
+#include "broker/machine/machine.h"
+#include "broker/core/proposer.h"
+#include "broker/core/pulls.h"
+#include "broker/core/settings.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/random.h"
+#include "raft-glue/replica_machine.h"
+
+/* A read of the log that may take its time. Owned by the caller until done is called. */
+struct position_read {
+    uint64_t position;
+    size_t size;
+    uint8_t *to;
+    void (*done)(struct position_read *read, enum status status);
+    void *context;
+};
+
+struct broker_ports {
+    void *context;
+    const struct clock *clock;
+    /* As replica_host_propose(). */
+    enum status (*propose)(void *context, uint8_t *payload, size_t size, void *proposal);
+    bool (*has_room)(void *context);
+    bool (*quorum_fresh)(void *context);
+    /* As replica_host_read_now() and replica_host_read(). */
+    enum status (*read_now)(void *context, uint64_t position, size_t size, uint8_t *to);
+    void (*read)(void *context, struct position_read *read);
+    /* Hand leadership over; done once. */
+    void (*transfer)(void *context, uint64_t target_id,
+                     void (*done)(void *done_context, enum status status), void *done_context);
+    /* JSON object of what only the host knows (replica view), appended to out. */
+    void (*describe)(void *context, struct buf *out);
+    /* Where frames for the leader go: NULL if there is no connection to it (now). */
+    struct buf *(*leader_out)(void *context);
+    void (*leader_flush)(void *context);
+    /* The set of topics changed, or our role: tell the nameservers soon. */
+    void (*register_soon)(void *context);
+    struct transport_ports transport;
+};
+
+struct broker_counters {
+    uint64_t requests;
+    uint64_t requests_refused;
+    uint64_t messages_in;
+    uint64_t bytes_in;
+    uint64_t messages_out;
+    uint64_t bytes_out;
+    uint64_t pulls_held;
+    uint64_t forwarded;
+    uint64_t checks_sent;
+};
+
+struct broker {
+    const struct settings *settings;
+    const struct group_settings *group;
+    const struct member_settings *self;
+    const struct broker_ports *ports;
+    const struct log *log;
+    struct random random;
+    struct machine *machine;
+    struct replica_state state;
+    struct channels channels;
+    struct proposer proposer;
+    struct relay *relay;
+    struct pulls pulls;
+    struct checker checker;
+    uint64_t started_ms; /* Wall clock. */
+    uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
+    uint64_t ticked_ms;
+    bool disk_full;         /* Client writes are refused until there is room. */
+    struct batch *applying; /* The batch whose entry is being applied. */
+    bool stopping;
+    struct buf properties; /* Scratch of process_send.c. */
+    struct buf ids;        /* Scratch of process_send.c. */
+    struct broker_counters counters;
+};
+
+/* Borrows all pointers. The machine is attached by the caller before the replica starts. */
+void broker_init(struct broker *broker, const struct settings *settings,
+                 const struct group_settings *group, const struct broker_ports *ports,
+                 const struct log *log, struct random random);
+/* Answers what waits with STATUS_SHUTTING_DOWN as far as connections are still open. */
+void broker_close(struct broker *broker);
+
+/* What machine_open() is to be given. */
+struct machine_events broker_machine_events(struct broker *broker);
+
+/* --- From the network --------------------------------------------------------------------- */
+
+struct channel *broker_channel_open(struct broker *broker, void *transport, struct host host);
+void broker_channel_close(struct broker *broker, struct channel *channel);
+/* A frame from a client (or a replica that forwards). Borrows until it returns. */
+void broker_on_command(struct broker *broker, struct channel *channel,
+                       const struct command *command);
+/* A frame from the leader, over our connection to it. */
+void broker_on_leader_command(struct broker *broker, const struct command *command);
+/* The connection to the leader is there (say hello), or gone: with STATUS_CONNECT_FAILED nothing
+ * was ever sent over it. */
+void broker_on_leader_connected(struct broker *broker);
+void broker_on_leader_lost(struct broker *broker, enum status why);
+
+/* --- From the replica --------------------------------------------------------------------- */
+
+void broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal);
+void broker_drop(struct broker *broker, void *proposal, enum status why);
+void broker_on_state(struct broker *broker, const struct replica_state *state);
+
+/* --- Time --------------------------------------------------------------------------------- */
+
+/* At the end of each loop turn: propose what was gathered, wake what was waited for. */
+void broker_turn_end(struct broker *broker);
+/* Every BROKER_TICK_MS or so. */
+enum { BROKER_TICK_MS = 50 };
+void broker_tick(struct broker *broker);
+
+/* --- For processors ----------------------------------------------------------------------- */
+
+static inline bool broker_leads(const struct broker *broker)
+{
+    return broker->state.role == REPLICA_LEADER;
+}
+
+/* The leader's client address; false if unknown. */
+bool broker_leader_host(const struct broker *broker, struct host *host);
+
+/* May a client's write be taken? STATUS_DISK_FULL, STATUS_SHUTTING_DOWN, STATUS_OK. */
+enum status broker_accepts_writes(const struct broker *broker);
+
+#endif

@@ -1,0 +1,335 @@
+/* What tools ask about topics, groups and the broker (26, 28, 202, 203, 204, 208, 300).
+ * Source: AdminBrokerProcessor. */
+#include "broker/core/broker.h"
+#include "broker/core/processors.h"
+#include "common/remoting/body_connections.h"
+#include "common/remoting/body_list.h"
+#include "common/remoting/body_stats.h"
+#include "common/remoting/json_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Store time of the message at an offset; 0 if there is none. */
+static int64_t store_time_of(struct broker *broker, const struct queue *queue, int64_t offset)
+{
+    struct index_entry entry;
+    uint32_t count = 0;
+    if (offset < queue->offset_first || offset >= queue->offset_next ||
+        machine_queue_read(broker->machine, queue, offset, 1, &entry, &count) != STATUS_OK ||
+        count == 0) {
+        return 0;
+    }
+    return (int64_t)entry.store_time_ms;
+}
+
+static struct queue_name queue_name_of(const struct broker *broker, const struct queue *queue)
+{
+    return (struct queue_name){
+        .topic = name_slice(&queue->topic->name),
+        .broker = name_slice(&broker->group->name),
+        .queue_id = queue->id,
+    };
+}
+
+enum status process_topic_stats(struct broker *broker, struct request *request)
+{
+    struct slice name;
+    enum status status = command_text(request->command, "topic", TOPIC_NAME_DERIVED_MAX, &name);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct topic *topic = machine_topic_find(broker->machine, name);
+    if (topic == NULL) {
+        return request_fail(request, STATUS_TOPIC_UNKNOWN, "topic %.*s does not exist on %s",
+                            SLICE_ARGS(name), broker->group->name.text);
+    }
+    size_t count = topic->write_queue_count > 0 ? (size_t)topic->write_queue_count : 0;
+    struct topic_stats_entry *entries = mem_alloc((count + 1) * sizeof *entries);
+    struct topic_stats stats = {.entries = entries};
+    for (size_t id = 0; id < count; id++) {
+        const struct queue *queue = machine_queue_find(broker->machine, name, (int32_t)id);
+        if (queue != NULL) {
+            entries[stats.count++] = (struct topic_stats_entry){
+                .queue = queue_name_of(broker, queue),
+                .offset_min = queue->offset_first,
+                .offset_max = queue->offset_next,
+                .updated_ms = store_time_of(broker, queue, queue->offset_next - 1),
+            };
+        }
+    }
+    topic_stats_encode(&stats, &request->body);
+    free(entries);
+    return STATUS_OK;
+}
+
+/* --- Consumption -------------------------------------------------------------------------- */
+
+struct consumed {
+    struct broker *broker;
+    struct slice group;
+    struct slice topic; /* Empty: all. */
+    struct consume_stats_entry *entries;
+    size_t count;
+    size_t capacity;
+};
+
+/* One entry for each queue of a topic, consumed or not. */
+static void add_topic(struct consumed *consumed, const struct topic *topic)
+{
+    struct broker *broker = consumed->broker;
+    struct slice name = name_slice(&topic->name);
+    for (int32_t id = 0; id < topic->read_queue_count; id++) {
+        const struct queue *queue = machine_queue_find(broker->machine, name, id);
+        if (queue == NULL) {
+            continue;
+        }
+        if (consumed->count == consumed->capacity) {
+            consumed->capacity = consumed->capacity == 0 ? 64 : consumed->capacity * 2;
+            consumed->entries =
+                mem_realloc(consumed->entries, consumed->capacity * sizeof *consumed->entries);
+        }
+        int64_t offset = 0;
+        machine_offset_find(broker->machine, consumed->group, name, id, &offset);
+        consumed->entries[consumed->count++] = (struct consume_stats_entry){
+            .queue = queue_name_of(broker, queue),
+            .broker_offset = queue->offset_next,
+            .consumer_offset = offset,
+            .pull_offset = offset,
+            .consumed_ms = store_time_of(broker, queue, offset - 1),
+        };
+    }
+}
+
+static void visit_offset(void *context, struct slice group, struct slice topic, int32_t queue_id,
+                         int64_t offset)
+{
+    struct consumed *consumed = context;
+    (void)queue_id;
+    (void)offset;
+    if (!slice_equals(group, consumed->group) ||
+        (consumed->topic.size > 0 && !slice_equals(topic, consumed->topic))) {
+        return;
+    }
+    for (size_t i = 0; i < consumed->count; i++) {
+        if (slice_equals(consumed->entries[i].queue.topic, topic)) {
+            return; // Its queues are in already.
+        }
+    }
+    const struct topic *found = machine_topic_find(consumed->broker->machine, topic);
+    if (found != NULL) {
+        add_topic(consumed, found);
+    }
+}
+
+enum status process_consume_stats(struct broker *broker, struct request *request)
+{
+    struct consumed consumed = {.broker = broker};
+    enum status status =
+        command_text(request->command, "consumerGroup", GROUP_NAME_MAX, &consumed.group);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    command_find(request->command, "topic", &consumed.topic);
+    machine_offsets_visit(broker->machine, visit_offset, &consumed);
+    const struct consume_stats stats = {.entries = consumed.entries, .count = consumed.count};
+    consume_stats_encode(&stats, &request->body);
+    free(consumed.entries);
+    return STATUS_OK;
+}
+
+struct consumers {
+    struct slice topic;
+    struct slice *groups;
+    size_t count;
+    size_t capacity;
+};
+
+static void add_group(struct consumers *consumers, struct slice group)
+{
+    for (size_t i = 0; i < consumers->count; i++) {
+        if (slice_equals(consumers->groups[i], group)) {
+            return;
+        }
+    }
+    if (consumers->count == consumers->capacity) {
+        consumers->capacity = consumers->capacity == 0 ? 16 : consumers->capacity * 2;
+        consumers->groups =
+            mem_realloc(consumers->groups, consumers->capacity * sizeof *consumers->groups);
+    }
+    consumers->groups[consumers->count++] = group;
+}
+
+static void visit_consumer(void *context, struct slice group, struct slice topic, int32_t queue_id,
+                           int64_t offset)
+{
+    struct consumers *consumers = context;
+    (void)queue_id;
+    (void)offset;
+    if (slice_equals(topic, consumers->topic)) {
+        add_group(consumers, group);
+    }
+}
+
+enum status process_topic_consumers(struct broker *broker, struct request *request)
+{
+    struct consumers consumers = {0};
+    enum status status =
+        command_text(request->command, "topic", TOPIC_NAME_DERIVED_MAX, &consumers.topic);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    MAP_FOREACH(node, &broker->channels.consumers)
+    {
+        const struct client_group *group = CONTAINER_OF(node, struct client_group, node);
+        if (client_group_subscription(group, consumers.topic) != NULL) {
+            add_group(&consumers, name_slice(&group->name));
+        }
+    }
+    machine_offsets_visit(broker->machine, visit_consumer, &consumers);
+    const struct name_list list = {.names = consumers.groups, .count = consumers.count};
+    group_list_encode(&list, &request->body);
+    free(consumers.groups);
+    return STATUS_OK;
+}
+
+/* --- Connections -------------------------------------------------------------------------- */
+
+/* The members of a group as the wire wants them; addresses live in `texts`. */
+static struct connection_data *connections_of(const struct client_group *group, struct buf *texts,
+                                              size_t *count)
+{
+    enum { ADDRESS_SIZE = 24 };
+    struct connection_data *connections =
+        mem_zalloc((group->member_count + 1) * sizeof *connections);
+    buf_reserve(texts, (group->member_count + 1) * ADDRESS_SIZE); // It must not move.
+    *count = 0;
+    LIST_FOREACH(at, &group->members)
+    {
+        const struct membership *member = CONTAINER_OF(at, struct membership, in_group);
+        size_t start = texts->size;
+        host_format(member->channel->host, texts);
+        connections[(*count)++] = (struct connection_data){
+            .client_id = name_slice(&member->client_id),
+            .address = slice_of(texts->data + start, texts->size - start),
+            .language = member->channel->language,
+            .version = member->channel->version,
+        };
+    }
+    return connections;
+}
+
+enum status process_consumer_connections(struct broker *broker, struct request *request)
+{
+    struct slice name;
+    struct buf texts = {0};
+    enum status status = command_text(request->command, "consumerGroup", GROUP_NAME_MAX, &name);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct client_group *group = channels_group(&broker->channels, MEMBER_CONSUMER, name);
+    if (group == NULL) {
+        return request_fail(request, STATUS_CONSUMER_OFFLINE,
+                            "no consumer of group %.*s is connected", SLICE_ARGS(name));
+    }
+    struct consumer_connections out = {
+        .consume_type = group->consume_type,
+        .message_model = group->message_model,
+        .consume_from = group->consume_from,
+    };
+    struct connection_data *connections = connections_of(group, &texts, &out.connection_count);
+    struct subscription_data *subscriptions =
+        mem_zalloc((group->subscriptions.count + 1) * sizeof *subscriptions);
+    MAP_FOREACH(node, &group->subscriptions)
+    {
+        const struct subscription *known = CONTAINER_OF(node, struct subscription, node);
+        subscriptions[out.subscription_count++] = (struct subscription_data){
+            .topic = name_slice(&known->topic),
+            .expression = buf_slice(&known->expression),
+            .expression_type = slice_text("TAG"),
+            .version = known->version,
+        };
+    }
+    out.connections = connections;
+    out.subscriptions = subscriptions;
+    consumer_connections_encode(&out, &request->body);
+    free(connections);
+    free(subscriptions);
+    buf_close(&texts);
+    return STATUS_OK;
+}
+
+enum status process_producer_connections(struct broker *broker, struct request *request)
+{
+    struct slice name;
+    struct buf texts = {0};
+    size_t count = 0;
+    enum status status = command_text(request->command, "producerGroup", GROUP_NAME_MAX, &name);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct client_group *group = channels_group(&broker->channels, MEMBER_PRODUCER, name);
+    if (group == NULL) {
+        return request_fail(request, STATUS_INTERNAL, "no producer of group %.*s is connected",
+                            SLICE_ARGS(name));
+    }
+    struct connection_data *connections = connections_of(group, &texts, &count);
+    producer_connections_encode(connections, count, &request->body);
+    free(connections);
+    buf_close(&texts);
+    return STATUS_OK;
+}
+
+/* --- The broker itself -------------------------------------------------------------------- */
+
+enum status process_broker_config(struct broker *broker, struct request *request)
+{
+    struct buf version = {0};
+    const struct data_version data_version = {.state = (int64_t)broker->state.term};
+    data_version_encode(&data_version, &version);
+    settings_print(broker->settings, &request->body);
+    buf_printf(&request->body, "brokerName=%s\nbrokerId=%s\nlistenPort=%u\n",
+               broker->group->name.text, broker_leads(broker) ? "0" : "1",
+               broker->self->client_host.port);
+    ASSERT(version.size < sizeof request->scratch);
+    memcpy(request->scratch, version.data, version.size);
+    request_add_text(request, "version", slice_of(request->scratch, version.size));
+    buf_close(&version);
+    return STATUS_OK;
+}
+
+static void put_number(struct json_writer *json, const char *name, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    json_member_text(json, name, slice_text(text));
+}
+
+enum status process_runtime_info(struct broker *broker, struct request *request)
+{
+    struct machine_counters counters;
+    struct json_writer json = {.out = &request->body};
+    uint64_t now = clock_wall_ms(broker->ports->clock);
+    machine_counters(broker->machine, &counters);
+    json_begin(&json, '{');
+    json_key(&json, "table");
+    json_begin(&json, '{');
+    json_member_text(&json, "brokerVersionDesc", slice_text("raftmq " RAFTMQ_VERSION));
+    json_member_text(&json, "brokerActive", slice_text("true"));
+    put_number(&json, "bootTimestamp", broker->started_ms);
+    put_number(&json, "runtimeMs", now - broker->started_ms);
+    put_number(&json, "msgPutTotalTodayNow", counters.messages);
+    put_number(&json, "msgGetTotalTodayNow", broker->counters.messages_out);
+    put_number(&json, "putMessageSizeTotal", counters.message_bytes);
+    put_number(&json, "putMessageTimesTotal", counters.messages);
+    put_number(&json, "raftmqTerm", broker->state.term);
+    put_number(&json, "raftmqLeaderId", broker->state.leader_id);
+    put_number(&json, "raftmqTransactionsPending", counters.pending);
+    put_number(&json, "raftmqTransactionsExpired", counters.expired);
+    put_number(&json, "raftmqChecksSent", broker->counters.checks_sent);
+    put_number(&json, "raftmqForwarded", broker->counters.forwarded);
+    json_end(&json, '}');
+    json_end(&json, '}');
+    return STATUS_OK;
+}

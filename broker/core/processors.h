@@ -1,0 +1,59 @@
+/* The processors, one file per family. Each serves the request codes named in dispatch.c.
+ * What all may answer is told by dispatch.h. Loop thread only. */
+#ifndef BROKER_CORE_PROCESSORS_H
+#define BROKER_CORE_PROCESSORS_H
+
+#include "broker/core/request.h"
+
+/* process_send.c: SEND_MESSAGE, _V2, SEND_BATCH_MESSAGE */
+enum status process_send(struct broker *broker, struct request *request);
+/* process_end_transaction.c: END_TRANSACTION */
+enum status process_end_transaction(struct broker *broker, struct request *request);
+/* process_pull.c: PULL_MESSAGE, LITE_PULL_MESSAGE */
+enum status process_pull(struct broker *broker, struct request *request);
+/* process_offset.c */
+enum status process_query_offset(struct broker *broker, struct request *request);
+enum status process_update_offset(struct broker *broker, struct request *request);
+enum status process_search_offset(struct broker *broker, struct request *request);
+enum status process_max_offset(struct broker *broker, struct request *request);
+enum status process_min_offset(struct broker *broker, struct request *request);
+enum status process_earliest_time(struct broker *broker, struct request *request);
+/* process_query.c: QUERY_MESSAGE, VIEW_MESSAGE_BY_ID */
+enum status process_query_message(struct broker *broker, struct request *request);
+enum status process_view_message(struct broker *broker, struct request *request);
+/* process_client.c */
+enum status process_heartbeat(struct broker *broker, struct request *request);
+enum status process_unregister(struct broker *broker, struct request *request);
+enum status process_consumer_list(struct broker *broker, struct request *request);
+enum status process_check_client_config(struct broker *broker, struct request *request);
+enum status process_consumer_connections(struct broker *broker, struct request *request);
+enum status process_producer_connections(struct broker *broker, struct request *request);
+/* process_topic.c */
+enum status process_put_topic(struct broker *broker, struct request *request);
+enum status process_put_topics(struct broker *broker, struct request *request);
+enum status process_delete_topic(struct broker *broker, struct request *request);
+enum status process_get_topic(struct broker *broker, struct request *request);
+enum status process_all_topics(struct broker *broker, struct request *request);
+enum status process_system_topics(struct broker *broker, struct request *request);
+/* process_group.c */
+enum status process_put_group(struct broker *broker, struct request *request);
+enum status process_delete_group(struct broker *broker, struct request *request);
+enum status process_get_group(struct broker *broker, struct request *request);
+enum status process_all_groups(struct broker *broker, struct request *request);
+/* process_stats.c */
+enum status process_topic_stats(struct broker *broker, struct request *request);
+enum status process_consume_stats(struct broker *broker, struct request *request);
+enum status process_topic_consumers(struct broker *broker, struct request *request);
+enum status process_broker_config(struct broker *broker, struct request *request);
+enum status process_runtime_info(struct broker *broker, struct request *request);
+/* process_raftmq.c: extension.h */
+enum status process_status(struct broker *broker, struct request *request);
+enum status process_transfer(struct broker *broker, struct request *request);
+enum status process_forward_hello(struct broker *broker, struct request *request);
+enum status process_channel_closed(struct broker *broker, struct request *request);
+/* process_txn.c: extension.h */
+enum status process_txn_list(struct broker *broker, struct request *request);
+enum status process_txn_show(struct broker *broker, struct request *request);
+enum status process_txn_settle(struct broker *broker, struct request *request);
+
+#endif

@@ -1,0 +1,367 @@
+#include "broker/core/pulls.h"
+
+#include "broker/core/broker.h"
+#include "broker/core/reader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    CODE_FOUND = 0,
+    CODE_NOT_FOUND = 19,
+    CODE_RETRY_IMMEDIATELY = 20,
+    CODE_OFFSET_MOVED = 21,
+    /* Index entries one look at a queue may go through, as in RocketMQ (maxFilterMessageSize / 20).
+     */
+    SCAN_MAX = 800,
+    SCAN_STEP = 64,
+};
+
+/* A queue at which pulls are parked. */
+struct parked_queue {
+    struct map_node node;
+    uint8_t key[NAME_MAX_SIZE + 4];
+    struct list parked;
+    struct list woken;
+};
+
+struct parked {
+    struct pull pull;
+    struct parked_queue *queue;
+    struct list at_queue;
+    struct list at_channel;
+    struct heap_node timer;
+};
+
+/* What a look at the queue found. */
+struct found {
+    int32_t code;
+    int64_t offset_next;
+    int64_t offset_min;
+    int64_t offset_max;
+    uint32_t count;
+    struct message_ref refs[READ_MESSAGES_MAX];
+};
+
+/* A pull whose messages are being read. */
+struct reading {
+    struct reply_to to;
+    struct found found;
+    int32_t topic_sys_flag;
+    int32_t group_sys_flag;
+};
+
+static void look(struct broker *broker, const struct pull *pull, struct found *found);
+static void answer(struct broker *broker, const struct pull *pull, const struct found *found);
+static void park(struct pulls *pulls, struct pull *pull);
+static void parked_free(struct pulls *pulls, struct parked *parked);
+
+void pulls_init(struct pulls *pulls, struct broker *broker)
+{
+    *pulls = (struct pulls){.broker = broker};
+    list_init(&pulls->woken);
+}
+
+void pulls_close(struct pulls *pulls)
+{
+    struct heap_node *node;
+    while ((node = heap_first(&pulls->due)) != NULL) {
+        parked_free(pulls, CONTAINER_OF(node, struct parked, timer));
+    }
+    heap_close(&pulls->due);
+    map_close(&pulls->queues);
+}
+
+void pulls_serve(struct pulls *pulls, struct pull *pull)
+{
+    struct found found;
+    look(pulls->broker, pull, &found);
+    bool nothing = found.code == CODE_NOT_FOUND;
+    bool may_park = pull->suspend && pulls->count < pulls->broker->settings->held_pulls_max;
+    if (nothing && may_park) {
+        park(pulls, pull);
+        return;
+    }
+    answer(pulls->broker, pull, &found);
+    tag_filter_close(&pull->filter);
+}
+
+/* Which entries from the pull's offset on go into the answer. */
+static void scan(struct broker *broker, const struct pull *pull, const struct queue *queue,
+                 struct found *found)
+{
+    struct index_entry entries[SCAN_STEP];
+    size_t bytes = 0;
+    int64_t offset = pull->offset;
+    uint32_t messages_max =
+        pull->messages_max < READ_MESSAGES_MAX ? pull->messages_max : READ_MESSAGES_MAX;
+    bool full = false;
+    for (uint32_t scanned = 0; scanned < SCAN_MAX && !full && offset < queue->offset_next;) {
+        uint32_t count = 0;
+        enum status status =
+            machine_queue_read(broker->machine, queue, offset, SCAN_STEP, entries, &count);
+        if (status != STATUS_OK || count == 0) {
+            log_error(broker->log, "queue index cannot be read",
+                      "topic=%s queue=%d offset=%" PRId64 " status=%s", queue->topic->name.text,
+                      queue->id, offset, status_name(status));
+            break;
+        }
+        for (uint32_t i = 0; i < count && !full; i++) {
+            if (tag_filter_matches(&pull->filter, entries[i].tags_hash)) {
+                full = found->count == messages_max ||
+                       (found->count > 0 && bytes + entries[i].size > pull->bytes_max);
+                if (full) {
+                    break;
+                }
+                found->refs[found->count++] = (struct message_ref){entries[i], offset};
+                bytes += entries[i].size;
+            }
+            offset++;
+            scanned++;
+        }
+    }
+    found->offset_next = offset;
+}
+
+/* Source of codes and next offsets: DefaultMessageStore.getMessage, PullMessageProcessor. */
+static void look(struct broker *broker, const struct pull *pull, struct found *found)
+{
+    found->count = 0;
+    found->offset_next = 0;
+    found->offset_min = 0;
+    found->offset_max = 0;
+    const struct queue *queue =
+        machine_queue_find(broker->machine, name_slice(&pull->topic), pull->queue_id);
+    if (queue == NULL || queue->offset_next == 0) {
+        found->code = pull->offset == 0 ? CODE_NOT_FOUND : CODE_OFFSET_MOVED;
+        return;
+    }
+    found->offset_min = queue->offset_first;
+    found->offset_max = queue->offset_next;
+    if (pull->offset < queue->offset_first) {
+        found->code = CODE_OFFSET_MOVED;
+        found->offset_next = queue->offset_first;
+    } else if (pull->offset == queue->offset_next) {
+        found->code = CODE_NOT_FOUND;
+        found->offset_next = pull->offset;
+    } else if (pull->offset > queue->offset_next) {
+        found->code = CODE_OFFSET_MOVED;
+        found->offset_next = queue->offset_next;
+    } else {
+        scan(broker, pull, queue, found);
+        found->code = found->count > 0 ? CODE_FOUND : CODE_RETRY_IMMEDIATELY;
+    }
+}
+
+/* A follower may be behind what its client has seen elsewhere: an offset beyond its end is no
+ * reason to move the consumer back. */
+static void trust_only_a_leader(const struct broker *broker, const struct pull *pull,
+                                struct found *found)
+{
+    if (found->code == CODE_OFFSET_MOVED && !broker_leads(broker) &&
+        pull->offset > found->offset_max) {
+        found->code = CODE_NOT_FOUND;
+        found->offset_next = pull->offset;
+    }
+}
+
+static void add_header(struct command *response, char (*numbers)[24], const struct found *found,
+                       int32_t topic_sys_flag, int32_t group_sys_flag)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } fields[] = {
+        {"suggestWhichBrokerId", 0},      {"nextBeginOffset", found->offset_next},
+        {"minOffset", found->offset_min}, {"maxOffset", found->offset_max},
+        {"topicSysFlag", topic_sys_flag}, {"groupSysFlag", group_sys_flag},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "%" PRId64, fields[i].value);
+        command_add(response, fields[i].name, slice_text(numbers[i]));
+    }
+}
+
+static const char *remark_of(int32_t code)
+{
+    switch (code) {
+    case CODE_FOUND:
+        return "FOUND";
+    case CODE_NOT_FOUND:
+        return "no new message";
+    case CODE_RETRY_IMMEDIATELY:
+        return "no message matched the filter";
+    default:
+        return "the offset is outside the queue, go on at nextBeginOffset";
+    }
+}
+
+static void send_answer(struct broker *broker, const struct reply_to *to, const struct found *found,
+                        int32_t topic_sys_flag, int32_t group_sys_flag, struct slice body)
+{
+    struct command response;
+    char numbers[6][24];
+    reply_init(&response, to, found->code);
+    add_header(&response, numbers, found, topic_sys_flag, group_sys_flag);
+    response.remark = slice_text(remark_of(found->code));
+    response.body = body;
+    broker_reply(broker, to, &response);
+}
+
+static void on_messages_read(struct broker *broker, void *context, enum status status,
+                             uint8_t *data, size_t size)
+{
+    struct reading *reading = context;
+    if (status == STATUS_OK) {
+        broker->counters.messages_out += reading->found.count;
+        broker->counters.bytes_out += size;
+        send_answer(broker, &reading->to, &reading->found, reading->topic_sys_flag,
+                    reading->group_sys_flag, slice_of(data, size));
+    } else {
+        broker_reply_status(broker, &reading->to, status, NULL);
+    }
+    free(reading);
+}
+
+static void answer(struct broker *broker, const struct pull *pull, const struct found *found)
+{
+    struct found final = *found;
+    trust_only_a_leader(broker, pull, &final);
+    if (final.code == CODE_NOT_FOUND && pull->moved) {
+        final.code = CODE_RETRY_IMMEDIATELY; // The client must learn how far the filter has looked.
+    }
+    if (final.code != CODE_FOUND) {
+        send_answer(broker, &pull->to, &final, pull->topic_sys_flag, pull->group_sys_flag,
+                    slice_of(NULL, 0));
+        return;
+    }
+    struct reading *reading = mem_alloc(sizeof *reading);
+    reading->to = pull->to;
+    reading->found = final;
+    reading->topic_sys_flag = pull->topic_sys_flag;
+    reading->group_sys_flag = pull->group_sys_flag;
+    read_messages(broker, reading->found.refs, reading->found.count, on_messages_read, reading);
+}
+
+/* --- Parking ------------------------------------------------------------------------------ */
+
+static struct slice queue_key(struct slice topic, int32_t queue_id, uint8_t *key)
+{
+    be32_put(key, (uint32_t)queue_id);
+    memcpy(key + 4, topic.data, topic.size);
+    return slice_of(key, topic.size + 4);
+}
+
+static void park(struct pulls *pulls, struct pull *pull)
+{
+    uint8_t key[NAME_MAX_SIZE + 4];
+    struct channel *channel = channels_find(&pulls->broker->channels, pull->to.channel_id);
+    if (channel == NULL) {
+        tag_filter_close(&pull->filter);
+        return;
+    }
+    struct slice wanted = queue_key(name_slice(&pull->topic), pull->queue_id, key);
+    struct map_node *node = map_find(&pulls->queues, wanted);
+    struct parked_queue *queue;
+    if (node != NULL) {
+        queue = CONTAINER_OF(node, struct parked_queue, node);
+    } else {
+        queue = mem_zalloc(sizeof *queue);
+        list_init(&queue->parked);
+        memcpy(queue->key, wanted.data, wanted.size);
+        map_put(&pulls->queues, &queue->node, slice_of(queue->key, wanted.size));
+    }
+    struct parked *parked = mem_zalloc(sizeof *parked);
+    parked->pull = *pull;
+    parked->queue = queue;
+    list_append(&queue->parked, &parked->at_queue);
+    list_append(&channel->held, &parked->at_channel);
+    heap_put(&pulls->due, &parked->timer, pull->deadline_ms, pulls->next_tie++);
+    pulls->count++;
+    pulls->broker->counters.pulls_held++;
+}
+
+/* Unlink and free, with the filter. */
+static void parked_free(struct pulls *pulls, struct parked *parked)
+{
+    struct parked_queue *queue = parked->queue;
+    list_remove(&parked->at_queue);
+    list_remove(&parked->at_channel);
+    heap_remove(&pulls->due, &parked->timer);
+    pulls->count--;
+    if (list_empty(&queue->parked)) {
+        list_remove(&queue->woken);
+        map_remove(&pulls->queues, &queue->node);
+        free(queue);
+    }
+    tag_filter_close(&parked->pull.filter);
+    free(parked);
+}
+
+void pulls_on_queue_grown(struct pulls *pulls, const struct queue *queue)
+{
+    uint8_t key[NAME_MAX_SIZE + 4];
+    struct map_node *node =
+        map_find(&pulls->queues, queue_key(name_slice(&queue->topic->name), queue->id, key));
+    if (node != NULL) {
+        struct parked_queue *parked = CONTAINER_OF(node, struct parked_queue, node);
+        if (!list_linked(&parked->woken)) {
+            list_append(&pulls->woken, &parked->woken);
+        }
+    }
+}
+
+/* Answer if there is something now; otherwise it stays, with its offset moved on. */
+static void try_again(struct pulls *pulls, struct parked *parked)
+{
+    struct found found;
+    look(pulls->broker, &parked->pull, &found);
+    while (found.code == CODE_RETRY_IMMEDIATELY && found.offset_next > parked->pull.offset) {
+        parked->pull.offset = found.offset_next;
+        parked->pull.moved = true;
+        look(pulls->broker, &parked->pull, &found);
+    }
+    if (found.code == CODE_NOT_FOUND || found.code == CODE_RETRY_IMMEDIATELY) {
+        return;
+    }
+    answer(pulls->broker, &parked->pull, &found);
+    parked_free(pulls, parked);
+}
+
+void pulls_turn(struct pulls *pulls)
+{
+    while (!list_empty(&pulls->woken)) {
+        struct parked_queue *queue =
+            CONTAINER_OF(list_pop(&pulls->woken), struct parked_queue, woken);
+        // The last one to be answered frees the queue, so its list cannot be the loop's end.
+        size_t left = 0;
+        LIST_FOREACH(at, &queue->parked)
+        {
+            left++;
+        }
+        for (struct list *at = queue->parked.next, *next; left > 0; at = next, left--) {
+            next = at->next;
+            try_again(pulls, CONTAINER_OF(at, struct parked, at_queue));
+        }
+    }
+}
+
+void pulls_tick(struct pulls *pulls, uint64_t now_ms)
+{
+    struct heap_node *node;
+    while ((node = heap_first(&pulls->due)) != NULL && node->due <= now_ms) {
+        struct parked *parked = CONTAINER_OF(node, struct parked, timer);
+        struct found found;
+        look(pulls->broker, &parked->pull, &found);
+        answer(pulls->broker, &parked->pull, &found);
+        parked_free(pulls, parked);
+    }
+}
+
+void pulls_drop_channel(struct pulls *pulls, struct channel *channel)
+{
+    while (!list_empty(&channel->held)) {
+        parked_free(pulls, CONTAINER_OF(channel->held.next, struct parked, at_channel));
+    }
+}

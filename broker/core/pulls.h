@@ -1,0 +1,55 @@
+/* Pulls: the request, and those that are parked until something arrives (long polling).
+ *
+ * A parked pull waits at its queue. When the queue grows it is looked at again at the end of the
+ * loop turn; if nothing there matches its filter it moves its offset on and stays parked. When its
+ * time is over it is answered with 19, or with 20 if it moved. Loop thread only. Source:
+ * PullMessageProcessor, PullRequestHoldService. */
+#ifndef BROKER_CORE_PULLS_H
+#define BROKER_CORE_PULLS_H
+
+#include "broker/machine/machine.h"
+#include "broker/core/request.h"
+#include "broker/core/tag_filter.h"
+
+struct pulls {
+    struct broker *broker;
+    struct map queues; /* struct parked_queue by (topic, queue id) */
+    struct heap due;   /* struct parked.timer */
+    struct list woken; /* struct parked_queue.woken */
+    size_t count;
+    uint64_t next_tie;
+};
+
+/* A pull once its request has been checked. Owns the filter. */
+struct pull {
+    struct reply_to to;
+    struct name group;
+    struct name topic;
+    int32_t queue_id;
+    int64_t offset;
+    uint32_t messages_max;
+    uint32_t bytes_max;
+    uint64_t deadline_ms; /* Monotonic; 0: answer at once. */
+    bool moved;           /* It was parked and its offset has advanced. */
+    bool suspend;
+    int32_t topic_sys_flag;
+    int32_t group_sys_flag;
+    struct tag_filter filter;
+};
+
+void pulls_init(struct pulls *pulls, struct broker *broker);
+void pulls_close(struct pulls *pulls);
+
+/* Serve a pull: answers it, or parks it. Takes the pull's filter. */
+void pulls_serve(struct pulls *pulls, struct pull *pull);
+
+/* A queue has new messages. */
+void pulls_on_queue_grown(struct pulls *pulls, const struct queue *queue);
+/* Look at what was woken; end of the loop turn. */
+void pulls_turn(struct pulls *pulls);
+/* Answer those whose time is over. */
+void pulls_tick(struct pulls *pulls, uint64_t now_ms);
+/* Forget those of a channel that is gone. */
+void pulls_drop_channel(struct pulls *pulls, struct channel *channel);
+
+#endif

@@ -1,0 +1,279 @@
+#include "broker/core/reader.h"
+
+#include "common/remoting/message.h"
+
+#include <stdlib.h>
+
+/* A run of reads. Messages that need the disk are read one after the other. */
+struct message_reader {
+    struct broker *broker;
+    struct position_read read;
+    reader_cb *done;
+    void *context;
+    uint32_t next;
+    uint32_t count;
+    struct message_ref refs[READ_MESSAGES_MAX];
+    size_t offsets[READ_MESSAGES_MAX + 1];
+    uint8_t *data;
+};
+
+static void go_on(struct message_reader *reader);
+static void on_read(struct position_read *read, enum status status);
+static void finish(struct message_reader *reader, enum status status);
+
+void message_patch(const struct broker *broker, uint8_t *message, const struct message_ref *ref)
+{
+    uint32_t sys_flag = be32_get(message + MESSAGE_AT_SYS_FLAG);
+    be64_put(message + MESSAGE_AT_QUEUE_OFFSET, (uint64_t)ref->queue_offset);
+    be64_put(message + MESSAGE_AT_PHYSICAL_OFFSET, ref->entry.position);
+    be64_put(message + MESSAGE_AT_STORE_TIME, ref->entry.store_time_ms);
+    // The reader's own address: an id made of it can be asked for as long as this replica lives,
+    // and positions are the same on all of them.
+    be32_put(message + MESSAGE_AT_STORE_HOST, broker->self->client_host.address);
+    be32_put(message + MESSAGE_AT_STORE_HOST + 4, broker->self->client_host.port);
+    if (ref->entry.position != ref->entry.body_position) {
+        sys_flag = (sys_flag & ~(uint32_t)SYS_FLAG_TRANSACTION_MASK) | SYS_FLAG_COMMIT;
+        be32_put(message + MESSAGE_AT_SYS_FLAG, sys_flag);
+        be64_put(message + MESSAGE_AT_PREPARED_OFFSET, ref->entry.body_position);
+    }
+}
+
+/* What is in the log must be what the index says: sizes and magic are checked on every read. */
+static bool plausible(const uint8_t *message, const struct message_ref *ref)
+{
+    int32_t magic = (int32_t)be32_get(message + MESSAGE_AT_MAGIC);
+    return be32_get(message + MESSAGE_AT_SIZE) == ref->entry.size &&
+           (magic == MESSAGE_MAGIC_V1 || magic == MESSAGE_MAGIC_V2);
+}
+
+void read_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
+                   reader_cb *done, void *context)
+{
+    ASSERT(count > 0 && count <= READ_MESSAGES_MAX);
+    struct message_reader *reader = mem_alloc(sizeof *reader);
+    reader->broker = broker;
+    reader->done = done;
+    reader->context = context;
+    reader->next = 0;
+    reader->count = count;
+    memcpy(reader->refs, refs, count * sizeof refs[0]);
+    size_t size = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        reader->offsets[i] = size;
+        size += refs[i].entry.size;
+    }
+    reader->offsets[count] = size;
+    reader->data = mem_alloc(size);
+    reader->read = (struct position_read){.done = on_read, .context = reader};
+    go_on(reader);
+}
+
+static void go_on(struct message_reader *reader)
+{
+    const struct broker_ports *ports = reader->broker->ports;
+    for (; reader->next < reader->count; reader->next++) {
+        const struct message_ref *ref = &reader->refs[reader->next];
+        uint8_t *to = reader->data + reader->offsets[reader->next];
+        enum status status =
+            ports->read_now(ports->context, ref->entry.body_position, ref->entry.size, to);
+        if (status == STATUS_BUSY) {
+            reader->read.position = ref->entry.body_position;
+            reader->read.size = ref->entry.size;
+            reader->read.to = to;
+            ports->read(ports->context, &reader->read);
+            return;
+        }
+        if (status == STATUS_OK && !plausible(to, ref)) {
+            status = STATUS_CORRUPT;
+        }
+        if (status != STATUS_OK) {
+            finish(reader, status);
+            return;
+        }
+        message_patch(reader->broker, to, ref);
+    }
+    finish(reader, STATUS_OK);
+}
+
+static void on_read(struct position_read *read, enum status status)
+{
+    struct message_reader *reader = read->context;
+    const struct message_ref *ref = &reader->refs[reader->next];
+    if (status == STATUS_OK && !plausible(read->to, ref)) {
+        status = STATUS_CORRUPT;
+    }
+    if (status != STATUS_OK) {
+        finish(reader, status);
+        return;
+    }
+    message_patch(reader->broker, read->to, ref);
+    reader->next++;
+    go_on(reader);
+}
+
+static void finish(struct message_reader *reader, enum status status)
+{
+    if (status == STATUS_CORRUPT) {
+        log_error(reader->broker->log, "message in the log does not match its index entry",
+                  "position=%llu; compare this replica's log with its peers'",
+                  (unsigned long long)reader->refs[reader->next].entry.body_position);
+    }
+    reader->done(reader->broker, reader->context, status, reader->data,
+                 reader->offsets[reader->count]);
+    free(reader->data);
+    free(reader);
+}
+
+/* --- By physical offset ------------------------------------------------------------------- */
+
+enum { OPERATION_PEEK_SIZE = 512 }; // An END or SETTLE, header and all, is smaller.
+
+struct position_reader {
+    struct broker *broker;
+    reader_cb *done;
+    void *context;
+    uint64_t position;      /* As asked. */
+    uint64_t body_position; /* Where the stored message is. */
+    struct position_read read;
+    uint8_t peek[OPERATION_PEEK_SIZE];
+    size_t size;
+    uint8_t *whole;
+    bool by_reference;
+};
+
+static void peek_at(struct position_reader *reader, uint64_t position, size_t size);
+static void on_peeked(struct position_read *read, enum status status);
+static void on_whole(struct position_read *read, enum status status);
+static void position_finish(struct position_reader *reader, enum status status);
+
+void read_position(struct broker *broker, uint64_t position, reader_cb *done, void *context)
+{
+    struct position_reader *reader = mem_zalloc(sizeof *reader);
+    reader->broker = broker;
+    reader->done = done;
+    reader->context = context;
+    reader->position = position;
+    reader->body_position = position;
+    reader->read.context = reader;
+    peek_at(reader, position, MESSAGE_FIXED_SIZE);
+}
+
+/* Read `size` bytes at a position into peek, through whatever way is needed. */
+static void peek_at(struct position_reader *reader, uint64_t position, size_t size)
+{
+    const struct broker_ports *ports = reader->broker->ports;
+    reader->read.position = position;
+    reader->read.size = size;
+    reader->read.to = reader->peek;
+    reader->read.done = on_peeked;
+    enum status status = ports->read_now(ports->context, position, size, reader->peek);
+    if (status == STATUS_BUSY) {
+        ports->read(ports->context, &reader->read);
+    } else {
+        on_peeked(&reader->read, status);
+    }
+}
+
+static bool is_message(const struct position_reader *reader)
+{
+    int32_t magic = (int32_t)be32_get(reader->peek + MESSAGE_AT_MAGIC);
+    uint32_t size = be32_get(reader->peek + MESSAGE_AT_SIZE);
+    return (magic == MESSAGE_MAGIC_V1 || magic == MESSAGE_MAGIC_V2) && size >= MESSAGE_SIZE_MIN &&
+           size <= MESSAGE_SIZE_MAX;
+}
+
+/* The half that an END or SETTLE at this place made visible; 0 if it is none. */
+static uint64_t half_position_of(const struct position_reader *reader)
+{
+    struct operation operation;
+    struct slice bytes = slice_of(reader->peek, reader->read.size);
+    if (operation_decode(bytes, &operation) != STATUS_OK) {
+        return 0;
+    }
+    switch (operation.type) {
+    case OPERATION_END:
+        return operation.end.half_position;
+    case OPERATION_SETTLE:
+        return operation.settle.half_position;
+    case OPERATION_EXPIRE:
+        return operation.expire.half_position;
+    default:
+        return 0;
+    }
+}
+
+static void on_peeked(struct position_read *read, enum status status)
+{
+    struct position_reader *reader = read->context;
+    if (status != STATUS_OK) {
+        position_finish(reader, STATUS_NOT_FOUND);
+        return;
+    }
+    if (is_message(reader)) {
+        const struct broker_ports *ports = reader->broker->ports;
+        reader->size = be32_get(reader->peek + MESSAGE_AT_SIZE);
+        reader->whole = mem_alloc(reader->size);
+        read->position = reader->body_position;
+        read->size = reader->size;
+        read->to = reader->whole;
+        read->done = on_whole;
+        status = ports->read_now(ports->context, read->position, read->size, read->to);
+        if (status == STATUS_BUSY) {
+            ports->read(ports->context, read);
+        } else {
+            on_whole(read, status);
+        }
+        return;
+    }
+    uint64_t half = reader->by_reference ? 0 : half_position_of(reader);
+    if (half != 0) {
+        reader->by_reference = true;
+        reader->body_position = half;
+        peek_at(reader, half, MESSAGE_FIXED_SIZE);
+    } else {
+        position_finish(reader, STATUS_NOT_FOUND);
+    }
+}
+
+/* A position is a message's only if an index entry, or a half message, says so: the bytes of a
+ * body that merely look like one do not count. */
+static void on_whole(struct position_read *read, enum status status)
+{
+    struct position_reader *reader = read->context;
+    struct broker *broker = reader->broker;
+    struct message message;
+    size_t size;
+    if (status != STATUS_OK ||
+        message_decode(slice_of(reader->whole, reader->size), &message, &size) != STATUS_OK) {
+        position_finish(reader, STATUS_NOT_FOUND);
+        return;
+    }
+    struct message_ref ref = {
+        .entry = {.position = reader->position, .body_position = reader->body_position},
+    };
+    const struct queue *queue =
+        machine_queue_find(broker->machine, message.topic, message.queue_id);
+    status = queue == NULL ? STATUS_NOT_FOUND
+                           : machine_queue_find_position(broker->machine, queue, reader->position,
+                                                         &ref.queue_offset, &ref.entry);
+    if (status == STATUS_NOT_FOUND && !reader->by_reference) {
+        const struct transaction *transaction =
+            machine_transaction_find(broker->machine, reader->position);
+        if (transaction != NULL) {
+            ref.entry.store_time_ms = transaction->stored_ms;
+            ref.queue_offset = transaction->half_offset;
+            status = STATUS_OK;
+        }
+    }
+    if (status == STATUS_OK) {
+        message_patch(broker, reader->whole, &ref);
+    }
+    position_finish(reader, status);
+}
+
+static void position_finish(struct position_reader *reader, enum status status)
+{
+    reader->done(reader->broker, reader->context, status, reader->whole, reader->size);
+    free(reader->whole);
+    free(reader);
+}

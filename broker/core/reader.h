@@ -1,0 +1,37 @@
+/* Messages out of the log: bytes as stored, with the fields that were not known when they were
+ * written patched in (queue offset, physical offset, sysFlag, store time and host).
+ *
+ * Reads that need the disk go through the thread pool, all others finish within the call.
+ * Loop thread only. */
+#ifndef BROKER_CORE_READER_H
+#define BROKER_CORE_READER_H
+
+#include "broker/core/broker.h"
+
+/* One message to read. */
+struct message_ref {
+    struct index_entry entry;
+    int64_t queue_offset;
+};
+
+/* Patch a stored message in place. */
+void message_patch(const struct broker *broker, uint8_t *message, const struct message_ref *ref);
+
+/* data holds the messages back to back, `size` bytes, valid until it returns. Or status says why
+ * not: STATUS_CORRUPT, STATUS_IO, STATUS_NOT_FOUND (no longer in the log). */
+typedef void reader_cb(struct broker *broker, void *context, enum status status, uint8_t *data,
+                       size_t size);
+
+enum { READ_MESSAGES_MAX = 256 };
+
+/* Read up to READ_MESSAGES_MAX messages; done is called exactly once, maybe before this returns.
+ * Copies refs. */
+void read_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
+                   reader_cb *done, void *context);
+
+/* Read whatever lies at a physical offset that a client names: a message itself, or one made
+ * visible by a later operation. Delivers the message patched; STATUS_NOT_FOUND if nothing begins
+ * there. */
+void read_position(struct broker *broker, uint64_t position, reader_cb *done, void *context);
+
+#endif

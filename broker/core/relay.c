@@ -1,0 +1,265 @@
+#include "broker/core/relay.h"
+
+#include "broker/core/broker.h"
+#include "broker/core/dispatch.h"
+#include "common/remoting/extension.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A request on its way. While it is held, `frame` is the client's own frame. */
+struct relayed {
+    struct map_node node; /* By our opaque, once sent. */
+    struct list link;     /* In held or sent. */
+    int32_t opaque;
+    bool copy_only;
+    struct reply_to to;
+    struct host host;
+    uint64_t since_ms;
+    struct buf frame;
+};
+
+struct relay {
+    struct broker *broker;
+    struct map by_opaque;
+    struct list held;
+    struct list sent;
+    size_t count;
+    size_t held_bytes;
+    int32_t next_opaque;
+};
+
+/* Opaques of relayed frames are negative, those of forwarded batches positive. */
+static int32_t next_opaque(struct relay *relay)
+{
+    relay->next_opaque = relay->next_opaque == INT32_MIN ? -1 : relay->next_opaque - 1;
+    return relay->next_opaque;
+}
+
+static void end(struct relay *relay, struct relayed *relayed, enum status why);
+static bool send_now(struct relay *relay, struct relayed *relayed, const struct command *request);
+static void send_held(struct relay *relay, struct relayed *relayed);
+
+struct relay *relay_new(struct broker *broker)
+{
+    struct relay *relay = mem_zalloc(sizeof *relay);
+    relay->broker = broker;
+    list_init(&relay->held);
+    list_init(&relay->sent);
+    return relay;
+}
+
+void relay_free(struct relay *relay)
+{
+    if (relay == NULL) {
+        return;
+    }
+    while (!list_empty(&relay->held)) {
+        end(relay, CONTAINER_OF(relay->held.next, struct relayed, link), STATUS_SHUTTING_DOWN);
+    }
+    while (!list_empty(&relay->sent)) {
+        end(relay, CONTAINER_OF(relay->sent.next, struct relayed, link), STATUS_UNKNOWN_OUTCOME);
+    }
+    map_close(&relay->by_opaque);
+    free(relay);
+}
+
+static void relayed_free(struct relay *relay, struct relayed *relayed)
+{
+    if (relayed->opaque != 0) {
+        map_remove(&relay->by_opaque, &relayed->node);
+    }
+    relay->held_bytes -= relayed->frame.size;
+    list_remove(&relayed->link);
+    buf_close(&relayed->frame);
+    free(relayed);
+    relay->count--;
+}
+
+static void end(struct relay *relay, struct relayed *relayed, enum status why)
+{
+    if (!relayed->copy_only) {
+        broker_reply_status(relay->broker, &relayed->to, why, NULL);
+    }
+    relayed_free(relay, relayed);
+}
+
+enum status relay_request(struct relay *relay, const struct request *request, bool copy_only)
+{
+    struct broker *broker = relay->broker;
+    if (relay->count >= RELAY_WAITING_MAX || relay->held_bytes >= RELAY_HELD_BYTES_MAX) {
+        return STATUS_OVERLOADED;
+    }
+    struct relayed *relayed = mem_zalloc(sizeof *relayed);
+    relayed->to = request->to;
+    relayed->copy_only = copy_only;
+    relayed->host = request->channel->host;
+    relayed->since_ms = clock_monotonic_ms(broker->ports->clock);
+    list_append(&relay->held, &relayed->link);
+    relay->count++;
+    if (!send_now(relay, relayed, request->command)) {
+        command_encode(request->command, &relayed->frame);
+        relay->held_bytes += relayed->frame.size;
+    }
+    return STATUS_PENDING;
+}
+
+/* Send if there is a connection to the leader, and move to the sent ones. */
+static bool send_now(struct relay *relay, struct relayed *relayed, const struct command *request)
+{
+    struct broker *broker = relay->broker;
+    struct buf *out = broker->state.leader_id == 0 || broker->state.leader_id == broker->self->id
+                          ? NULL
+                          : broker->ports->leader_out(broker->ports->context);
+    if (out == NULL || request->field_count + 2 > HEADER_FIELDS_MAX) {
+        return false;
+    }
+    char channel[24];
+    struct buf host = {0};
+    snprintf(channel, sizeof channel, "%" PRIu64, relayed->to.channel_id);
+    host_format(relayed->host, &host);
+
+    struct command copy = *request;
+    relayed->opaque = next_opaque(relay);
+    copy.opaque = relayed->opaque;
+    command_add(&copy, FIELD_FORWARD_CHANNEL, slice_text(channel));
+    command_add(&copy, FIELD_FORWARD_HOST, buf_slice(&host));
+    command_encode(&copy, out);
+    broker->ports->leader_flush(broker->ports->context);
+    buf_close(&host);
+
+    map_put(&relay->by_opaque, &relayed->node, slice_of(&relayed->opaque, sizeof relayed->opaque));
+    list_remove(&relayed->link);
+    list_append(&relay->sent, &relayed->link);
+    broker->counters.forwarded++;
+    return true;
+}
+
+static void send_held(struct relay *relay, struct relayed *relayed)
+{
+    struct buf scratch = {0};
+    struct command request;
+    enum status status = command_decode(buf_slice(&relayed->frame), &scratch, &request);
+    ASSERT(status == STATUS_OK); // We encoded it.
+    if (send_now(relay, relayed, &request)) {
+        relay->held_bytes -= relayed->frame.size;
+        buf_close(&relayed->frame);
+    }
+    buf_close(&scratch);
+}
+
+bool relay_on_answer(struct relay *relay, const struct command *answer)
+{
+    struct map_node *node =
+        map_find(&relay->by_opaque, slice_of(&answer->opaque, sizeof answer->opaque));
+    if (node == NULL) {
+        return false;
+    }
+    struct relayed *relayed = CONTAINER_OF(node, struct relayed, node);
+    if (!relayed->copy_only) {
+        struct command copy = *answer;
+        copy.opaque = relayed->to.opaque;
+        copy.serialize_type = (enum serialize_type)relayed->to.serialize_type;
+        broker_reply(relay->broker, &relayed->to, &copy);
+    }
+    relayed_free(relay, relayed);
+    return true;
+}
+
+void relay_on_request(struct relay *relay, const struct command *request)
+{
+    struct broker *broker = relay->broker;
+    int64_t id = 0;
+    if (command_i64(request, FIELD_FORWARD_CHANNEL, true, &id) != STATUS_OK) {
+        return;
+    }
+    struct channel *channel = channels_find(&broker->channels, (uint64_t)id);
+    if (channel == NULL) {
+        relay_channel_closed(relay, (uint64_t)id); // The leader has missed that it is gone.
+        return;
+    }
+    struct command copy = *request;
+    copy.field_count = 0;
+    copy.serialize_type = SERIALIZE_JSON;
+    for (uint32_t i = 0; i < request->field_count; i++) {
+        if (!slice_equals_text(request->fields[i].name, FIELD_FORWARD_CHANNEL)) {
+            copy.fields[copy.field_count++] = request->fields[i];
+        }
+    }
+    if (!channel_send_request(&broker->channels, channel, &copy)) {
+        log_debug(broker->log, "client too slow for a request of the leader", "code=%d",
+                  request->code);
+    }
+}
+
+void relay_channel_closed(struct relay *relay, uint64_t channel_id)
+{
+    struct broker *broker = relay->broker;
+    struct buf *out =
+        broker_leads(broker) ? NULL : broker->ports->leader_out(broker->ports->context);
+    if (out == NULL) {
+        return; // A leader that is not connected knows no channels of ours.
+    }
+    char number[24];
+    struct command request;
+    snprintf(number, sizeof number, "%" PRIu64, channel_id);
+    command_init_request(&request, REQUEST_RAFTMQ_CHANNEL_CLOSED, next_opaque(relay));
+    request.flag = COMMAND_FLAG_ONEWAY;
+    command_add(&request, FIELD_FORWARD_CHANNEL, slice_text(number));
+    command_encode(&request, out);
+    broker->ports->leader_flush(broker->ports->context);
+}
+
+void relay_on_leader_connected(struct relay *relay)
+{
+    LIST_FOREACH(at, &relay->held)
+    {
+        send_held(relay, CONTAINER_OF(at, struct relayed, link));
+    }
+}
+
+void relay_on_leader_lost(struct relay *relay, enum status why)
+{
+    enum status outcome = why == STATUS_CONNECT_FAILED ? STATUS_NO_LEADER : STATUS_UNKNOWN_OUTCOME;
+    while (!list_empty(&relay->sent)) {
+        end(relay, CONTAINER_OF(relay->sent.next, struct relayed, link), outcome);
+    }
+}
+
+void relay_on_leading(struct relay *relay)
+{
+    while (!list_empty(&relay->held)) {
+        struct relayed *relayed = CONTAINER_OF(relay->held.next, struct relayed, link);
+        struct channel *channel = channels_find(&relay->broker->channels, relayed->to.channel_id);
+        if (channel != NULL && !relayed->copy_only) {
+            struct buf scratch = {0};
+            struct command request;
+            enum status status = command_decode(buf_slice(&relayed->frame), &scratch, &request);
+            ASSERT(status == STATUS_OK);
+            dispatch_request(relay->broker, channel, &request);
+            buf_close(&scratch);
+        }
+        relayed_free(relay, relayed);
+    }
+}
+
+void relay_tick(struct relay *relay)
+{
+    struct broker *broker = relay->broker;
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    LIST_FOREACH(at, &relay->held)
+    {
+        struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
+        if (now - relayed->since_ms > broker->settings->hold_ms) {
+            end(relay, relayed, STATUS_NO_LEADER);
+        }
+    }
+    LIST_FOREACH(at, &relay->sent)
+    {
+        struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
+        if (now - relayed->since_ms > 3 * broker->settings->hold_ms) {
+            end(relay, relayed, STATUS_TIMED_OUT);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+/* Requests that only the leader can answer and that are not operations: passed on as frames.
+ *
+ * The follower gives each a new opaque and names the client's connection, the leader answers on the
+ * same connection, the follower puts the old opaque back. Held for a bounded time while no leader
+ * is known. Also the other direction: what the leader asks of a client that is connected here. Loop
+ * thread only. */
+#ifndef BROKER_CORE_RELAY_H
+#define BROKER_CORE_RELAY_H
+
+#include "broker/core/request.h"
+
+enum { RELAY_WAITING_MAX = 20000, RELAY_HELD_BYTES_MAX = 32 * 1024 * 1024 };
+
+struct relay;
+
+struct relay *relay_new(struct broker *broker);
+/* Answers what waits with STATUS_SHUTTING_DOWN. */
+void relay_free(struct relay *relay);
+
+/* Pass a client's request on; its answer goes to request->to. With `copy_only` nobody waits for the
+ * answer. Copies.
+ * Errors: STATUS_OVERLOADED; else STATUS_PENDING. */
+enum status relay_request(struct relay *relay, const struct request *request, bool copy_only);
+
+/* An answer from the leader; false if it is not to one of these. */
+bool relay_on_answer(struct relay *relay, const struct command *answer);
+/* A request of the leader for a client connected here. */
+void relay_on_request(struct relay *relay, const struct command *request);
+/* Tell the leader that a client is gone. */
+void relay_channel_closed(struct relay *relay, uint64_t channel_id);
+
+/* The connection to the leader is there / gone. */
+void relay_on_leader_connected(struct relay *relay);
+void relay_on_leader_lost(struct relay *relay, enum status why);
+/* We lead now: process what was held here. */
+void relay_on_leading(struct relay *relay);
+/* Answer what waited too long. */
+void relay_tick(struct relay *relay);
+
+#endif

@@ -1,0 +1,348 @@
+#include "broker/core/settings.h"
+
+#include "common/base/config.h"
+#include "common/base/decimal.h"
+#include "common/remoting/names.h"
+
+#include <string.h>
+
+#define MINUTE_MS (60 * 1000)
+#define HOUR_MS (60 * MINUTE_MS)
+#define MIB (1024 * 1024)
+
+static const struct config_key keys[] = {
+    {"brokerClusterName", CONFIG_TEXT, "DefaultCluster", 0, 0, "name of the cluster"},
+    {"nodeId", CONFIG_INTEGER, "1", 1, 255, "which of `nodes` this process is"},
+    {"nodes", CONFIG_TEXT, "1@127.0.0.1:10911:20911", 0, 0,
+     "all nodes: id@ip:clientPort:raftPort;… with the addresses that clients and peers use"},
+    {"groups", CONFIG_TEXT, "broker-a", 0, 0,
+     "broker groups (the broker names clients see): name[@nodeId,…];… without ids: on all nodes"},
+    {"portStep", CONFIG_INTEGER, "10", 1, 1000,
+     "the n-th group listens n times this above its node's ports"},
+    {"listenAddress", CONFIG_TEXT, "", 0, 0,
+     "IPv4 address to listen on for clients; empty: the node's own"},
+    {"namesrvAddr", CONFIG_TEXT, "127.0.0.1:9876", 0, 0, "nameservers: ip:port;…"},
+    {"storePathRootDir", CONFIG_TEXT, "/var/lib/raftmq", 0, 0, "data directory of this node"},
+    {"maxMessageSize", CONFIG_INTEGER, "4194304", 1024, MESSAGE_BODY_MAX,
+     "largest message body, bytes"},
+    {"autoCreateTopicEnable", CONFIG_BOOLEAN, "true", 0, 0, "a send may create its topic"},
+    {"autoCreateSubscriptionGroup", CONFIG_BOOLEAN, "true", 0, 0,
+     "a consumer may create its group"},
+    {"defaultTopicQueueNums", CONFIG_INTEGER, "8", 1, QUEUES_PER_TOPIC_MAX,
+     "queues of the template for created topics (TBW102)"},
+    {"rejectTransactionMessage", CONFIG_BOOLEAN, "false", 0, 0, "refuse half messages"},
+    {"transactionTimeOut", CONFIG_INTEGER, "6000", 100, HOUR_MS,
+     "age of an undecided half message at its first check, ms"},
+    {"transactionCheckInterval", CONFIG_INTEGER, "30000", 100, HOUR_MS,
+     "time between checks of one half message, ms"},
+    {"transactionCheckMax", CONFIG_INTEGER, "15", 1, 100000,
+     "checks handed to a producer before a half message is given up"},
+    {"transactionAgeMax", CONFIG_INTEGER, "259200000", 1000, 365LL * 24 * HOUR_MS,
+     "age at which an undecided half message is given up, ms"},
+    {"channelExpiredTimeout", CONFIG_INTEGER, "120000", 1000, HOUR_MS,
+     "a client without heartbeat for so long is forgotten, ms"},
+    {"registerNameServerPeriod", CONFIG_INTEGER, "10000", 1000, MINUTE_MS,
+     "time between registrations at the nameservers, ms"},
+    {"longPollingEnable", CONFIG_BOOLEAN, "true", 0, 0,
+     "hold empty pulls as long as the client asks for; otherwise 1 s"},
+    {"maxTransferCountOnMessageInMemory", CONFIG_INTEGER, "32", 1, 256,
+     "most messages in one pull"},
+    {"maxTransferBytesOnMessageInMemory", CONFIG_INTEGER, "262144", 1024, 8 * MIB,
+     "most bytes in one pull (a single larger message still goes)"},
+    {"leaderWaitMs", CONFIG_INTEGER, "1000", 10, 2500,
+     "how long a request waits for a leader before it is refused with 14, ms"},
+    {"maxConnections", CONFIG_INTEGER, "10000", 1, 1000000, "client connections of one group"},
+    {"maxInflight", CONFIG_INTEGER, "65536", 128, 1000000,
+     "operations of one group that wait for their outcome"},
+    {"maxHeldPulls", CONFIG_INTEGER, "100000", 0, 10000000, "parked pulls of one group"},
+    {"electionTimeoutMs", CONFIG_INTEGER, "200", 50, MINUTE_MS,
+     "a follower that hears nothing for so long (up to twice that) starts an election, ms"},
+    {"raftHeartbeatMs", CONFIG_INTEGER, "20", 5, MINUTE_MS / 2,
+     "time between a leader's heartbeats, ms; at most a third of electionTimeoutMs"},
+    {"storeCacheSize", CONFIG_INTEGER, "8388608", MIB, 64LL * 1024 * MIB,
+     "block cache of one group's store, bytes"},
+    {"checkpointSize", CONFIG_INTEGER, "16777216", 64 * 1024, 1024 * MIB,
+     "changed state that starts a checkpoint, bytes"},
+    {"checkpointIntervalMs", CONFIG_INTEGER, "5000", 50, HOUR_MS,
+     "time after which a checkpoint is made if anything changed, ms"},
+    {"diskReserveSize", CONFIG_INTEGER, "268435456", 0, 1024LL * 1024 * MIB,
+     "with less free space, bytes, messages are refused; it is kept for decisions and Raft"},
+    {"regionId", CONFIG_TEXT, "DefaultRegion", 0, 0, "region that answers name"},
+    {"traceOn", CONFIG_BOOLEAN, "true", 0, 0, "let clients trace messages"},
+    {"logLevel", CONFIG_TEXT, "info", 0, 0, "debug, info, warn or error"},
+};
+
+static bool next_part(struct slice *rest, char separator, struct slice *part)
+{
+    while (rest->size > 0) {
+        const uint8_t *end = memchr(rest->data, separator, rest->size);
+        *part = *rest;
+        part->size = end == NULL ? rest->size : (size_t)(end - rest->data);
+        *rest = slice_from(*rest, part->size + (end == NULL ? 0 : 1));
+        if (part->size > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "1@10.0.0.1:10911:20911" */
+static bool parse_node(struct slice text, struct member_settings *node)
+{
+    struct slice parts[2];
+    struct slice rest = text;
+    int64_t id;
+    if (!next_part(&rest, '@', &parts[0]) || !decimal_parse(parts[0], &id) || id < 1 || id > 255) {
+        return false;
+    }
+    const uint8_t *colon = memrchr(rest.data, ':', rest.size);
+    int64_t raft_port;
+    if (colon == NULL) {
+        return false;
+    }
+    parts[0] = slice_of(rest.data, (size_t)(colon - rest.data));
+    parts[1] = slice_from(rest, parts[0].size + 1);
+    if (host_parse(parts[0], &node->client_host) != STATUS_OK ||
+        !decimal_parse(parts[1], &raft_port) || raft_port < 1 || raft_port > 65535) {
+        return false;
+    }
+    node->id = (uint64_t)id;
+    node->raft_host = (struct host){node->client_host.address, (uint32_t)raft_port};
+    return true;
+}
+
+static enum status parse_nodes(const char *text, struct group_settings *all, const struct log *log)
+{
+    struct slice rest = slice_text(text);
+    struct slice part;
+    while (next_part(&rest, ';', &part)) {
+        struct member_settings node;
+        if (!parse_node(part, &node)) {
+            log_error(log, "bad node", "nodes=%.*s; a node is id@ip:clientPort:raftPort",
+                      SLICE_ARGS(part));
+            return STATUS_INVALID_ARGUMENT;
+        }
+        if (all->member_count == MEMBERS_MAX || group_settings_member(all, node.id) != NULL) {
+            log_error(log, "bad nodes", "value=%s; at most %d, each id once", text, MEMBERS_MAX);
+            return STATUS_INVALID_ARGUMENT;
+        }
+        size_t at = all->member_count++;
+        for (; at > 0 && all->members[at - 1].id > node.id; at--) {
+            all->members[at] = all->members[at - 1];
+        }
+        all->members[at] = node;
+    }
+    return STATUS_OK;
+}
+
+/* "broker-a" or "broker-a@1,2,3" */
+static enum status parse_group(struct slice text, const struct group_settings *all,
+                               uint32_t port_offset, struct group_settings *group,
+                               const struct log *log)
+{
+    struct slice rest = text;
+    struct slice name;
+    struct slice id_text;
+    *group = (struct group_settings){0};
+    bool named = next_part(&rest, '@', &name) && topic_name_valid(name);
+    if (!named || !name_set(&group->name, name)) {
+        log_error(log, "bad group name", "groups=%.*s; use A-Z a-z 0-9 _ -", SLICE_ARGS(text));
+        return STATUS_INVALID_ARGUMENT;
+    }
+    bool everywhere = rest.size == 0;
+    for (size_t i = 0; i < all->member_count; i++) {
+        bool member = everywhere;
+        struct slice ids = rest;
+        int64_t id;
+        while (!member && next_part(&ids, ',', &id_text)) {
+            member = decimal_parse(id_text, &id) && (uint64_t)id == all->members[i].id;
+        }
+        if (member) {
+            group->members[group->member_count] = all->members[i];
+            group->members[group->member_count].client_host.port += port_offset;
+            group->members[group->member_count].raft_host.port += port_offset;
+            group->member_count++;
+        }
+    }
+    if (group->member_count == 0) {
+        log_error(log, "a group without nodes", "groups=%.*s; name ids of `nodes`",
+                  SLICE_ARGS(text));
+        return STATUS_INVALID_ARGUMENT;
+    }
+    return STATUS_OK;
+}
+
+static enum status parse_groups(struct settings *settings, const struct config *config,
+                                const struct log *log)
+{
+    struct group_settings all = {0};
+    struct slice rest = slice_text(config_text(config, "groups"));
+    struct slice part;
+    enum status status = parse_nodes(config_text(config, "nodes"), &all, log);
+    uint32_t offset = 0;
+    for (uint32_t n = 0; status == STATUS_OK && next_part(&rest, ';', &part); n++) {
+        if (settings->group_count == GROUPS_PER_NODE_MAX) {
+            log_error(log, "too many groups", "limit=%d", GROUPS_PER_NODE_MAX);
+            return STATUS_INVALID_ARGUMENT;
+        }
+        struct group_settings *group = &settings->groups[settings->group_count];
+        offset = n * (uint32_t)config_integer(config, "portStep");
+        status = parse_group(part, &all, offset, group, log);
+        // A group that has no replica here only takes its number, so that ports agree everywhere.
+        if (status == STATUS_OK && group_settings_member(group, settings->node_id) != NULL) {
+            settings->group_count++;
+        }
+    }
+    if (status == STATUS_OK && settings->group_count == 0) {
+        log_error(log, "this node has no group",
+                  "nodeId=%llu; it must be in `nodes`, and `groups` "
+                  "must name it",
+                  (unsigned long long)settings->node_id);
+        status = STATUS_INVALID_ARGUMENT;
+    }
+    return status;
+}
+
+static enum status parse_nameservers(struct settings *settings, const char *text,
+                                     const struct log *log)
+{
+    struct slice rest = slice_text(text);
+    struct slice part;
+    while (next_part(&rest, ';', &part)) {
+        if (settings->nameserver_count == NAMESERVERS_MAX ||
+            host_parse(part, &settings->nameservers[settings->nameserver_count]) != STATUS_OK) {
+            log_error(log, "bad nameservers",
+                      "namesrvAddr=%s; at most %d times ip:port, "
+                      "separated by ;",
+                      text, NAMESERVERS_MAX);
+            return STATUS_INVALID_ARGUMENT;
+        }
+        settings->nameserver_count++;
+    }
+    return STATUS_OK;
+}
+
+static void copy_name(struct name *name, const struct config *config, const char *key)
+{
+    bool fits = name_set(name, slice_text(config_text(config, key)));
+    if (!fits) {
+        *name = (struct name){0};
+    }
+}
+
+static void take_numbers(struct settings *settings, const struct config *config)
+{
+    settings->node_id = (uint64_t)config_integer(config, "nodeId");
+    settings->message_body_max = (uint32_t)config_integer(config, "maxMessageSize");
+    settings->auto_create_topic = config_boolean(config, "autoCreateTopicEnable");
+    settings->auto_create_group = config_boolean(config, "autoCreateSubscriptionGroup");
+    settings->default_queue_count = (int32_t)config_integer(config, "defaultTopicQueueNums");
+    settings->reject_transactions = config_boolean(config, "rejectTransactionMessage");
+    settings->transaction_timeout_ms = (uint64_t)config_integer(config, "transactionTimeOut");
+    settings->transaction_check_interval_ms =
+        (uint64_t)config_integer(config, "transactionCheckInterval");
+    settings->transaction_check_max = (uint32_t)config_integer(config, "transactionCheckMax");
+    settings->transaction_age_max_ms = (uint64_t)config_integer(config, "transactionAgeMax");
+    settings->channel_expiry_ms = (uint64_t)config_integer(config, "channelExpiredTimeout");
+    settings->register_period_ms = (uint64_t)config_integer(config, "registerNameServerPeriod");
+    settings->long_polling = config_boolean(config, "longPollingEnable");
+    settings->pull_messages_max =
+        (uint32_t)config_integer(config, "maxTransferCountOnMessageInMemory");
+    settings->pull_bytes_max =
+        (uint32_t)config_integer(config, "maxTransferBytesOnMessageInMemory");
+    settings->hold_ms = (uint64_t)config_integer(config, "leaderWaitMs");
+    settings->connections_max = (uint32_t)config_integer(config, "maxConnections");
+    settings->inflight_max = (uint32_t)config_integer(config, "maxInflight");
+    settings->held_pulls_max = (uint32_t)config_integer(config, "maxHeldPulls");
+    settings->election_timeout_ms = (uint32_t)config_integer(config, "electionTimeoutMs");
+    settings->heartbeat_interval_ms = (uint32_t)config_integer(config, "raftHeartbeatMs");
+    settings->store_cache_size = (size_t)config_integer(config, "storeCacheSize");
+    settings->checkpoint_size = (size_t)config_integer(config, "checkpointSize");
+    settings->checkpoint_interval_ms = (uint64_t)config_integer(config, "checkpointIntervalMs");
+    settings->disk_reserve_size = (uint64_t)config_integer(config, "diskReserveSize");
+    settings->trace_on = config_boolean(config, "traceOn");
+}
+
+static enum status take_texts(struct settings *settings, const struct config *config,
+                              const struct log *log)
+{
+    copy_name(&settings->cluster, config, "brokerClusterName");
+    copy_name(&settings->store_path, config, "storePathRootDir");
+    copy_name(&settings->listen_address, config, "listenAddress");
+    copy_name(&settings->region, config, "regionId");
+    if (!topic_name_valid(name_slice(&settings->cluster))) {
+        log_error(log, "bad cluster name", "brokerClusterName=%s; use A-Z a-z 0-9 _ -",
+                  config_text(config, "brokerClusterName"));
+        return STATUS_INVALID_ARGUMENT;
+    }
+    if (settings->store_path.size == 0) {
+        log_error(log, "bad data directory", "storePathRootDir must have 1 to %d bytes",
+                  NAME_MAX_SIZE);
+        return STATUS_INVALID_ARGUMENT;
+    }
+    if (!log_level_parse(config_text(config, "logLevel"), &settings->log_level)) {
+        log_error(log, "bad log level", "logLevel=%s; use debug, info, warn or error",
+                  config_text(config, "logLevel"));
+        return STATUS_INVALID_ARGUMENT;
+    }
+    if (settings->heartbeat_interval_ms * 3 > settings->election_timeout_ms) {
+        log_error(log, "bad timeouts",
+                  "raftHeartbeatMs=%u electionTimeoutMs=%u; the first may be "
+                  "at most a third of the second",
+                  settings->heartbeat_interval_ms, settings->election_timeout_ms);
+        return STATUS_INVALID_ARGUMENT;
+    }
+    return parse_nameservers(settings, config_text(config, "namesrvAddr"), log);
+}
+
+enum status settings_load(struct settings *settings, const char *path, const char *const *overrides,
+                          size_t override_count, const struct log *log)
+{
+    *settings = (struct settings){0};
+    settings->config = config_new(keys, sizeof keys / sizeof keys[0], log);
+    enum status status = path == NULL ? STATUS_OK : config_load(settings->config, path);
+    for (size_t i = 0; status == STATUS_OK && i < override_count; i++) {
+        status = config_set(settings->config, overrides[i]);
+    }
+    if (status == STATUS_OK) {
+        take_numbers(settings, settings->config);
+        status = take_texts(settings, settings->config, log);
+    }
+    if (status == STATUS_OK) {
+        status = parse_groups(settings, settings->config, log);
+    }
+    if (status != STATUS_OK) {
+        settings_close(settings);
+    }
+    return status;
+}
+
+void settings_close(struct settings *settings)
+{
+    if (settings->config != NULL) {
+        config_free(settings->config);
+        settings->config = NULL;
+    }
+}
+
+void settings_print(const struct settings *settings, struct buf *out)
+{
+    config_print(settings->config, out);
+}
+
+void settings_help(struct buf *out)
+{
+    struct config *config = config_new(keys, sizeof keys / sizeof keys[0], NULL);
+    config_help(config, out);
+    config_free(config);
+}
+
+const struct member_settings *group_settings_member(const struct group_settings *group, uint64_t id)
+{
+    for (size_t i = 0; i < group->member_count; i++) {
+        if (group->members[i].id == id) {
+            return &group->members[i];
+        }
+    }
+    return NULL;
+}

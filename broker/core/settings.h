@@ -1,0 +1,88 @@
+/* What an operator can set, under RocketMQ's broker.conf names where they mean the same.
+ * Filled by settings_load() from file and command line; constant afterwards, shared by all groups.
+ */
+#ifndef BROKER_CORE_SETTINGS_H
+#define BROKER_CORE_SETTINGS_H
+
+#include "common/base/buf.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/name.h"
+#include "common/remoting/message.h"
+
+enum { NAMESERVERS_MAX = 16 };
+
+struct member_settings {
+    uint64_t id;
+    struct host client_host; /* Advertised: what routes say. */
+    struct host raft_host;
+};
+
+struct group_settings {
+    struct name name; /* The broker name that clients see. */
+    size_t member_count;
+    struct member_settings members[MEMBERS_MAX]; /* Ascending by id. */
+};
+
+struct config;
+
+struct settings {
+    struct config *config; /* Owned: the values as texts. */
+    struct name cluster;
+    uint64_t node_id;
+    struct name store_path;
+    struct name listen_address; /* To bind; empty: that of the advertised host. */
+    size_t nameserver_count;
+    struct host nameservers[NAMESERVERS_MAX];
+    size_t group_count;
+    struct group_settings groups[GROUPS_PER_NODE_MAX];
+
+    uint32_t message_body_max;       /* maxMessageSize, bytes */
+    bool auto_create_topic;          /* autoCreateTopicEnable */
+    bool auto_create_group;          /* autoCreateSubscriptionGroup */
+    int32_t default_queue_count;     /* defaultTopicQueueNums */
+    bool reject_transactions;        /* rejectTransactionMessage */
+    uint64_t transaction_timeout_ms; /* transactionTimeOut: first check not before */
+    uint64_t transaction_check_interval_ms;
+    uint32_t transaction_check_max;
+    uint64_t transaction_age_max_ms; /* Then EXPIRED, whether asked about or not. */
+    uint64_t channel_expiry_ms;      /* channelExpiredTimeout: no heartbeat */
+    uint64_t register_period_ms;     /* registerNameServerPeriod */
+    bool long_polling;
+    uint32_t pull_messages_max;
+    uint32_t pull_bytes_max;
+    uint64_t hold_ms;         /* How long a request waits for a leader. */
+    uint32_t connections_max; /* Per group. */
+    uint32_t inflight_max;    /* Operations per group waiting for their outcome. */
+    uint32_t held_pulls_max;  /* Per group. */
+    uint32_t election_timeout_ms;
+    uint32_t heartbeat_interval_ms;
+    size_t store_cache_size; /* Bytes of RocksDB block cache per group. */
+    size_t checkpoint_size;  /* Bytes of change that start a checkpoint. */
+    uint64_t checkpoint_interval_ms;
+    uint64_t disk_reserve_size; /* Bytes kept free: below, messages are refused. */
+    struct name region;         /* regionId */
+    bool trace_on;              /* traceOn: sent with answers, clients trace by it */
+    enum log_level log_level;
+};
+
+/* Read `path` (NULL: none) and then `overrides` ("key=value"), complain through log, check that all
+ * of it makes sense together.
+ * Errors: STATUS_INVALID_ARGUMENT (each trouble was logged with file, line and what is allowed). */
+WARN_UNUSED enum status settings_load(struct settings *settings, const char *path,
+                                      const char *const *overrides, size_t override_count,
+                                      const struct log *log);
+
+void settings_close(struct settings *settings);
+
+/* Append a page that tells every key. */
+void settings_help(struct buf *out);
+
+/* Append the effective values as "key=value" lines, for GET_BROKER_CONFIG. */
+void settings_print(const struct settings *settings, struct buf *out);
+
+/* This node's entry of a group. */
+const struct member_settings *group_settings_member(const struct group_settings *group,
+                                                    uint64_t id);
+
+#endif

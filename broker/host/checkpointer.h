@@ -1,0 +1,48 @@
+/* Writes the machine's checkpoints to its store, in the thread pool, one at a time.
+ *
+ * Nothing is acknowledged because it is in the store: a checkpoint only shortens replay and lets
+ * the log be cut at its front. Loop thread only. */
+#ifndef BROKER_HOST_CHECKPOINTER_H
+#define BROKER_HOST_CHECKPOINTER_H
+
+#include "broker/machine/machine.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+#include <uv.h>
+
+struct checkpointer {
+    uv_loop_t *loop;
+    const struct clock *clock;
+    const struct log *log;
+    struct kv *kv;
+    struct machine *machine;
+    size_t size_max;      /* Bytes of change that start one. */
+    uint64_t interval_ms; /* Time that starts one if anything changed. */
+    /* The store durably holds everything up to this log index. */
+    void (*on_durable)(void *context, uint64_t index);
+    void *context;
+
+    uv_work_t work; /* Private from here. */
+    struct kv_batch *batch;
+    uint64_t batch_index;
+    uint64_t written_index;
+    uint64_t last_ms;
+    uint64_t flushed_ms;
+    size_t unflushed_size;
+    bool flushing;
+    bool busy;
+    enum status status;
+    void (*on_idle)(void *context);
+};
+
+/* The fields above the line are set by the caller. */
+void checkpointer_start(struct checkpointer *checkpointer);
+
+/* Begin one if it is time. Call every tick and after larger applies. */
+void checkpointer_tick(struct checkpointer *checkpointer);
+
+/* Write everything and flush, then call on_idle from the loop; for an orderly stop. */
+void checkpointer_finish(struct checkpointer *checkpointer, void (*on_idle)(void *context));
+
+#endif

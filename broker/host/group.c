@@ -1,0 +1,631 @@
+#include "broker/host/group.h"
+
+#include "broker/core/broker.h"
+#include "broker/host/checkpointer.h"
+#include "broker/host/group_describe.h"
+#include "broker/host/leader_link.h"
+#include "broker/host/registrar.h"
+#include "common/net/conn.h"
+#include "common/net/listener.h"
+#include "raft-glue/replica_host.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+enum {
+    CONGESTED_SIZE = 1024 * 1024,
+    IDLE_TIMEOUT_MS = 120000,
+    DISK_LOOK_PERIOD_MS = 1000,
+    TRANSFER_WAIT_MS = 2000, /* At an orderly stop. */
+    PATH_SIZE = 1024,
+};
+
+/* Order of stopping; each step starts the next from its callback. */
+enum stopping { RUNNING, TRANSFERRING, CLOSING_NETWORK, CLOSING_REPLICA, CHECKPOINTING, STOPPED };
+
+struct group_host {
+    const struct settings *settings;
+    const struct group_settings *group;
+    struct log log;
+    uv_thread_t thread;
+    uv_sem_t started;
+    enum status start_status;
+    char directory[PATH_SIZE];
+
+    uv_loop_t loop; /* Everything below belongs to the loop's thread. */
+    uv_async_t stop;
+    uv_timer_t tick;
+    uv_check_t turn_end;
+    struct kv *kv;
+    struct machine *machine;
+    struct replica_host *replica;
+    struct broker_ports ports;
+    struct broker broker;
+    struct checkpointer checkpointer;
+    struct leader_link leader;
+    struct registrar *registrar;
+    struct listener listener;
+    bool listening;
+    struct list clients; /* struct client_conn */
+    size_t connection_count;
+    enum stopping stopping;
+    uint64_t stop_deadline_ms;
+    uint64_t disk_looked_ms;
+};
+
+static void thread_main(void *argument);
+static enum status open_all(struct group_host *host);
+static void close_store(struct group_host *host);
+static void ports_init(struct group_host *host);
+static void on_stop(uv_async_t *async);
+static void on_tick(uv_timer_t *timer);
+static void on_turn_end(uv_check_t *check);
+static void on_pending(struct listener *listener);
+static void close_network(struct group_host *host);
+static void close_replica(struct group_host *host);
+
+enum status group_host_start(const struct settings *settings, const struct group_settings *group,
+                             struct group_host **out)
+{
+    struct group_host *host = mem_zalloc(sizeof *host);
+    char name[64];
+    host->settings = settings;
+    host->group = group;
+    snprintf(name, sizeof name, "%s", group->name.text);
+    log_init(&host->log, stderr, settings->log_level, name);
+    snprintf(host->directory, sizeof host->directory, "%s/%s", settings->store_path.text,
+             group->name.text);
+    int failed = uv_sem_init(&host->started, 0);
+    ASSERT(failed == 0);
+    failed = uv_loop_init(&host->loop);
+    ASSERT(failed == 0);
+    failed = uv_async_init(&host->loop, &host->stop, on_stop);
+    ASSERT(failed == 0);
+    host->stop.data = host;
+    failed = uv_thread_create(&host->thread, thread_main, host);
+    ASSERT(failed == 0);
+    uv_sem_wait(&host->started);
+    enum status status = host->start_status;
+    if (status != STATUS_OK) {
+        group_host_join(host);
+        return status;
+    }
+    *out = host;
+    return STATUS_OK;
+}
+
+void group_host_stop(struct group_host *host)
+{
+    uv_async_send(&host->stop);
+}
+
+void group_host_join(struct group_host *host)
+{
+    uv_thread_join(&host->thread);
+    uv_sem_destroy(&host->started);
+    free(host);
+}
+
+static void thread_main(void *argument)
+{
+    struct group_host *host = argument;
+    host->start_status = open_all(host);
+    bool running = host->start_status == STATUS_OK;
+    if (!running) {
+        uv_close((uv_handle_t *)&host->stop, NULL);
+    }
+    uv_sem_post(&host->started);
+    uv_run(&host->loop, UV_RUN_DEFAULT);
+    if (running) {
+        broker_close(&host->broker);
+        close_store(host);
+        log_info(&host->log, "stopped", "");
+    }
+    int failed = uv_loop_close(&host->loop);
+    ASSERT(failed == 0);
+}
+
+/* --- Starting ----------------------------------------------------------------------------- */
+
+static enum status fail(struct group_host *host, const char *what, enum status status, char *error)
+{
+    log_error(&host->log, what, "directory=%s: %s", host->directory,
+              error != NULL ? error : status_text(status));
+    free(error);
+    return status;
+}
+
+static enum status open_store(struct group_host *host)
+{
+    char path[PATH_SIZE + 16];
+    char *error = NULL;
+    if (mkdir(host->directory, 0750) != 0 && errno != EEXIST) {
+        log_error(&host->log, "cannot create the data directory",
+                  "directory=%s: %s; check storePathRootDir, its owner and the disk's free space",
+                  host->directory, strerror(errno));
+        return STATUS_IO;
+    }
+    snprintf(path, sizeof path, "%s/store", host->directory);
+    enum status status = kv_open_rocksdb(path, host->settings->store_cache_size, &host->kv, &error);
+    if (status != STATUS_OK) {
+        return fail(host, "cannot open the state machine's store", status, error);
+    }
+    const struct machine_events events = broker_machine_events(&host->broker);
+    status = machine_open(host->kv, &events, &host->machine, &error);
+    if (status != STATUS_OK) {
+        return fail(host, "cannot load the state machine", status, error);
+    }
+    host->broker.machine = host->machine;
+    return STATUS_OK;
+}
+
+static void close_store(struct group_host *host)
+{
+    if (host->machine != NULL) {
+        machine_close(host->machine);
+        host->machine = NULL;
+    }
+    if (host->kv != NULL) {
+        kv_close(host->kv);
+        host->kv = NULL;
+    }
+}
+
+static void apply(void *context, const struct replica_entry *entry, void *proposal)
+{
+    struct group_host *host = context;
+    broker_apply(&host->broker, entry, proposal);
+}
+
+static void drop(void *context, void *proposal, enum status why)
+{
+    struct group_host *host = context;
+    broker_drop(&host->broker, proposal, why);
+}
+
+static void on_state(void *context, const struct replica_state *state)
+{
+    struct group_host *host = context;
+    broker_on_state(&host->broker, state);
+}
+
+static enum status open_replica(struct group_host *host)
+{
+    char path[PATH_SIZE + 16];
+    char *error = NULL;
+    struct replica_member members[MEMBERS_MAX];
+    for (size_t i = 0; i < host->group->member_count; i++) {
+        members[i] = (struct replica_member){
+            .id = host->group->members[i].id,
+            .raft_host = host->group->members[i].raft_host,
+        };
+    }
+    snprintf(path, sizeof path, "%s/log", host->directory);
+    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+        return fail(host, "cannot create the log's directory", STATUS_IO, NULL);
+    }
+    const struct replica_host_options options = {
+        .loop = &host->loop,
+        .log = &host->log,
+        .clock = clock_system(),
+        .directory = path,
+        .cluster = name_slice(&host->settings->cluster),
+        .group = name_slice(&host->group->name),
+        .id = host->settings->node_id,
+        .members = members,
+        .member_count = host->group->member_count,
+        .election_timeout_ms = host->settings->election_timeout_ms,
+        .heartbeat_timeout_ms = host->settings->heartbeat_interval_ms,
+        .applied_index = machine_applied_index(host->machine),
+        .machine = {host, apply, drop, on_state},
+    };
+    enum status status = replica_host_start(&options, &host->replica, &error);
+    return status == STATUS_OK ? status : fail(host, "cannot start the replica", status, error);
+}
+
+static enum status open_listener(struct group_host *host)
+{
+    struct host address = host->broker.self->client_host;
+    const struct name *bind = &host->settings->listen_address;
+    if (bind->size > 0) {
+        char text[NAME_MAX_SIZE + 16];
+        snprintf(text, sizeof text, "%s:%u", bind->text, address.port);
+        if (host_parse(slice_text(text), &address) != STATUS_OK) {
+            log_error(&host->log, "listenAddress is not an IPv4 address", "value=%s", bind->text);
+            return STATUS_INVALID_ARGUMENT;
+        }
+    }
+    enum status status = listener_open(&host->listener, &host->loop, address, on_pending, host);
+    if (status != STATUS_OK) {
+        log_error(&host->log, "cannot listen for clients",
+                  "port=%u: is another process using it, and is the address this machine's?",
+                  address.port);
+        return status;
+    }
+    host->listening = true;
+    return STATUS_OK;
+}
+
+static void on_durable(void *context, uint64_t index)
+{
+    struct group_host *host = context;
+    if (host->replica != NULL) {
+        replica_host_machine_durable(host->replica, index);
+    }
+}
+
+static void start_handles(struct group_host *host)
+{
+    int failed = uv_timer_init(&host->loop, &host->tick);
+    ASSERT(failed == 0);
+    failed = uv_check_init(&host->loop, &host->turn_end);
+    ASSERT(failed == 0);
+    host->tick.data = host;
+    host->turn_end.data = host;
+    uv_timer_start(&host->tick, on_tick, BROKER_TICK_MS, BROKER_TICK_MS);
+    uv_check_start(&host->turn_end, on_turn_end);
+}
+
+static enum status open_all(struct group_host *host)
+{
+    ports_init(host);
+    list_init(&host->clients);
+    broker_init(&host->broker, host->settings, host->group, &host->ports, &host->log,
+                random_system());
+    enum status status = open_store(host);
+    if (status == STATUS_OK) {
+        host->registrar = registrar_new(&host->loop, &host->broker);
+        leader_link_init(&host->leader, &host->loop, &host->broker);
+        status = open_listener(host);
+    }
+    if (status == STATUS_OK) {
+        status = open_replica(host);
+    }
+    if (status != STATUS_OK) {
+        if (host->listening) {
+            listener_close(&host->listener);
+        }
+        if (host->registrar != NULL) {
+            registrar_close(host->registrar, NULL, NULL);
+        }
+        uv_run(&host->loop, UV_RUN_NOWAIT);
+        broker_close(&host->broker);
+        close_store(host);
+        return status;
+    }
+    host->checkpointer = (struct checkpointer){
+        .loop = &host->loop,
+        .clock = clock_system(),
+        .log = &host->log,
+        .kv = host->kv,
+        .machine = host->machine,
+        .size_max = host->settings->checkpoint_size,
+        .interval_ms = host->settings->checkpoint_interval_ms,
+        .on_durable = on_durable,
+        .context = host,
+    };
+    checkpointer_start(&host->checkpointer);
+    start_handles(host);
+    log_info(&host->log, "listening", "client_port=%u member=%llu applied=%llu",
+             host->listener.port, (unsigned long long)host->settings->node_id,
+             (unsigned long long)machine_applied_index(host->machine));
+    return STATUS_OK;
+}
+
+/* --- Ports -------------------------------------------------------------------------------- */
+
+static enum status port_propose(void *context, uint8_t *payload, size_t size, void *proposal)
+{
+    struct group_host *host = context;
+    return replica_host_propose(host->replica, payload, size, proposal);
+}
+
+static bool port_has_room(void *context)
+{
+    const struct group_host *host = context;
+    return replica_host_has_room(host->replica);
+}
+
+static bool port_quorum_fresh(void *context)
+{
+    const struct group_host *host = context;
+    return host->replica != NULL && replica_host_quorum_fresh(host->replica);
+}
+
+static enum status port_read_now(void *context, uint64_t position, size_t size, uint8_t *to)
+{
+    struct group_host *host = context;
+    return host->replica == NULL ? STATUS_SHUTTING_DOWN
+                                 : replica_host_read_now(host->replica, position, size, to);
+}
+
+struct pool_read {
+    struct replica_read read;
+    struct position_read *user;
+};
+
+static void on_pool_read(struct replica_read *read, enum status status)
+{
+    struct pool_read *pool_read = read->context;
+    struct position_read *user = pool_read->user;
+    free(pool_read);
+    user->done(user, status);
+}
+
+static void port_read(void *context, struct position_read *user)
+{
+    struct group_host *host = context;
+    if (host->replica == NULL) {
+        user->done(user, STATUS_SHUTTING_DOWN);
+        return;
+    }
+    struct pool_read *pool_read = mem_zalloc(sizeof *pool_read);
+    pool_read->user = user;
+    pool_read->read.position = user->position;
+    pool_read->read.size = user->size;
+    pool_read->read.to = user->to;
+    pool_read->read.done = on_pool_read;
+    pool_read->read.context = pool_read;
+    replica_host_read(host->replica, &pool_read->read);
+}
+
+static void port_transfer(void *context, uint64_t target_id,
+                          void (*done)(void *done_context, enum status status), void *done_context)
+{
+    struct group_host *host = context;
+    replica_host_transfer(host->replica, target_id, done, done_context);
+}
+
+static void port_describe(void *context, struct buf *out)
+{
+    const struct group_host *host = context;
+    group_describe(&host->broker, host->replica, host->connection_count, out);
+}
+
+static struct buf *port_leader_out(void *context)
+{
+    struct group_host *host = context;
+    return leader_link_out(&host->leader);
+}
+
+static void port_leader_flush(void *context)
+{
+    struct group_host *host = context;
+    leader_link_flush(&host->leader);
+}
+
+static void port_register_soon(void *context)
+{
+    struct group_host *host = context;
+    if (host->registrar != NULL) {
+        registrar_soon(host->registrar);
+    }
+}
+
+static struct buf *transport_out(void *transport)
+{
+    return transport == NULL ? NULL : conn_out(transport);
+}
+
+static void transport_flush(void *transport)
+{
+    conn_flush_later(transport);
+}
+
+static bool transport_congested(void *transport)
+{
+    return transport == NULL || conn_closing(transport) ||
+           conn_out_size(transport) > CONGESTED_SIZE;
+}
+
+static void ports_init(struct group_host *host)
+{
+    host->ports = (struct broker_ports){
+        .context = host,
+        .clock = clock_system(),
+        .propose = port_propose,
+        .has_room = port_has_room,
+        .quorum_fresh = port_quorum_fresh,
+        .read_now = port_read_now,
+        .read = port_read,
+        .transfer = port_transfer,
+        .describe = port_describe,
+        .leader_out = port_leader_out,
+        .leader_flush = port_leader_flush,
+        .register_soon = port_register_soon,
+        .transport = {transport_out, transport_flush, transport_congested},
+    };
+}
+
+/* --- Connections -------------------------------------------------------------------------- */
+
+struct client_conn {
+    struct list link; /* In host->clients. */
+    struct group_host *host;
+    struct conn *conn;
+    struct channel *channel;
+};
+
+static void on_conn_command(struct conn *conn, const struct command *command, struct slice frame)
+{
+    struct client_conn *client = conn_context(conn);
+    (void)frame;
+    broker_on_command(&client->host->broker, client->channel, command);
+}
+
+static void on_conn_close(struct conn *conn, enum status why)
+{
+    struct client_conn *client = conn_context(conn);
+    struct group_host *host = client->host;
+    (void)why;
+    host->connection_count--;
+    broker_channel_close(&host->broker, client->channel);
+    list_remove(&client->link);
+    free(client);
+    if (host->stopping == CLOSING_NETWORK && host->connection_count == 0) {
+        close_replica(host);
+    }
+}
+
+static void on_pending(struct listener *listener)
+{
+    static const struct conn_events events = {on_conn_command, on_conn_close};
+    struct group_host *host = listener->context;
+    struct client_conn *client = mem_zalloc(sizeof *client);
+    struct conn *conn;
+    const struct conn_options options = {
+        .events = &events,
+        .context = client,
+        .log = &host->log,
+        .idle_timeout_ms = IDLE_TIMEOUT_MS,
+    };
+    client->host = host;
+    if (conn_accept((uv_stream_t *)&listener->tcp, &options, &conn) != STATUS_OK) {
+        free(client);
+        return;
+    }
+    host->connection_count++;
+    client->channel = broker_channel_open(&host->broker, conn, conn_peer(conn));
+    client->conn = conn;
+    list_append(&host->clients, &client->link);
+    if (host->connection_count > host->settings->connections_max) {
+        log_warn(&host->log, "too many connections, closing the newest",
+                 "limit=%u; raise maxConnections or look for a client that does not close",
+                 host->settings->connections_max);
+        conn_close(conn, STATUS_LIMIT);
+    }
+}
+
+/* --- Time --------------------------------------------------------------------------------- */
+
+/* Refuse clients' writes before anything breaks, and take them again when there is clearly room:
+ * decisions, offsets and Raft itself live from what is kept free. */
+static void look_at_disk(struct group_host *host, uint64_t now)
+{
+    struct statvfs disk;
+    if (now - host->disk_looked_ms < DISK_LOOK_PERIOD_MS) {
+        return;
+    }
+    host->disk_looked_ms = now;
+    if (statvfs(host->directory, &disk) != 0) {
+        return;
+    }
+    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
+    uint64_t reserve = host->settings->disk_reserve_size;
+    bool full = host->broker.disk_full ? available < reserve + reserve / 4 : available < reserve;
+    if (full != host->broker.disk_full) {
+        host->broker.disk_full = full;
+        if (full) {
+            log_error(&host->log, "disk nearly full, refusing messages",
+                      "available=%llu reserve=%llu directory=%s; make room, writes resume by "
+                      "themselves",
+                      (unsigned long long)available, (unsigned long long)reserve, host->directory);
+        } else {
+            log_info(&host->log, "disk has room again, taking messages", "available=%llu",
+                     (unsigned long long)available);
+        }
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct group_host *host = timer->data;
+    uint64_t now = clock_monotonic_ms(clock_system());
+    if (host->stopping == TRANSFERRING && now >= host->stop_deadline_ms) {
+        close_network(host);
+    }
+    if (host->stopping >= CLOSING_NETWORK) {
+        return;
+    }
+    look_at_disk(host, now);
+    leader_link_update(&host->leader);
+    broker_tick(&host->broker);
+    registrar_tick(host->registrar);
+    checkpointer_tick(&host->checkpointer);
+}
+
+static void on_turn_end(uv_check_t *check)
+{
+    struct group_host *host = check->data;
+    if (host->stopping >= CLOSING_NETWORK) {
+        return;
+    }
+    leader_link_update(&host->leader);
+    broker_turn_end(&host->broker);
+    registrar_turn_end(host->registrar);
+}
+
+/* --- Stopping ----------------------------------------------------------------------------- */
+
+static void on_transferred(void *context, enum status status)
+{
+    struct group_host *host = context;
+    (void)status; // Handed over or not: we go.
+    if (host->stopping == TRANSFERRING) {
+        close_network(host);
+    }
+}
+
+static void on_stop(uv_async_t *async)
+{
+    struct group_host *host = async->data;
+    if (host->stopping != RUNNING) {
+        return;
+    }
+    host->stopping = TRANSFERRING;
+    host->stop_deadline_ms = clock_monotonic_ms(clock_system()) + TRANSFER_WAIT_MS;
+    bool hand_over = broker_leads(&host->broker) && host->group->member_count > 1;
+    log_info(&host->log, "stopping", "hand_over=%s", hand_over ? "true" : "false");
+    if (hand_over) {
+        replica_host_transfer(host->replica, 0, on_transferred, host);
+    } else {
+        close_network(host);
+    }
+}
+
+static void on_registrar_closed(void *context)
+{
+    struct group_host *host = context;
+    host->registrar = NULL;
+}
+
+static void close_network(struct group_host *host)
+{
+    host->stopping = CLOSING_NETWORK;
+    host->broker.stopping = true;
+    listener_close(&host->listener);
+    leader_link_close(&host->leader);
+    registrar_close(host->registrar, on_registrar_closed, host);
+    LIST_FOREACH(at, &host->clients)
+    {
+        conn_close(CONTAINER_OF(at, struct client_conn, link)->conn, STATUS_SHUTTING_DOWN);
+    }
+    if (host->connection_count == 0) {
+        close_replica(host);
+    }
+}
+
+static void on_checkpointed(void *context)
+{
+    struct group_host *host = context;
+    host->stopping = STOPPED;
+    uv_close((uv_handle_t *)&host->tick, NULL);
+    uv_close((uv_handle_t *)&host->turn_end, NULL);
+    uv_close((uv_handle_t *)&host->stop, NULL);
+}
+
+static void on_replica_closed(void *context)
+{
+    struct group_host *host = context;
+    host->replica = NULL;
+    host->stopping = CHECKPOINTING;
+    checkpointer_finish(&host->checkpointer, on_checkpointed);
+}
+
+static void close_replica(struct group_host *host)
+{
+    host->stopping = CLOSING_REPLICA;
+    replica_host_close(host->replica, on_replica_closed, host);
+}

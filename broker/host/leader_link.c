@@ -1,0 +1,96 @@
+#include "broker/host/leader_link.h"
+
+enum { BACKOFF_FIRST_MS = 20, BACKOFF_MAX_MS = 500 };
+
+static void on_command(struct conn *conn, const struct command *command, struct slice frame);
+static void on_close(struct conn *conn, enum status why);
+
+static const struct conn_events events = {.on_command = on_command, .on_close = on_close};
+
+void leader_link_init(struct leader_link *link, uv_loop_t *loop, struct broker *broker)
+{
+    *link = (struct leader_link){.loop = loop, .broker = broker};
+}
+
+static void drop(struct leader_link *link)
+{
+    struct conn *conn = link->conn;
+    link->conn = NULL;
+    link->answered = false;
+    conn_set_context(conn, NULL); // What it still says is no longer ours.
+    conn_close(conn, STATUS_CANCELED);
+}
+
+void leader_link_update(struct leader_link *link)
+{
+    struct broker *broker = link->broker;
+    uint64_t leader_id = broker->state.leader_id;
+    if (link->conn != NULL && link->leader_id != leader_id && leader_id != 0) {
+        drop(link);
+        broker_on_leader_lost(broker, STATUS_CONNECTION_LOST);
+        link->failures = 0;
+        link->retry_ms = 0;
+    }
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    struct host host;
+    if (link->closing || link->conn != NULL || leader_id == 0 || leader_id == broker->self->id ||
+        now < link->retry_ms || !broker_leader_host(broker, &host)) {
+        return;
+    }
+    const struct conn_options options = {.events = &events, .context = link, .log = broker->log};
+    link->leader_id = leader_id;
+    if (conn_connect(link->loop, host, &options, &link->conn) != STATUS_OK) {
+        link->conn = NULL;
+        link->retry_ms = now + BACKOFF_MAX_MS;
+        return;
+    }
+    broker_on_leader_connected(broker);
+}
+
+void leader_link_close(struct leader_link *link)
+{
+    link->closing = true;
+    if (link->conn != NULL) {
+        drop(link);
+    }
+}
+
+struct buf *leader_link_out(struct leader_link *link)
+{
+    return link->conn == NULL || link->leader_id != link->broker->state.leader_id
+               ? NULL
+               : conn_out(link->conn);
+}
+
+void leader_link_flush(struct leader_link *link)
+{
+    if (link->conn != NULL) {
+        conn_flush_later(link->conn);
+    }
+}
+
+static void on_command(struct conn *conn, const struct command *command, struct slice frame)
+{
+    struct leader_link *link = conn_context(conn);
+    (void)frame;
+    if (link != NULL) {
+        link->answered = true;
+        link->failures = 0;
+        broker_on_leader_command(link->broker, command);
+    }
+}
+
+static void on_close(struct conn *conn, enum status why)
+{
+    struct leader_link *link = conn_context(conn);
+    if (link == NULL) {
+        return;
+    }
+    uint64_t backoff = (uint64_t)BACKOFF_FIRST_MS << (link->failures < 5 ? link->failures : 5);
+    link->conn = NULL;
+    link->answered = false;
+    link->failures++;
+    link->retry_ms = clock_monotonic_ms(link->broker->ports->clock) +
+                     (backoff < BACKOFF_MAX_MS ? backoff : BACKOFF_MAX_MS);
+    broker_on_leader_lost(link->broker, why);
+}

@@ -1,0 +1,247 @@
+#include "broker/host/registrar.h"
+
+#include "broker/core/topic_tables.h"
+#include "common/net/conn.h"
+#include "common/remoting/body_register.h"
+#include "common/remoting/codes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    RETRY_MS = 500,
+    REGISTRATION_LEASE_PERIODS = 4, /* A nameserver forgets us after so many missed ones. */
+};
+
+/* One nameserver. */
+struct link {
+    struct registrar *registrar;
+    struct host host;
+    struct conn *conn;
+    uint64_t retry_ms; /* No new connection before, monotonic. */
+    bool unreachable;  /* Said once. */
+};
+
+struct registrar {
+    uv_loop_t *loop;
+    struct broker *broker;
+    struct link links[NAMESERVERS_MAX];
+    size_t link_count;
+    bool soon;
+    uint64_t registered_ms;
+    int32_t next_opaque;
+    bool was_leader; /* What the nameservers were told last. */
+    bool closing;
+    size_t open_count;
+    void (*on_closed)(void *context);
+    void *context;
+};
+
+static void on_command(struct conn *conn, const struct command *command, struct slice frame);
+static void on_close(struct conn *conn, enum status why);
+static void register_all(struct registrar *registrar);
+static void unregister_all(struct registrar *registrar);
+static void finish(struct registrar *registrar);
+
+static const struct conn_events events = {.on_command = on_command, .on_close = on_close};
+
+struct registrar *registrar_new(uv_loop_t *loop, struct broker *broker)
+{
+    struct registrar *registrar = mem_zalloc(sizeof *registrar);
+    registrar->loop = loop;
+    registrar->broker = broker;
+    registrar->soon = true;
+    registrar->link_count = broker->settings->nameserver_count;
+    for (size_t i = 0; i < registrar->link_count; i++) {
+        registrar->links[i].registrar = registrar;
+        registrar->links[i].host = broker->settings->nameservers[i];
+    }
+    return registrar;
+}
+
+void registrar_close(struct registrar *registrar, void (*on_closed)(void *context), void *context)
+{
+    registrar->closing = true;
+    registrar->on_closed = on_closed;
+    registrar->context = context;
+    unregister_all(registrar);
+    registrar->open_count++; // So that the last connection does not finish within this loop.
+    for (size_t i = 0; i < registrar->link_count; i++) {
+        if (registrar->links[i].conn != NULL) {
+            registrar->open_count++;
+            conn_close(registrar->links[i].conn, STATUS_SHUTTING_DOWN);
+        }
+    }
+    if (--registrar->open_count == 0) {
+        finish(registrar);
+    }
+}
+
+static void finish(struct registrar *registrar)
+{
+    if (registrar->on_closed != NULL) {
+        registrar->on_closed(registrar->context);
+    }
+    free(registrar);
+}
+
+void registrar_soon(struct registrar *registrar)
+{
+    registrar->soon = true;
+}
+
+void registrar_turn_end(struct registrar *registrar)
+{
+    if (registrar->soon) {
+        register_all(registrar);
+    }
+}
+
+void registrar_tick(struct registrar *registrar)
+{
+    const struct broker *broker = registrar->broker;
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    bool due = now - registrar->registered_ms >= broker->settings->register_period_ms;
+    for (size_t i = 0; i < registrar->link_count; i++) {
+        // One that came back must hear of us at once, not at the next period.
+        due |= registrar->links[i].conn == NULL && now >= registrar->links[i].retry_ms;
+    }
+    if (due) {
+        register_all(registrar);
+    }
+}
+
+static struct conn *connect_link(struct link *link, uint64_t now)
+{
+    const struct registrar *registrar = link->registrar;
+    if (link->conn == NULL && now >= link->retry_ms) {
+        const struct conn_options options = {
+            .events = &events,
+            .context = link,
+            .log = registrar->broker->log,
+        };
+        if (conn_connect(registrar->loop, link->host, &options, &link->conn) != STATUS_OK) {
+            link->conn = NULL;
+            link->retry_ms = now + RETRY_MS;
+        }
+    }
+    return link->conn;
+}
+
+/* The header that 103 and 104 share; texts live in `texts`, which must not move. */
+static void add_identity(const struct registrar *registrar, struct command *command,
+                         uint64_t broker_id, struct buf *texts)
+{
+    const struct broker *broker = registrar->broker;
+    buf_reserve(texts, 128);
+    size_t start = texts->size;
+    host_format(broker->self->client_host, texts);
+    struct slice address = slice_of(texts->data + start, texts->size - start);
+    command_add(command, "brokerName", name_slice(&broker->group->name));
+    command_add(command, "brokerAddr", address);
+    command_add(command, "clusterName", name_slice(&broker->settings->cluster));
+    command_add_i64(command, "brokerId", (int64_t)broker_id, texts);
+}
+
+static uint64_t broker_id(const struct broker *broker, bool leads)
+{
+    return leads ? 0 : broker->self->id;
+}
+
+static void register_all(struct registrar *registrar)
+{
+    struct broker *broker = registrar->broker;
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    bool leads = broker_leads(broker);
+    if (leads && !broker->ports->quorum_fresh(broker->ports->context)) {
+        return; // Maybe deposed: say nothing until a majority has been heard of.
+    }
+    registrar->soon = false;
+    registrar->registered_ms = now;
+    registrar->was_leader = leads;
+
+    struct topic_tables tables;
+    struct command request;
+    struct buf body = {0};
+    struct buf texts = {0};
+    topic_tables_open(broker, &tables);
+    if (!leads) {
+        tables.table.count = 0; // Topics are the leader's to announce.
+    }
+    register_body_encode(&tables.table, &body);
+    topic_tables_close(&tables);
+    command_init_request(&request, REQUEST_REGISTER_BROKER, registrar->next_opaque++);
+    add_identity(registrar, &request, broker_id(broker, leads), &texts);
+    command_add(&request, "haServerAddr", request.fields[1].value);
+    command_add_i64(&request, "heartbeatTimeoutMillis",
+                    (int64_t)broker->settings->register_period_ms * REGISTRATION_LEASE_PERIODS,
+                    &texts);
+    command_add(&request, "enableActingMaster", slice_text("false"));
+    command_add(&request, "compressed", slice_text("false"));
+    command_add(&request, "bodyCrc32", slice_text("0"));
+    request.body = buf_slice(&body);
+    for (size_t i = 0; i < registrar->link_count; i++) {
+        struct conn *conn = connect_link(&registrar->links[i], now);
+        if (conn != NULL) {
+            conn_send_command(conn, &request);
+        }
+    }
+    buf_close(&body);
+    buf_close(&texts);
+}
+
+static void unregister_all(struct registrar *registrar)
+{
+    struct command request;
+    struct buf texts = {0};
+    command_init_request(&request, REQUEST_UNREGISTER_BROKER, registrar->next_opaque++);
+    request.flag = COMMAND_FLAG_ONEWAY;
+    add_identity(registrar, &request, broker_id(registrar->broker, registrar->was_leader), &texts);
+    for (size_t i = 0; i < registrar->link_count; i++) {
+        if (registrar->links[i].conn != NULL) {
+            conn_send_command(registrar->links[i].conn, &request);
+        }
+    }
+    buf_close(&texts);
+}
+
+static void on_command(struct conn *conn, const struct command *command, struct slice frame)
+{
+    struct link *link = conn_context(conn);
+    struct broker *broker = link->registrar->broker;
+    (void)frame;
+    if (!command_is_response(command)) {
+        return; // A Java nameserver announces changes of slaves (905), which mean nothing here.
+    }
+    if (command->code != 0) {
+        log_warn(broker->log, "a nameserver refuses the registration", "code=%d remark=%.*s",
+                 command->code, SLICE_ARGS(command->remark));
+    } else if (link->unreachable) {
+        link->unreachable = false;
+        log_info(broker->log, "nameserver reached again", "");
+    }
+}
+
+static void on_close(struct conn *conn, enum status why)
+{
+    struct link *link = conn_context(conn);
+    struct registrar *registrar = link->registrar;
+    link->conn = NULL;
+    if (registrar->closing) {
+        if (--registrar->open_count == 0) {
+            finish(registrar);
+        }
+        return;
+    }
+    link->retry_ms = clock_monotonic_ms(registrar->broker->ports->clock) + RETRY_MS;
+    if (!link->unreachable) {
+        struct buf address = {0};
+        link->unreachable = true;
+        host_format(link->host, &address);
+        log_warn(registrar->broker->log, "nameserver not reachable, trying again",
+                 "address=%.*s why=%s; check that it runs and namesrvAddr is right",
+                 SLICE_ARGS(buf_slice(&address)), status_name(why));
+        buf_close(&address);
+    }
+}

@@ -1,0 +1,453 @@
+/* The life of a transaction through the broker core: half, decision, check-back, expiry, and the same
+ * through a follower. */
+#include "tests/support/test.h"
+
+#include "common/remoting/properties.h"
+#include "tests/support/broker_harness.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char producer_heartbeat[] =
+    "{\"clientID\":\"10.0.0.9@1\",\"producerDataSet\":[{\"groupName\":\"P\"}],"
+    "\"consumerDataSet\":[]}";
+
+struct half {
+    char position[24];
+    char offset[24];
+};
+
+static void send_half(struct harness_pipe *pipe, const char *unique_key, const char *more)
+{
+    char properties[256];
+    snprintf(properties, sizeof properties,
+             "UNIQ_KEY\001%s\002TRAN_MSG\001true\002PGROUP\001P\002%s", unique_key, more);
+    harness_send(pipe, 310, 1, 0, slice_text("pay 100"), "a", "P", "b", "T", "c", "TBW102", "d",
+                 "4", "e", "2", "f", "4", "g", "1700000000001", "h", "0", "i", properties, NULL);
+    harness_commit(pipe->replica->harness);
+}
+
+static struct half receive_half(struct harness_pipe *pipe)
+{
+    struct command response;
+    struct half half;
+    struct slice id;
+    struct host host;
+    int64_t position;
+    int64_t offset;
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    assert_true(command_find(&response, "msgId", &id));
+    assert_int_equal(offset_message_id_parse(id, &host, &position), STATUS_OK);
+    assert_int_equal(command_i64(&response, "queueOffset", true, &offset), STATUS_OK);
+    snprintf(half.position, sizeof half.position, "%" PRId64, position);
+    snprintf(half.offset, sizeof half.offset, "%" PRId64, offset);
+    return half;
+}
+
+static struct half make_half(struct harness_pipe *pipe, const char *unique_key)
+{
+    send_half(pipe, unique_key, "");
+    return receive_half(pipe);
+}
+
+/* END_TRANSACTION, two-way so that the outcome shows. */
+static int32_t end(struct harness_pipe *pipe, const struct half *half, const char *decision,
+                   const char *group)
+{
+    struct command response;
+    harness_send(pipe, 37, 2, 0, slice_of(NULL, 0), "producerGroup", group, "tranStateTableOffset",
+                 half->offset, "commitLogOffset", half->position, "commitOrRollback", decision,
+                 "msgId", "U", NULL);
+    harness_commit(pipe->replica->harness);
+    if (!harness_receive(pipe, &response)) {
+        return -1;
+    }
+    assert_int_equal(response.opaque, 2);
+    return response.code;
+}
+
+/* How many messages a consumer can see in queue 2; the last one is decoded into *message. */
+static int64_t visible(struct harness_pipe *pipe, struct message *message)
+{
+    struct command response;
+    int64_t next = 0;
+    harness_send(pipe, 11, 3, 0, slice_of(NULL, 0), "consumerGroup", "G", "topic", "T", "queueId",
+                 "2", "queueOffset", "0", "maxMsgNums", "32", "sysFlag", "4", "commitOffset", "0",
+                 "subscription", "*", NULL);
+    assert_true(harness_receive(pipe, &response));
+    if (response.code == 0) {
+        assert_int_equal(command_i64(&response, "nextBeginOffset", true, &next), STATUS_OK);
+        for (size_t at = 0, size; at < response.body.size; at += size) {
+            assert_int_equal(message_decode(slice_from(response.body, at), message, &size),
+                             STATUS_OK);
+        }
+    } else {
+        assert_true(response.code == 19 || response.code == 17);
+    }
+    return next;
+}
+
+static void connect_producer(struct harness_pipe *pipe)
+{
+    struct command response;
+    harness_send(pipe, 34, 9, 0, slice_text(producer_heartbeat), NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+}
+
+static void a_half_is_never_visible_a_commit_once_a_rollback_never(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct message message;
+    struct slice value;
+    struct half kept = make_half(pipe, "U1");
+    struct half dropped = make_half(pipe, "U2");
+    assert_int_equal(visible(pipe, &message), 0);
+    assert_int_equal(end(pipe, &kept, "8", "P"), 0);
+    assert_int_equal(end(pipe, &dropped, "12", "P"), 0);
+    assert_int_equal(visible(pipe, &message), 1);
+    // What a consumer of RocketMQ sees on a committed message.
+    char position[24];
+    snprintf(position, sizeof position, "%" PRId64, message.prepared_offset);
+    assert_string_equal(position, kept.position);
+    assert_true(message.physical_offset > message.prepared_offset);
+    assert_int_equal(message.sys_flag & SYS_FLAG_TRANSACTION_MASK, SYS_FLAG_COMMIT);
+    const char *const names[] = {"TRAN_MSG", "REAL_TOPIC", "REAL_QID", "PGROUP", "UNIQ_KEY",
+                                 "__transactionId__"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_true(properties_find(message.properties, names[i], &value));
+    }
+    assert_true(slice_equals_text(value, "U1"));
+    // Its own log position resolves to the same message.
+    struct command response;
+    struct message viewed;
+    snprintf(position, sizeof position, "%" PRId64, message.physical_offset);
+    harness_send(pipe, 33, 5, 0, slice_of(NULL, 0), "offset", position, NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    harness_message(response.body, &viewed);
+    assert_true(slice_equals_text(viewed.body, "pay 100"));
+    assert_int_equal(viewed.sys_flag & SYS_FLAG_TRANSACTION_MASK, SYS_FLAG_COMMIT);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void the_first_decision_stands_whatever_comes_later(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct message message;
+    struct half half = make_half(pipe, "U1");
+    struct half foreign = {.position = "4711", .offset = "0"};
+    struct half wrong = half;
+    snprintf(wrong.offset, sizeof wrong.offset, "99");
+    assert_int_equal(end(pipe, &half, "8", "Q"), 1);  // Another producer group.
+    assert_int_equal(end(pipe, &wrong, "8", "P"), 1); // Another half's offset.
+    assert_int_equal(end(pipe, &foreign, "8", "P"), 1);
+    assert_int_equal(end(pipe, &half, "0", "P"), -1); // Unknown: no answer, nothing recorded.
+    assert_int_equal(end(pipe, &half, "7", "P"), 29);
+    assert_int_equal(visible(pipe, &message), 0);
+    assert_int_equal(end(pipe, &half, "8", "P"), 0);
+    assert_int_equal(end(pipe, &half, "8", "P"), 0);  // Again: the same answer, no effect.
+    assert_int_equal(end(pipe, &half, "12", "P"), 1); // Contrary: refused.
+    assert_int_equal(visible(pipe, &message), 1);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void a_half_sent_again_is_the_same_transaction(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct message message;
+    struct half first = make_half(pipe, "U1");
+    struct half again = make_half(pipe, "U1");
+    assert_string_equal(first.position, again.position);
+    assert_string_equal(first.offset, again.offset);
+    assert_int_equal(end(pipe, &again, "8", "P"), 0);
+    assert_int_equal(visible(pipe, &message), 1);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* The check for a half, with the answer's fields. */
+static bool receive_check(struct harness_pipe *pipe, struct half *half)
+{
+    struct command check;
+    struct slice text;
+    struct message message;
+    if (!harness_receive(pipe, &check)) {
+        return false;
+    }
+    assert_int_equal(check.code, 39);
+    assert_int_equal(check.flag, COMMAND_FLAG_ONEWAY);
+    assert_true(command_find(&check, "commitLogOffset", &text));
+    snprintf(half->position, sizeof half->position, "%.*s", SLICE_ARGS(text));
+    assert_true(command_find(&check, "tranStateTableOffset", &text));
+    snprintf(half->offset, sizeof half->offset, "%.*s", SLICE_ARGS(text));
+    harness_message(check.body, &message);
+    assert_true(slice_equals_text(message.topic, "T"));
+    assert_int_equal(message.queue_id, 2);
+    assert_true(properties_find(message.properties, "PGROUP", &text));
+    assert_true(command_find(&check, "transactionId", &text));
+    return true;
+}
+
+static void an_undecided_half_is_asked_about_until_it_is_decided(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct message message;
+    connect_producer(pipe);
+    struct half half = make_half(pipe, "U1");
+    struct half checked;
+    harness_advance(harness, 5500);
+    assert_false(receive_check(pipe, &checked)); // Not before the timeout of 6 s.
+    harness_advance(harness, 1000);
+    assert_true(receive_check(pipe, &checked));
+    assert_string_equal(checked.position, half.position); // Offsets never change.
+    assert_string_equal(checked.offset, half.offset);
+    harness_advance(harness, 29000);
+    assert_false(receive_check(pipe, &checked));
+    harness_advance(harness, 2000);
+    assert_true(receive_check(pipe, &checked));
+    const struct transaction *transaction =
+        machine_transaction_find(harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
+    assert_int_equal(transaction->attempts, 2);
+    assert_int_equal(end(pipe, &checked, "8", "P"), 0);
+    assert_int_equal(visible(pipe, &message), 1);
+    harness_advance(harness, 60000);
+    assert_false(receive_check(pipe, &checked));
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void without_a_producer_no_attempt_is_used_up(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct half half = make_half(pipe, "U1");
+    struct half checked;
+    harness_advance(harness, 16 * 30000); // Longer than attempts x interval.
+    const struct transaction *transaction =
+        machine_transaction_find(harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
+    assert_int_equal(transaction->attempts, 0);
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    connect_producer(pipe);
+    harness_advance(harness, 100); // Asked as soon as somebody is there.
+    assert_true(receive_check(pipe, &checked));
+    assert_int_equal(transaction->attempts, 1);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void a_check_that_cannot_be_handed_out_does_not_count(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    connect_producer(pipe);
+    struct half half = make_half(pipe, "U1");
+    const struct transaction *transaction =
+        machine_transaction_find(harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
+    pipe->congested = true;
+    harness_advance(harness, 10000);
+    assert_int_equal(transaction->attempts, 0);
+    pipe->congested = false;
+    harness_leader(harness)->fresh = false; // Maybe deposed: asks nobody.
+    harness_advance(harness, 10000);
+    assert_int_equal(transaction->attempts, 0);
+    harness_leader(harness)->fresh = true;
+    harness_advance(harness, 100);
+    assert_int_equal(transaction->attempts, 1);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void after_the_last_check_it_expires_visibly_and_can_be_settled(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct machine *machine = harness_leader(harness)->machine;
+    struct message message;
+    struct command response;
+    struct half checked;
+    int checks = 0;
+    connect_producer(pipe);
+    struct half half = make_half(pipe, "U1");
+    for (int i = 0; i < 20; i++) {
+        harness_advance(harness, 30000);
+        while (receive_check(pipe, &checked)) {
+            checks++;
+        }
+        connect_producer(pipe); // A client without heartbeats would be forgotten.
+    }
+    assert_int_equal(checks, 15);
+    uint64_t position = strtoull(half.position, NULL, 10);
+    assert_int_equal(machine_transaction_find(machine, position)->state, TRANSACTION_EXPIRED);
+    const struct queue *queue =
+        machine_queue_find(machine, slice_text("TRANS_CHECK_MAX_TIME_TOPIC"), 0);
+    assert_int_equal(queue->offset_next, 1);
+    harness_send(pipe, 7110, 6, 0, slice_of(NULL, 0), "state", "expired", NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    assert_non_null(memmem(response.body.data, response.body.size, "\"transactionId\":\"U1\"", 20));
+    harness_send(pipe, 7112, 7, 0, slice_of(NULL, 0), "position", half.position, "action", "commit",
+                 NULL);
+    harness_commit(harness);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    assert_int_equal(visible(pipe, &message), 1);
+    assert_int_equal(message.sys_flag & SYS_FLAG_TRANSACTION_MASK, SYS_FLAG_COMMIT);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void immunity_delays_the_first_check(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct half checked;
+    connect_producer(pipe);
+    send_half(pipe, "U1", "CHECK_IMMUNITY_TIME_IN_SECONDS\00160\002");
+    receive_half(pipe);
+    harness_advance(harness, 59000);
+    assert_false(receive_check(pipe, &checked));
+    harness_advance(harness, 2000);
+    assert_true(receive_check(pipe, &checked));
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* --- Through a follower ------------------------------------------------------------------- */
+
+static void a_follower_takes_halves_and_decisions_and_relays_checks(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct command response;
+    struct message message;
+    struct half checked;
+    harness_link(follower);
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    harness_send(pipe, 34, 9, 0, slice_text(producer_heartbeat), NULL);
+    harness_exchange(harness);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    struct half half = make_half(pipe, "U1");
+    harness_advance(harness, 7000);
+    assert_true(receive_check(pipe, &checked)); // The leader asks through the follower.
+    assert_string_equal(checked.position, half.position);
+    assert_int_equal(end(pipe, &checked, "8", "P"), 0);
+    assert_int_equal(visible(pipe, &message), 1); // Served by the follower itself.
+    assert_int_equal(message.store_host.address, 0x0A000002);
+    // All replicas have the same state.
+    uint64_t hash = machine_hash(harness->replicas[0].machine);
+    assert_true(machine_hash(harness->replicas[1].machine) == hash);
+    assert_true(machine_hash(harness->replicas[2].machine) == hash);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void without_a_leader_requests_wait_and_are_then_refused_with_14(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    struct command response;
+    send_half(pipe, "U1", "");
+    harness_send(pipe, 30, 7, 0, slice_of(NULL, 0), "topic", "T", "queueId", "0", NULL);
+    harness_advance(harness, 900);
+    assert_false(harness_receive(pipe, &response));
+    harness_advance(harness, 300);
+    for (int i = 0; i < 2; i++) {
+        struct slice hint;
+        assert_true(harness_receive(pipe, &response));
+        assert_int_equal(response.code, 14);
+        assert_true(command_find(&response, "leaderHint", &hint));
+        assert_true(slice_equals_text(hint, "10.0.0.1:10911"));
+    }
+    // In time, the same requests go through.
+    send_half(pipe, "U2", "");
+    harness_send(pipe, 30, 8, 0, slice_of(NULL, 0), "topic", "T", "queueId", "0", NULL);
+    harness_link(follower);
+    harness_commit(harness);
+    for (int i = 0; i < 2; i++) {
+        assert_true(harness_receive(pipe, &response));
+        assert_int_equal(response.code, 0);
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void a_batch_refused_by_a_deposed_leader_goes_to_the_next(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct command response;
+    send_half(pipe, "U0", "");
+    receive_half(pipe);
+    // The leader has no room: the batch stays open. Then it is deposed, and elected again.
+    harness_leader(harness)->room = false;
+    send_half(pipe, "U1", "");
+    assert_false(harness_receive(pipe, &response));
+    struct replica_state state_now = {.role = REPLICA_FOLLOWER, .term = 2, .leader_id = 0};
+    broker_on_state(&harness_leader(harness)->broker, &state_now);
+    harness_leader(harness)->room = true;
+    harness_commit(harness);
+    assert_false(harness_receive(pipe, &response));
+    state_now = (struct replica_state){.role = REPLICA_LEADER, .term = 3, .leader_id = 1};
+    broker_on_state(&harness_leader(harness)->broker, &state_now);
+    harness_commit(harness);
+    receive_half(pipe); // It never knew.
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void strangers_cannot_forward_or_propose(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct command response;
+    harness_send(pipe, 7152, 1, 0, slice_text("rubbish"), NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 16);
+    harness_send(pipe, 7150, 2, 0, slice_of(NULL, 0), "cluster", "other", "group", "broker-a",
+                 "memberId", "2", NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_not_equal(response.code, 0);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_half_is_never_visible_a_commit_once_a_rollback_never),
+        cmocka_unit_test(the_first_decision_stands_whatever_comes_later),
+        cmocka_unit_test(a_half_sent_again_is_the_same_transaction),
+        cmocka_unit_test(an_undecided_half_is_asked_about_until_it_is_decided),
+        cmocka_unit_test(without_a_producer_no_attempt_is_used_up),
+        cmocka_unit_test(a_check_that_cannot_be_handed_out_does_not_count),
+        cmocka_unit_test(after_the_last_check_it_expires_visibly_and_can_be_settled),
+        cmocka_unit_test(immunity_delays_the_first_check),
+        cmocka_unit_test(a_follower_takes_halves_and_decisions_and_relays_checks),
+        cmocka_unit_test(without_a_leader_requests_wait_and_are_then_refused_with_14),
+        cmocka_unit_test(a_batch_refused_by_a_deposed_leader_goes_to_the_next),
+        cmocka_unit_test(strangers_cannot_forward_or_propose),
+    };
+    return cmocka_run_group_tests_name("transactions", tests, NULL, NULL);
+}

@@ -1,0 +1,5 @@
+
+# The shell: broker cores without sockets, see tests/support/broker_harness.h.
+set(HARNESS ${CMAKE_SOURCE_DIR}/tests/support/broker_harness.c)
+raftmq_unit_test(broker/send_pull SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/transactions SOURCES ${HARNESS} LINK raftmq_core)
