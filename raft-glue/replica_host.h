@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
+#include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/name.h"
 #include "common/remoting/message.h"
@@ -25,15 +26,16 @@ struct replica_host_options {
     uv_loop_t *loop;
     const struct log *log;
     const struct clock *clock;
-    const char *directory;  /* Exists, ours alone (the caller holds its lock). */
-    struct slice cluster;   /* Peers must name the same cluster and group. */
+    const char *directory; /* Exists, ours alone (the caller holds its lock). */
+    struct slice cluster;  /* Peers must name the same cluster and group. */
     struct slice group;
-    uint64_t id;            /* Which of members we are. */
-    const struct replica_member *members; /* Initial voters; copied. Sorted by id on every replica. */
+    uint64_t id; /* Which of members we are. */
+    const struct replica_member
+        *members; /* Initial voters; copied. Sorted by id on every replica. */
     size_t member_count;
     uint32_t election_timeout_ms;  /* E; timers are drawn from [E, 2E]. */
     uint32_t heartbeat_timeout_ms; /* H < E */
-    uint64_t applied_index; /* What the machine's store already contains durably. */
+    uint64_t applied_index;        /* What the machine's store already contains durably. */
     struct replica_machine machine;
 };
 
@@ -55,8 +57,8 @@ void replica_host_close(struct replica_host *host, void (*on_closed)(void *conte
  * failure it stays the caller's. Ends exactly once: machine.apply with `proposal`, or machine.drop.
  * At most ENTRY_SIZE_MAX bytes.
  *
- * Errors: STATUS_NOT_LEADER, STATUS_NO_LEADER, STATUS_OVERLOADED (window full), STATUS_SHUTTING_DOWN:
- * drop is not called. */
+ * Errors: STATUS_NOT_LEADER, STATUS_NO_LEADER, STATUS_OVERLOADED (window full),
+ * STATUS_SHUTTING_DOWN: drop is not called. */
 WARN_UNUSED enum status replica_host_propose(struct replica_host *host, uint8_t *payload,
                                              size_t size, void *proposal);
 
@@ -84,9 +86,9 @@ struct replica_read {
     uint8_t *to;
     void (*done)(struct replica_read *read, enum status status);
     void *context;
-    uv_work_t work; /* Private. */
+    uv_work_t work;            /* Private. */
     struct replica_host *host; /* Private. */
-    enum status status; /* Private. */
+    enum status status;        /* Private. */
 };
 void replica_host_read(struct replica_host *host, struct replica_read *read);
 

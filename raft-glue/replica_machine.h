@@ -17,7 +17,8 @@ enum replica_role {
     REPLICA_FOLLOWER,
     REPLICA_CANDIDATE,
     REPLICA_ELECTED, /* Leader, but not yet sure of everything before its term: may not serve. */
-    REPLICA_LEADER,  /* Serving: an entry of its own term (or its whole log) is committed and applied. */
+    REPLICA_LEADER,  /* Serving: an entry of its own term (or its whole log) is committed and
+                        applied. */
 };
 
 struct replica_state {

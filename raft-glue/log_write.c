@@ -1,0 +1,347 @@
+/* The disk's side of the segment log: cuts, writes, recycling, spares. */
+#include "raft-glue/segment_log_internal.h"
+
+#include "common/base/bytes.h"
+
+#include <stdlib.h>
+
+enum { WRITE_BYTES_MAX = 32 * 1024 * 1024, PARTS_PER_RECORD = 3, SPARE_SYNC_EVERY = 8 << 20 };
+
+static const uint8_t padding[LOG_FRAME_ALIGNMENT];
+
+struct log_write {
+    struct log_writer *writer;
+    uint64_t cut_from;
+    uint64_t cut_until; // 0: nothing to cut.
+    uint64_t recycle_from;
+    uint64_t recycle_until;
+    struct log_record **records;
+    size_t record_count;
+    uint64_t last_index; // Lowered if the entries are truncated meanwhile.
+};
+
+bool segment_log_wants_write(const struct segment_log *log)
+{
+    return log->write == NULL && (log->handed_index < segment_log_last_index(log) ||
+                                  log->cut_until != 0 || log->recycle_until != 0);
+}
+
+uint64_t segment_log_unwritten(const struct segment_log *log)
+{
+    return log->end_position - log->durable_position;
+}
+
+uint64_t segment_log_waiting(const struct segment_log *log)
+{
+    return log->end_position > log->dirty_end ? log->end_position - log->dirty_end : 0;
+}
+
+struct log_write *segment_log_write_begin(struct segment_log *log)
+{
+    ASSERT(segment_log_wants_write(log));
+    struct log_write *write = mem_zalloc(sizeof *write);
+    write->writer = &log->writer;
+    write->cut_from = log->cut_from;
+    write->cut_until = log->cut_until;
+    write->recycle_from = log->recycle_from;
+    write->recycle_until = log->recycle_until;
+    log->cut_from = log->cut_until = 0;
+    log->recycle_from = log->recycle_until = 0;
+    if (log->spare_ready != 0) {
+        log_writer_add_spare(&log->writer, log->spare_ready);
+        log->spare_ready = 0;
+    }
+    uint64_t first = log->handed_index + 1;
+    size_t most = (size_t)(log->entries.next_index - first);
+    write->records = mem_alloc((most + 1) * sizeof(void *));
+    size_t bytes = 0;
+    for (uint64_t i = first; i < log->entries.next_index && bytes < WRITE_BYTES_MAX; i++) {
+        struct log_record *record = segment_log_cached(log, i);
+        ASSERT(record != NULL); // What is not durable is never evicted.
+        write->records[write->record_count++] = log_record_hold(record);
+        size_t size = log_frame_size(record->payload_size);
+        bytes += size;
+        log->handed_index = i;
+        log->dirty_end = record->position + size;
+    }
+    write->last_index = log->handed_index;
+    log->write = write;
+    return write;
+}
+
+static void write_free(struct segment_log *log, struct log_write *write)
+{
+    ASSERT(log->write == write);
+    log->write = NULL;
+    for (size_t i = 0; i < write->record_count; i++) {
+        log_record_release(write->records[i]);
+    }
+    free(write->records);
+    free(write);
+}
+
+void segment_log_write_end(struct segment_log *log, struct log_write *write)
+{
+    // What was truncated meanwhile was superseded: handed_index has gone back below it, and entries
+    // appended since then are not handed before the next write begins.
+    uint64_t reached =
+        log->handed_index < write->last_index ? log->handed_index : write->last_index;
+    struct log_entry entry;
+    if (reached > log->durable_index && log_entries_get(&log->entries, reached, &entry)) {
+        log->durable_index = reached;
+        log->durable_position = entry.position + log_frame_size(entry.payload_size);
+    }
+    write_free(log, write);
+}
+
+void segment_log_write_abandon(struct segment_log *log, struct log_write *write)
+{
+    write_free(log, write);
+}
+
+void log_writer_add_spare(struct log_writer *writer, uint64_t number)
+{
+    if (writer->spare_count == writer->spare_capacity) {
+        size_t capacity = writer->spare_capacity == 0 ? 8 : 2 * writer->spare_capacity;
+        writer->spares = mem_realloc(writer->spares, capacity * sizeof *writer->spares);
+        writer->spare_capacity = capacity;
+    }
+    writer->spares[writer->spare_count++] = number;
+}
+
+void log_writer_close(struct log_writer *writer)
+{
+    directory_close_file(writer->directory, writer->file);
+    twin_file_close(&writer->cut_mark);
+    free(writer->spares);
+    *writer = (struct log_writer){0};
+}
+
+static enum status mark_cut(struct log_writer *writer, uint64_t from, uint64_t until)
+{
+    uint8_t record[16];
+    le64_put(record, from);
+    le64_put(record + 8, until);
+    return twin_file_write(&writer->cut_mark, record);
+}
+
+/* Zero the part of one segment that is to be cut. A segment that is not there holds nothing. */
+static enum status cut_segment(struct log_writer *writer, uint64_t number, uint64_t offset,
+                               uint64_t size)
+{
+    char name[DIRECTORY_NAME_MAX];
+    segment_name_format(number, name);
+    struct file *file = NULL;
+    enum status status = directory_open(writer->directory, name, &file);
+    if (status != STATUS_OK) {
+        return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    }
+    status = segment_write_zeros(writer->directory, file, offset, size);
+    if (status == STATUS_OK) {
+        status = directory_sync(writer->directory, file);
+    }
+    directory_close_file(writer->directory, file);
+    return status;
+}
+
+enum status log_writer_cut(struct log_writer *writer, uint64_t from, uint64_t until)
+{
+    enum status status = mark_cut(writer, from, until);
+    uint64_t size = writer->segment_size;
+    for (uint64_t number = from / size; number * size < until && status == STATUS_OK; number++) {
+        uint64_t start = number * size;
+        // Of a later segment the header goes too: its first index may be another one next time.
+        uint64_t begin = from > start + SEGMENT_HEADER_SIZE ? from - start : 0;
+        uint64_t end = until - start < size ? until - start : size;
+        status = cut_segment(writer, number, begin, end - begin);
+    }
+    return status == STATUS_OK ? mark_cut(writer, 0, 0) : status;
+}
+
+/* Open the file for a segment: one that is there (after a cut), a spare, or a new one. */
+static enum status open_segment(struct log_writer *writer, uint64_t number)
+{
+    directory_close_file(writer->directory, writer->file);
+    writer->file = NULL;
+    char name[DIRECTORY_NAME_MAX];
+    segment_name_format(number, name);
+    enum status status = directory_open(writer->directory, name, &writer->file);
+    if (status == STATUS_NOT_FOUND && writer->spare_count > 0) {
+        char spare[DIRECTORY_NAME_MAX];
+        spare_name_format(writer->spares[--writer->spare_count], spare);
+        status = directory_rename(writer->directory, spare, name);
+        if (status == STATUS_OK) {
+            status = directory_open(writer->directory, name, &writer->file);
+        }
+    } else if (status == STATUS_NOT_FOUND) {
+        status = directory_create(writer->directory, name, writer->segment_size, &writer->file);
+    }
+    writer->number = number;
+    return status == STATUS_OK ? directory_sync_names(writer->directory) : status;
+}
+
+static enum status write_segment_header(struct log_writer *writer, const struct log_record *record)
+{
+    struct segment_header header = {
+        .group = writer->group,
+        .number = writer->number,
+        .first_index = record->index,
+        .previous_term = record->previous_term,
+        .previous = record->previous,
+        .segment_size = writer->segment_size,
+        .version = SEGMENT_VERSION,
+    };
+    uint8_t bytes[SEGMENT_HEADER_SIZE];
+    segment_header_encode(&header, bytes);
+    struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
+    return directory_write(writer->directory, writer->file, 0, &part, 1);
+}
+
+/* Make the writer stand in the segment of a record, its header written if it is the first there. */
+static enum status enter_segment(struct log_writer *writer, const struct log_record *record)
+{
+    uint64_t number = record->position / writer->segment_size;
+    enum status status = STATUS_OK;
+    if (writer->file == NULL || writer->number != number) {
+        status = open_segment(writer, number);
+    }
+    if (status == STATUS_OK && record->position % writer->segment_size == SEGMENT_HEADER_SIZE) {
+        status = write_segment_header(writer, record);
+    }
+    return status;
+}
+
+static size_t fill_parts(const struct log_record *record, struct iovec *parts)
+{
+    size_t count = 0;
+    parts[count++] = (struct iovec){
+        .iov_base = (void *)(uintptr_t)record->header,
+        .iov_len = LOG_FRAME_HEADER_SIZE,
+    };
+    if (record->payload_size > 0) {
+        parts[count++] = (struct iovec){
+            .iov_base = (void *)(uintptr_t)record->payload,
+            .iov_len = record->payload_size,
+        };
+    }
+    size_t pad =
+        log_frame_size(record->payload_size) - LOG_FRAME_HEADER_SIZE - record->payload_size;
+    if (pad > 0) {
+        parts[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)padding, .iov_len = pad};
+    }
+    return count;
+}
+
+/* Write and sync the records that lie in the segment of the first; *done is how many. */
+static enum status write_one_segment(struct log_writer *writer, struct log_record **records,
+                                     size_t count, struct iovec *parts, size_t *done)
+{
+    enum status status = enter_segment(writer, records[0]);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    size_t part_count = 0;
+    size_t taken = 0;
+    while (taken < count && records[taken]->position / writer->segment_size == writer->number) {
+        part_count += fill_parts(records[taken], parts + part_count);
+        taken++;
+    }
+    *done = taken;
+    uint64_t offset = records[0]->position % writer->segment_size;
+    status = directory_write(writer->directory, writer->file, offset, parts, part_count);
+    return status == STATUS_OK ? directory_sync(writer->directory, writer->file) : status;
+}
+
+/* Turn segments that were removed from the front into spares, oldest first, so that what is left
+ * never has a gap. */
+static enum status recycle(struct log_writer *writer, uint64_t from, uint64_t until)
+{
+    enum status status = STATUS_OK;
+    for (uint64_t number = from; number < until && status == STATUS_OK; number++) {
+        char name[DIRECTORY_NAME_MAX];
+        char spare[DIRECTORY_NAME_MAX];
+        segment_name_format(number, name);
+        // Spares made ahead count from 1; these carry their old segment's number with a high bit.
+        uint64_t spare_number = number | UINT64_C(1) << 63;
+        spare_name_format(spare_number, spare);
+        status = directory_rename(writer->directory, name, spare);
+        if (status == STATUS_OK) {
+            status = directory_sync_names(writer->directory);
+            log_writer_add_spare(writer, spare_number);
+        }
+    }
+    return status;
+}
+
+enum status log_write_run(struct log_write *write)
+{
+    struct log_writer *writer = write->writer;
+    enum status status = STATUS_OK;
+    if (write->cut_until != 0) {
+        status = log_writer_cut(writer, write->cut_from, write->cut_until);
+    }
+    struct iovec *parts = mem_alloc((write->record_count * PARTS_PER_RECORD + 1) * sizeof *parts);
+    size_t done = 0;
+    while (done < write->record_count && status == STATUS_OK) {
+        size_t taken = 0;
+        status = write_one_segment(writer, write->records + done, write->record_count - done, parts,
+                                   &taken);
+        done += taken;
+    }
+    free(parts);
+    if (status == STATUS_OK && write->recycle_until != 0) {
+        status = recycle(writer, write->recycle_from, write->recycle_until);
+    }
+    return status;
+}
+
+bool segment_log_spare_begin(struct segment_log *log, struct log_spare *spare)
+{
+    // The writer's list may be looked at only between writes.
+    if (log->spare_under_way || log->spare_ready != 0 || log->write != NULL ||
+        log->writer.spare_count > 0 ||
+        log->end_position % log->options.segment_size < log->options.segment_size / 4) {
+        return false;
+    }
+    log->spare_under_way = true;
+    *spare = (struct log_spare){
+        .directory = &log->options.directory,
+        .number = log->spare_next++,
+        .size = log->options.segment_size,
+    };
+    return true;
+}
+
+enum status log_spare_run(struct log_spare *spare)
+{
+    static const char unfinished[] = "spare.tmp";
+    struct file *file = NULL;
+    enum status status = directory_create(spare->directory, unfinished, spare->size, &file);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    // Synced in pieces: one large sync would hold up those of the log.
+    for (uint64_t at = 0; at < spare->size && status == STATUS_OK; at += SPARE_SYNC_EVERY) {
+        uint64_t rest = spare->size - at;
+        status = segment_write_zeros(spare->directory, file, at,
+                                     rest < SPARE_SYNC_EVERY ? rest : SPARE_SYNC_EVERY);
+        if (status == STATUS_OK) {
+            status = directory_sync(spare->directory, file);
+        }
+    }
+    directory_close_file(spare->directory, file);
+    if (status == STATUS_OK) {
+        char name[DIRECTORY_NAME_MAX];
+        spare_name_format(spare->number, name);
+        status = directory_rename(spare->directory, unfinished, name);
+    }
+    return status == STATUS_OK ? directory_sync_names(spare->directory) : status;
+}
+
+void segment_log_spare_end(struct segment_log *log, struct log_spare *spare, enum status status)
+{
+    log->spare_under_way = false;
+    if (status == STATUS_OK) {
+        log->spare_ready = spare->number;
+    }
+}

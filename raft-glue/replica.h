@@ -1,0 +1,139 @@
+/* One member of a Raft group, without I/O: the only owner of struct raft and the only caller of
+ * raft_step().
+ *
+ * It is told what happened (a message, the time, a finished write) and says what there is to do;
+ * replica_host.c does it on a libuv loop, the simulator on a virtual clock. Obeys the rules R1-R22
+ * of docs/decisions/0002-driving-c-raft.md. After each call that may have changed something the
+ * caller looks at replica_disk_take(), replica_load_take() and replica_due_ms(). One thread. */
+#ifndef RAFT_GLUE_REPLICA_H
+#define RAFT_GLUE_REPLICA_H
+
+#include "common/base/limits.h"
+#include "raft-glue/replica_machine.h"
+#include "raft-glue/replica_ports.h"
+#include "raft-glue/replica_storage.h"
+#include "raft-glue/replica_wire.h"
+
+enum {
+    /* Entries proposed or received by a leader and not yet committed: each acknowledgement scans
+     * them. */
+    REPLICA_UNCOMMITTED_MAX = 1000,
+    REPLICA_UNCOMMITTED_BYTES_MAX = 64 * 1024 * 1024,
+    /* Bytes of one load of entries that are no longer in memory. */
+    REPLICA_LOAD_BYTES_MAX = 1024 * 1024,
+};
+
+struct replica;
+
+struct replica_voter {
+    uint64_t id;
+    char address[24]; /* "10.1.2.3:10912" */
+};
+
+struct replica_options {
+    uint64_t id;
+    const struct replica_voter *voters; /* Sorted by id, copied. */
+    size_t voter_count;
+    uint32_t election_timeout_ms;
+    uint32_t heartbeat_timeout_ms;
+    uint64_t applied_index; /* What the machine already contains durably. */
+    unsigned seed;          /* Of election timers. */
+    const struct log *log;
+    struct replica_storage *storage; /* Borrowed until close. */
+    struct replica_machine machine;
+    struct replica_ports ports;
+};
+
+/* The first membership, for replica_storage_options.bootstrap; the caller closes it. */
+struct raft_configuration replica_bootstrap(const struct replica_voter *voters, size_t count);
+
+/* Start on an opened storage.
+ *
+ * Errors (*error is a sentence to be freed):
+ *   STATUS_CORRUPT  the machine is ahead of the log
+ *   STATUS_IO */
+WARN_UNUSED enum status replica_start(const struct replica_options *options, struct replica **out,
+                                      char **error);
+
+/* Drop what waits and free. No disk job or load may be under way. Accepts NULL. */
+void replica_close(struct replica *replica);
+
+/* End all waiting proposals now (SHUTTING_DOWN or UNKNOWN_OUTCOME) and take none any more. */
+void replica_shut(struct replica *replica);
+
+/* ---- Events ---- */
+
+struct replica_inbound {
+    uint64_t from;
+    struct wire_header header;
+    struct block *body;         /* Borrowed: the frames of AppendEntries, or NULL. */
+    struct wire_entry *entries; /* Borrowed: header.message.append_entries.n_entries. */
+};
+void replica_receive(struct replica *replica, const struct replica_inbound *inbound);
+
+/* Monotonic time at which replica_tick() is wanted. */
+uint64_t replica_due_ms(const struct replica *replica);
+void replica_tick(struct replica *replica);
+
+/* As replica_host_propose(). May be called from the machine. */
+WARN_UNUSED enum status replica_propose(struct replica *replica, uint8_t *payload, size_t size,
+                                        void *proposal);
+
+/* As replica_host_transfer(). */
+void replica_transfer(struct replica *replica, uint64_t target_id,
+                      void (*done)(void *context, enum status status), void *context);
+
+/* Change one server's role or presence: a server of the same id gets the role, a new one is added,
+ * a NULL address removes it. Leader only; one at a time.
+ *
+ * Errors (nothing changes): STATUS_NOT_LEADER, STATUS_BUSY (another change is under way, or no
+ * entry of our own term is committed yet: a barrier was proposed, try again),
+ * STATUS_INVALID_ARGUMENT (no change, ourselves, or the last voter). */
+WARN_UNUSED enum status replica_change(struct replica *replica, uint64_t id, const char *address,
+                                       int role);
+
+/* The machine's store is durable up to index. */
+void replica_machine_durable(struct replica *replica, uint64_t index);
+
+/* ---- What there is to do ---- */
+
+/* Term and vote first, then the log: one job, blocking, in order; one at a time. */
+struct replica_disk_job {
+    bool has_vote;
+    struct term_vote_state vote;
+    struct log_write *write; /* Or NULL. */
+    struct term_vote *term_vote;
+    uint64_t vote_sequence; /* Private. */
+    enum status status;
+};
+/* false: nothing to write, or a job is under way. */
+bool replica_disk_take(struct replica *replica, struct replica_disk_job *job);
+/* Any thread; sets job->status. An error must stop the process. */
+void replica_disk_run(struct replica_disk_job *job);
+void replica_disk_done(struct replica *replica, struct replica_disk_job *job);
+/* Instead of done, when the replica is being closed: only frees. */
+void replica_disk_abandon(struct replica *replica, struct replica_disk_job *job);
+
+/* Committed entries that are not in memory: begin a load for them? Then run, then done. */
+bool replica_load_take(struct replica *replica, struct log_load *load);
+void replica_load_done(struct replica *replica, struct log_load *load);
+
+/* ---- What is known ---- */
+
+struct replica_state replica_state(const struct replica *replica);
+bool replica_quorum_fresh(const struct replica *replica);
+bool replica_write_under_way(const struct replica *replica);
+uint64_t replica_commit_index(const struct replica *replica);
+uint64_t replica_applied_index(const struct replica *replica);
+/* Leader only; 0 if unknown. */
+uint64_t replica_match_index(const struct replica *replica, uint64_t id);
+/* Milliseconds since a message of that member; UINT64_MAX if none came yet. */
+uint64_t replica_contact_ms_ago(const struct replica *replica, uint64_t id);
+/* May an AppendEntries of this term still be sent: are its entries what the log holds? */
+bool replica_leads_term(const struct replica *replica, uint64_t term);
+/* Is the call made from within one of the machine's functions? */
+bool replica_busy(const struct replica *replica);
+/* Entries of the log that are not known to be committed. */
+uint64_t replica_uncommitted(const struct replica *replica);
+
+#endif

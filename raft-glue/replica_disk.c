@@ -1,0 +1,175 @@
+#include "raft-glue/replica_disk.h"
+
+#include <stdlib.h>
+
+void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, struct replica *replica,
+                       struct segment_log *segments, void (*on_done)(void *context), void *context)
+{
+    *disk = (struct replica_disk){
+        .loop = loop,
+        .replica = replica,
+        .segments = segments,
+        .on_done = on_done,
+        .context = context,
+    };
+    disk->job_work.data = disk;
+    disk->load_work.data = disk;
+    disk->spare_work.data = disk;
+    list_init(&disk->reads_waiting);
+}
+
+static void start(struct replica_disk *disk, uv_work_t *work, uv_work_cb run,
+                  uv_after_work_cb after)
+{
+    disk->under_way++;
+    int result = uv_queue_work(disk->loop, work, run, after);
+    if (result != 0) {
+        FATAL("libuv does not take work: %s", uv_strerror(result));
+    }
+}
+
+static void done(struct replica_disk *disk)
+{
+    disk->under_way--;
+    disk->on_done(disk->context);
+}
+
+static void run_job(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    replica_disk_run(&disk->job);
+}
+
+static void after_job(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    disk->sync_count++;
+    if (disk->closing) {
+        replica_disk_abandon(disk->replica, &disk->job);
+    } else {
+        replica_disk_done(disk->replica, &disk->job);
+    }
+    done(disk);
+}
+
+static void run_load(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    log_load_run(&disk->load);
+}
+
+static void after_load(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    replica_load_done(disk->replica, &disk->load);
+    done(disk);
+}
+
+static void run_spare(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    disk->spare_status = log_spare_run(&disk->spare);
+}
+
+static void after_spare(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    segment_log_spare_end(disk->segments, &disk->spare, disk->spare_status);
+    done(disk);
+}
+
+static void start_reads(struct replica_disk *disk);
+
+void replica_disk_pump(struct replica_disk *disk)
+{
+    if (disk->closing) {
+        return;
+    }
+    // Before the write: the writer's spares may be looked at only between writes.
+    if (segment_log_spare_begin(disk->segments, &disk->spare)) {
+        start(disk, &disk->spare_work, run_spare, after_spare);
+    }
+    if (replica_disk_take(disk->replica, &disk->job)) {
+        start(disk, &disk->job_work, run_job, after_job);
+    }
+    if (replica_load_take(disk->replica, &disk->load)) {
+        start(disk, &disk->load_work, run_load, after_load);
+    }
+    start_reads(disk);
+}
+
+/* A read by position in the pool. */
+struct read_job {
+    struct replica_disk *disk;
+    struct replica_read *read;
+    struct log_read range;
+};
+
+static void run_read(uv_work_t *work)
+{
+    struct read_job *job = work->data;
+    job->read->status = log_read_run(&job->range);
+}
+
+static void after_read(uv_work_t *work, int status)
+{
+    (void)status;
+    struct read_job *job = work->data;
+    struct replica_disk *disk = job->disk;
+    struct replica_read *read = job->read;
+    segment_log_read_end(disk->segments, &job->range);
+    free(job);
+    disk->reads--;
+    read->done(read, read->status);
+    done(disk);
+}
+
+static void start_read(struct replica_disk *disk, struct replica_read *read)
+{
+    struct read_job *job = mem_alloc(sizeof *job);
+    *job = (struct read_job){.disk = disk, .read = read};
+    enum status status =
+        segment_log_read_begin(disk->segments, read->position, read->size, read->to, &job->range);
+    if (status != STATUS_OK) {
+        free(job);
+        read->done(read, status);
+        return;
+    }
+    read->work.data = job;
+    disk->reads++;
+    start(disk, &read->work, run_read, after_read);
+}
+
+static void start_reads(struct replica_disk *disk)
+{
+    while (disk->reads < DISK_READS_MAX && !disk->closing) {
+        struct list *node = list_pop(&disk->reads_waiting);
+        if (node == NULL) {
+            return;
+        }
+        start_read(disk, CONTAINER_OF(node, struct replica_read, queue));
+    }
+}
+
+void replica_disk_read(struct replica_disk *disk, struct replica_read *read)
+{
+    list_append(&disk->reads_waiting, &read->queue);
+}
+
+void replica_disk_close(struct replica_disk *disk)
+{
+    disk->closing = true;
+    struct list *node = NULL;
+    while ((node = list_pop(&disk->reads_waiting)) != NULL) {
+        struct replica_read *read = CONTAINER_OF(node, struct replica_read, queue);
+        read->done(read, STATUS_CANCELED);
+    }
+}
+
+bool replica_disk_idle(const struct replica_disk *disk)
+{
+    return disk->under_way == 0;
+}

@@ -1,0 +1,52 @@
+/* The thread pool's side of a replica: its ordered disk queue (one job at a time: term and vote,
+ * then the log), loads of entries for apply, spare segments, and plain reads by position.
+ *
+ * A failed write is FATAL. Loop thread only. */
+#ifndef RAFT_GLUE_REPLICA_DISK_H
+#define RAFT_GLUE_REPLICA_DISK_H
+
+#include "common/base/list.h"
+#include "raft-glue/replica.h"
+#include "raft-glue/replica_host.h"
+
+enum {
+    /* Reads in the pool at once: synced writes must always find a thread. */
+    DISK_READS_MAX = 2,
+};
+
+struct replica_disk {
+    uv_loop_t *loop;
+    struct replica *replica;
+    struct segment_log *segments;
+    void (*on_done)(void *context); /* Something ended: there may be more to do. */
+    void *context;
+    bool closing;
+    unsigned under_way; /* Works in the pool. */
+    unsigned reads;
+    struct list reads_waiting;
+    uint64_t sync_count;
+    uv_work_t job_work;
+    struct replica_disk_job job;
+    uv_work_t load_work;
+    struct log_load load;
+    uv_work_t spare_work;
+    struct log_spare spare;
+    enum status spare_status;
+};
+
+void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, struct replica *replica,
+                       struct segment_log *segments, void (*on_done)(void *context), void *context);
+
+/* Start whatever there is to do. */
+void replica_disk_pump(struct replica_disk *disk);
+
+/* As replica_host_read(). */
+void replica_disk_read(struct replica_disk *disk, struct replica_read *read);
+
+/* Start nothing more; waiting reads end with STATUS_CANCELED. */
+void replica_disk_close(struct replica_disk *disk);
+
+/* Nothing in the pool any more? on_done() is called when this becomes true. */
+bool replica_disk_idle(const struct replica_disk *disk);
+
+#endif

@@ -1,0 +1,71 @@
+/* The first words on a connection between replicas. Pure.
+ *
+ * Whoever connects says who it is and whom it means; the other side answers, and after a yes the
+ * connection carries messages (replica_wire.h) from the one to the other only.
+ *
+ *   hello                            answer                  (little-endian)
+ *   at  size  field                  at  size  field
+ *    0     4  magic "RMQh"            0     4  magic "RMQa"
+ *    4     4  crc of [8, size)        4     4  crc of [8, 16)
+ *    8     2  version 1               8     2  version 1
+ *   10     2  size                   10     2  answer
+ *   12     4  0                      12     4  0
+ *   16     8  sender
+ *   24     8  receiver
+ *   32     8  members     hash of the sorted ids
+ *   40     1  cluster's size
+ *   41     1  group's size
+ *   42        cluster, group */
+#ifndef RAFT_GLUE_REPLICA_HELLO_H
+#define RAFT_GLUE_REPLICA_HELLO_H
+
+#include "common/base/buf.h"
+#include "common/base/name.h"
+#include "common/base/status.h"
+
+enum {
+    HELLO_SIZE_MIN = 42,
+    HELLO_SIZE_MAX = HELLO_SIZE_MIN + 2 * NAME_MAX_SIZE,
+    HELLO_ANSWER_SIZE = 16,
+    HELLO_VERSION = 1,
+};
+
+enum hello_answer {
+    HELLO_WELCOME = 0,
+    HELLO_OTHER_VERSION = 1,
+    HELLO_OTHER_CLUSTER = 2,
+    HELLO_OTHER_GROUP = 3,
+    HELLO_OTHER_RECEIVER = 4, /* You mean somebody else. */
+    HELLO_UNKNOWN_SENDER = 5,
+    HELLO_OTHER_MEMBERS = 6,
+};
+
+struct hello {
+    uint16_t version;
+    uint64_t sender;
+    uint64_t receiver;
+    uint64_t members;
+    struct slice cluster;
+    struct slice group;
+};
+
+/* For logs; static text. */
+const char *hello_answer_text(enum hello_answer answer);
+
+/* Hash of member ids in their order. */
+uint64_t hello_members_hash(const uint64_t *ids, size_t count);
+
+void hello_encode(const struct hello *hello, struct buf *out);
+
+/* Decode a hello at the start of bytes. Borrows from bytes. *size is what it takes. A hello of
+ * another version decodes to its version alone.
+ *
+ * Errors: STATUS_PENDING (more bytes are needed), STATUS_MALFORMED (this is no hello). */
+WARN_UNUSED enum status hello_decode(struct slice bytes, struct hello *hello, size_t *size);
+
+void hello_answer_encode(enum hello_answer answer, uint8_t to[HELLO_ANSWER_SIZE]);
+
+/* Errors: STATUS_MALFORMED. */
+WARN_UNUSED enum status hello_answer_decode(struct slice bytes, enum hello_answer *answer);
+
+#endif

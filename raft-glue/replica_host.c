@@ -1,0 +1,376 @@
+#include "raft-glue/replica_host.h"
+
+#include "common/base/random.h"
+#include "raft-glue/replica_disk.h"
+#include "raft-glue/replica_peers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    CACHE_SIZE = 32 * 1024 * 1024,
+    /* Received bytes that wait for the disk before we stop reading from the leader. */
+    UNWRITTEN_MAX = 64 * 1024 * 1024,
+};
+
+struct replica_host {
+    struct replica_host_options options;
+    struct replica_member members[MEMBERS_MAX];
+    struct directory directory;
+    struct replica_storage storage;
+    struct replica *replica;
+    struct replica_peers *peers;
+    struct replica_disk disk;
+    uv_timer_t timer;
+    uint64_t armed_ms; /* When the timer fires; UINT64_MAX: it is not armed. */
+    bool had_room;
+    void (*on_room)(void *context);
+    void *room_context;
+    bool closing;
+    bool timer_closed;
+    bool peers_closed;
+    void (*on_closed)(void *context);
+    void *closed_context;
+};
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm_timer(struct replica_host *host)
+{
+    uint64_t due = replica_due_ms(host->replica);
+    // A timer that fires too early only looks again, so it is moved forward alone.
+    if (due == UINT64_MAX || due >= host->armed_ms) {
+        return;
+    }
+    uint64_t now = clock_monotonic_ms(host->options.clock);
+    host->armed_ms = due;
+    uv_update_time(host->options.loop);
+    uv_timer_start(&host->timer, on_timer, due > now ? due - now : 0, 0);
+}
+
+/* After anything that happened: start what there is to do. */
+static void pump(struct replica_host *host)
+{
+    if (host->closing || replica_busy(host->replica)) {
+        return;
+    }
+    replica_disk_pump(&host->disk);
+    replica_peers_pause(host->peers, segment_log_unwritten(host->storage.log) > UNWRITTEN_MAX);
+    arm_timer(host);
+    bool room = replica_host_has_room(host);
+    bool changed = room && !host->had_room;
+    host->had_room = room;
+    if (changed && host->on_room != NULL) {
+        host->on_room(host->room_context);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct replica_host *host = timer->data;
+    host->armed_ms = UINT64_MAX;
+    if (host->closing) {
+        return;
+    }
+    if (clock_monotonic_ms(host->options.clock) >= replica_due_ms(host->replica)) {
+        replica_tick(host->replica);
+    }
+    pump(host);
+}
+
+static void on_message(void *context, const struct replica_inbound *inbound)
+{
+    struct replica_host *host = context;
+    if (!host->closing) {
+        replica_receive(host->replica, inbound);
+        pump(host);
+    }
+}
+
+static bool may_send(void *context, uint64_t term)
+{
+    struct replica_host *host = context;
+    return !host->closing && replica_leads_term(host->replica, term);
+}
+
+static void send_message(void *context, const struct replica_outbound *outbound)
+{
+    struct replica_host *host = context;
+    // During the very first step there are no links yet.
+    if (host->peers != NULL && !host->closing) {
+        replica_peers_send(host->peers, outbound);
+    }
+}
+
+static void try_free(struct replica_host *host);
+
+static void on_disk_done(void *context)
+{
+    struct replica_host *host = context;
+    if (host->closing) {
+        try_free(host);
+    } else {
+        pump(host);
+    }
+}
+
+/* ---- Start ---- */
+
+static char *sentence(const char *text, enum status status)
+{
+    struct buf out = {0};
+    buf_printf(&out, "%s: %s", text, status_text(status));
+    buf_text(&out);
+    return (char *)buf_take(&out);
+}
+
+static size_t make_voters(const struct replica_host *host, struct replica_voter *voters)
+{
+    for (size_t i = 0; i < host->options.member_count; i++) {
+        const struct replica_member *member = &host->members[i];
+        ASSERT(i == 0 || host->members[i - 1].id < member->id);
+        uint32_t address = member->raft_host.address;
+        voters[i].id = member->id;
+        snprintf(voters[i].address, sizeof voters[i].address, "%u.%u.%u.%u:%u", address >> 24,
+                 (address >> 16) & 0xFF, (address >> 8) & 0xFF, address & 0xFF,
+                 member->raft_host.port & 0xFFFF);
+    }
+    return host->options.member_count;
+}
+
+static enum status open_storage(struct replica_host *host, const struct replica_voter *voters,
+                                char **error)
+{
+    enum status status = directory_posix_open(host->options.directory, &host->directory);
+    if (status != STATUS_OK) {
+        *error = sentence("cannot open the data directory", status);
+        return status;
+    }
+    struct raft_configuration bootstrap = replica_bootstrap(voters, host->options.member_count);
+    struct replica_storage_options options = {
+        .log = {.directory = host->directory,
+                .log = host->options.log,
+                .group = replica_group_identity(host->options.cluster, host->options.group),
+                .segment_size = SEGMENT_SIZE,
+                .cache_size = CACHE_SIZE},
+        .replica = host->options.id,
+        .bootstrap = &bootstrap,
+    };
+    status = replica_storage_open(&host->storage, &options, error);
+    raft_configuration_close(&bootstrap);
+    return status;
+}
+
+static enum status start_peers(struct replica_host *host, char **error)
+{
+    struct replica_peers_options options = {
+        .loop = host->options.loop,
+        .log = host->options.log,
+        .self = host->options.id,
+        .members = host->members,
+        .member_count = host->options.member_count,
+        .cluster = host->options.cluster,
+        .group = host->options.group,
+        .segments = host->storage.log,
+        .context = host,
+        .on_message = on_message,
+        .may_send = may_send,
+    };
+    return replica_peers_start(&options, &host->peers, error);
+}
+
+static enum status start_replica(struct replica_host *host, const struct replica_voter *voters,
+                                 char **error)
+{
+    struct random random = random_system();
+    struct replica_options options = {
+        .id = host->options.id,
+        .voters = voters,
+        .voter_count = host->options.member_count,
+        .election_timeout_ms = host->options.election_timeout_ms,
+        .heartbeat_timeout_ms = host->options.heartbeat_timeout_ms,
+        .applied_index = host->options.applied_index,
+        .seed = (unsigned)random_next(&random),
+        .log = host->options.log,
+        .storage = &host->storage,
+        .machine = host->options.machine,
+        .ports = {.context = host, .clock = host->options.clock, .send = send_message},
+    };
+    return replica_start(&options, &host->replica, error);
+}
+
+static void release(struct replica_host *host)
+{
+    replica_close(host->replica);
+    replica_storage_close(&host->storage);
+    directory_posix_close(&host->directory);
+    free(host);
+}
+
+enum status replica_host_start(const struct replica_host_options *options,
+                               struct replica_host **out, char **error)
+{
+    ASSERT(options->member_count >= 1 && options->member_count <= MEMBERS_MAX);
+    *error = NULL;
+    struct replica_host *host = mem_zalloc(sizeof *host);
+    host->options = *options;
+    memcpy(host->members, options->members, options->member_count * sizeof *options->members);
+    host->options.members = host->members;
+    struct replica_voter voters[MEMBERS_MAX] = {0};
+    make_voters(host, voters);
+    enum status status = open_storage(host, voters, error);
+    if (status == STATUS_OK) {
+        status = start_replica(host, voters, error);
+    }
+    if (status == STATUS_OK) {
+        status = start_peers(host, error);
+    }
+    if (status != STATUS_OK) {
+        release(host);
+        return status;
+    }
+    host->armed_ms = UINT64_MAX;
+    host->had_room = true;
+    uv_timer_init(options->loop, &host->timer);
+    host->timer.data = host;
+    replica_disk_init(&host->disk, options->loop, host->replica, host->storage.log, on_disk_done,
+                      host);
+    log_info(options->log, "replica started", "id=%" PRIu64 " last=%" PRIu64 " applied=%" PRIu64,
+             options->id, segment_log_last_index(host->storage.log), options->applied_index);
+    *out = host;
+    pump(host);
+    return STATUS_OK;
+}
+
+/* ---- Close ---- */
+
+static void try_free(struct replica_host *host)
+{
+    if (!host->timer_closed || !host->peers_closed || !replica_disk_idle(&host->disk)) {
+        return;
+    }
+    void (*on_closed)(void *context) = host->on_closed;
+    void *context = host->closed_context;
+    release(host);
+    if (on_closed != NULL) {
+        on_closed(context);
+    }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct replica_host *host = handle->data;
+    host->timer_closed = true;
+    try_free(host);
+}
+
+static void on_peers_closed(void *context)
+{
+    struct replica_host *host = context;
+    host->peers_closed = true;
+    try_free(host);
+}
+
+void replica_host_close(struct replica_host *host, void (*on_closed)(void *context), void *context)
+{
+    ASSERT(!host->closing);
+    host->closing = true;
+    host->on_closed = on_closed;
+    host->closed_context = context;
+    replica_shut(host->replica);
+    replica_disk_close(&host->disk);
+    replica_peers_close(host->peers, on_peers_closed, host);
+    uv_close((uv_handle_t *)&host->timer, on_timer_closed);
+}
+
+/* ---- Use ---- */
+
+enum status replica_host_propose(struct replica_host *host, uint8_t *payload, size_t size,
+                                 void *proposal)
+{
+    if (host->closing) {
+        return STATUS_SHUTTING_DOWN;
+    }
+    enum status status = replica_propose(host->replica, payload, size, proposal);
+    if (status == STATUS_OK) {
+        pump(host);
+    }
+    return status;
+}
+
+bool replica_host_has_room(const struct replica_host *host)
+{
+    // One write under way and one entry behind it keep disk and network busy; what comes after
+    // that is better gathered into one entry.
+    return !host->closing && segment_log_waiting(host->storage.log) == 0 &&
+           replica_uncommitted(host->replica) < REPLICA_UNCOMMITTED_MAX / 2;
+}
+
+void replica_host_on_room(struct replica_host *host, void (*on_room)(void *context), void *context)
+{
+    host->on_room = on_room;
+    host->room_context = context;
+}
+
+struct replica_state replica_host_state(const struct replica_host *host)
+{
+    return replica_state(host->replica);
+}
+
+bool replica_host_quorum_fresh(const struct replica_host *host)
+{
+    return replica_quorum_fresh(host->replica);
+}
+
+enum status replica_host_read_now(struct replica_host *host, uint64_t position, size_t size,
+                                  uint8_t *to)
+{
+    return segment_log_read_now(host->storage.log, position, size, to);
+}
+
+void replica_host_read(struct replica_host *host, struct replica_read *read)
+{
+    read->host = host;
+    replica_disk_read(&host->disk, read);
+    pump(host);
+}
+
+void replica_host_transfer(struct replica_host *host, uint64_t target_id,
+                           void (*done)(void *context, enum status status), void *context)
+{
+    replica_transfer(host->replica, target_id, done, context);
+    pump(host);
+}
+
+void replica_host_machine_durable(struct replica_host *host, uint64_t index)
+{
+    replica_machine_durable(host->replica, index);
+}
+
+void replica_host_view(const struct replica_host *host, struct replica_view *view)
+{
+    const struct segment_log *segments = host->storage.log;
+    *view = (struct replica_view){
+        .state = replica_state(host->replica),
+        .commit_index = replica_commit_index(host->replica),
+        .applied_index = replica_applied_index(host->replica),
+        .last_index = segment_log_last_index(segments),
+        .log_first_position = segment_log_first_position(segments),
+        .log_end_position = segment_log_end_position(segments),
+        .written_bytes = segment_log_appended_bytes(segments),
+        .sync_count = host->disk.sync_count,
+        .member_count = host->options.member_count,
+    };
+    for (size_t i = 0; i < host->options.member_count; i++) {
+        uint64_t id = host->members[i].id;
+        bool self = id == host->options.id;
+        view->members[i] = (struct replica_member_view){
+            .id = id,
+            .raft_host = host->members[i].raft_host,
+            .connected = self || replica_peers_connected(host->peers, id),
+            .match_index = replica_match_index(host->replica, id),
+            .last_contact_ms_ago = self ? 0 : replica_contact_ms_ago(host->replica, id),
+        };
+    }
+}

@@ -1,0 +1,173 @@
+/* The commit log of a replica: frames in segment files, with an index and a cached tail in memory.
+ *
+ * An entry is readable by index as soon as it is appended. It becomes durable by a write:
+ * segment_log_write_begin() collects everything that was appended since the last one (group
+ * commit), log_write_run() does the blocking part on whatever thread, segment_log_write_end()
+ * accounts for it. One write at a time, in order; entries may be appended and truncated meanwhile.
+ * A truncation of bytes that the disk has already been given is carried out by the next write,
+ * before its frames: marked durably, zeroed, then written over; so stale frames are never taken
+ * for current ones.
+ *
+ * All functions but *_run are for the loop thread. */
+#ifndef RAFT_GLUE_SEGMENT_LOG_H
+#define RAFT_GLUE_SEGMENT_LOG_H
+
+#include "common/base/log.h"
+#include "raft-glue/block.h"
+#include "raft-glue/directory.h"
+#include "raft-glue/log_entries.h"
+#include "raft-glue/log_frame.h"
+
+struct segment_log;
+
+struct segment_log_options {
+    struct directory directory; /* Borrowed until close. */
+    const struct log *log;
+    uint64_t group;        /* Identity of cluster and group: another one's log is refused. */
+    uint32_t segment_size; /* SEGMENT_SIZE, but for tests. */
+    size_t cache_size;     /* Bytes of durable tail kept in memory. */
+};
+
+/* An entry in memory; frames are immutable once appended. */
+struct log_record {
+    uint32_t references;
+    uint32_t payload_size;
+    uint64_t index;
+    uint64_t term;
+    uint64_t position; /* Of the frame. */
+    uint64_t previous_term;
+    uint32_t previous;
+    uint8_t type;
+    uint8_t header[LOG_FRAME_HEADER_SIZE];
+    const uint8_t *payload; /* In block. */
+    struct block *block;
+};
+
+struct log_record *log_record_hold(struct log_record *record);
+void log_record_release(struct log_record *record);
+
+/* Open and recover: a torn tail is cut, damage below a durable mark is refused.
+ *
+ * Errors (*error is a sentence for the operator, to be freed):
+ *   STATUS_CORRUPT  damaged where it was synced, or another group's log
+ *   STATUS_IO, STATUS_DISK_FULL */
+WARN_UNUSED enum status segment_log_open(const struct segment_log_options *options,
+                                         struct segment_log **out, char **error);
+
+/* No write, load or spare may be under way. Accepts NULL. */
+void segment_log_close(struct segment_log *log);
+
+/* Begins frames' checksums: the low half of the group's identity. */
+uint32_t segment_log_seed(const struct segment_log *log);
+
+uint64_t segment_log_first_index(const struct segment_log *log);
+uint64_t segment_log_last_index(const struct segment_log *log); /* first - 1 when empty. */
+uint64_t segment_log_durable_index(const struct segment_log *log);
+uint64_t segment_log_first_position(const struct segment_log *log);
+uint64_t segment_log_end_position(const struct segment_log *log);
+/* Payload bytes appended since it was opened. */
+uint64_t segment_log_appended_bytes(const struct segment_log *log);
+bool segment_log_entry(const struct segment_log *log, uint64_t index, struct log_entry *entry);
+/* Also knows the entry before the first; 0 if unknown. */
+uint64_t segment_log_term(const struct segment_log *log, uint64_t index);
+
+/* Append the entry last + 1. Holds block, in which payload lies. Returns the frame's position. */
+uint64_t segment_log_append(struct segment_log *log, uint64_t term, uint8_t type,
+                            struct block *block, struct slice payload, uint32_t payload_crc);
+
+/* Where the frame of the next entry would go. */
+uint64_t segment_log_next_position(const struct segment_log *log, size_t payload_size);
+
+/* Forget entries from index on (not below the first). */
+void segment_log_truncate(struct segment_log *log, uint64_t index);
+
+/* The record of an entry, if it is in memory; borrowed until the next change, hold it to keep it.
+ */
+struct log_record *segment_log_cached(const struct segment_log *log, uint64_t index);
+
+/* Payload of the last CHANGE entry at or below index, which is always in memory; *at is its index,
+ * 0 if there is none. */
+struct slice segment_log_change(const struct segment_log *log, uint64_t index, uint64_t *at);
+
+/* Drop whole segments below the one that holds `index` (durable). Their files are kept as spares
+ * by the next write. Returns the new first index. */
+uint64_t segment_log_remove_prefix(struct segment_log *log, uint64_t index);
+
+/* Copy bytes of durable frames without waiting.
+ * Errors: STATUS_BUSY (needs the disk), STATUS_NOT_FOUND (not in the log), STATUS_IO. */
+WARN_UNUSED enum status segment_log_read_now(struct segment_log *log, uint64_t position,
+                                             size_t size, uint8_t *to);
+
+/* ---- Writes ---- */
+
+struct log_write;
+
+/* Something to write, and no write under way? */
+bool segment_log_wants_write(const struct segment_log *log);
+/* Bytes appended and not yet durable. */
+uint64_t segment_log_unwritten(const struct segment_log *log);
+/* Bytes appended that no write was given yet. */
+uint64_t segment_log_waiting(const struct segment_log *log);
+struct log_write *segment_log_write_begin(struct segment_log *log);
+/* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: the log cannot go on. */
+WARN_UNUSED enum status log_write_run(struct log_write *write);
+/* After a successful run. Frees write. The durable index may have risen. */
+void segment_log_write_end(struct segment_log *log, struct log_write *write);
+/* Instead of end, when the process gives up: only frees. */
+void segment_log_write_abandon(struct segment_log *log, struct log_write *write);
+
+/* ---- Loads: durable entries that are no longer in memory ---- */
+
+struct log_load {
+    uint64_t first_index;
+    uint64_t count;
+    size_t size;         /* Bytes: whole frames, one after the other. */
+    struct block *block; /* Filled by run; the caller's reference, released by end. */
+    enum status status;  /* Set by run: STATUS_OK, STATUS_CORRUPT, STATUS_IO. */
+    uint64_t position;   /* Private from here. */
+    uint64_t offset;
+    uint32_t seed;
+    struct segment_reader *reader;
+    const struct directory *directory;
+};
+
+/* Prepare to read entries first..last (durable), as many as lie in one segment and in bytes_max,
+ * but at least one. Errors: STATUS_NOT_FOUND, STATUS_IO. */
+WARN_UNUSED enum status segment_log_load_begin(struct segment_log *log, uint64_t first,
+                                               uint64_t last, size_t bytes_max,
+                                               struct log_load *load);
+/* Any thread; blocks. Verifies every frame. */
+void log_load_run(struct log_load *load);
+void segment_log_load_end(struct segment_log *log, struct log_load *load);
+
+/* A plain range of bytes for segment_log_read_now's BUSY; `to` is the caller's. */
+struct log_read {
+    uint64_t position; /* Private. */
+    size_t size;
+    uint8_t *to;
+    struct segment_reader *reader;
+    const struct directory *directory;
+    uint64_t offset;
+};
+/* Errors: STATUS_NOT_FOUND, STATUS_IO. */
+WARN_UNUSED enum status segment_log_read_begin(struct segment_log *log, uint64_t position,
+                                               size_t size, uint8_t *to, struct log_read *read);
+WARN_UNUSED enum status log_read_run(struct log_read *read);
+void segment_log_read_end(struct segment_log *log, struct log_read *read);
+
+/* ---- Spares: segments of zeros made ahead, because syncs on written blocks are much faster ----
+ */
+
+struct log_spare {
+    const struct directory *directory;
+    uint64_t number;
+    uint64_t size;
+};
+
+/* Time to make one? Fills spare; at most one under way. */
+bool segment_log_spare_begin(struct segment_log *log, struct log_spare *spare);
+/* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: harmless, there is no spare. */
+WARN_UNUSED enum status log_spare_run(struct log_spare *spare);
+void segment_log_spare_end(struct segment_log *log, struct log_spare *spare, enum status status);
+
+#endif

@@ -1,0 +1,93 @@
+/* Inside of the segment log, shared by its files. */
+#ifndef RAFT_GLUE_SEGMENT_LOG_INTERNAL_H
+#define RAFT_GLUE_SEGMENT_LOG_INTERNAL_H
+
+#include "raft-glue/segment_file.h"
+#include "raft-glue/segment_log.h"
+#include "raft-glue/twin_file.h"
+
+/* What writes touch: used by log_write_run(), and by the loop only while no write is under way. */
+struct log_writer {
+    const struct directory *directory;
+    uint64_t group;
+    uint32_t segment_size;
+    struct twin_file cut_mark;
+    struct file *file; /* The segment being written, or NULL. */
+    uint64_t number;
+    uint64_t *spares; /* Numbers of spare files, taken from the end. */
+    size_t spare_count;
+    size_t spare_capacity;
+};
+
+/* An open segment for reading. */
+struct segment_reader {
+    uint64_t number;
+    struct file *file;
+    unsigned references;
+    uint64_t used; /* Tick of the last use. */
+};
+
+/* CHANGE entries stay in memory: they are few and are asked for at odd times. */
+struct log_change {
+    uint64_t index;
+    struct log_record *record;
+};
+
+struct segment_log {
+    struct segment_log_options options;
+    uint32_t seed;
+    struct log_entries entries;
+    uint64_t base_term;      /* Of the entry before the first. */
+    uint64_t first_position; /* Of the first frame's segment. */
+    uint64_t end_position;   /* Where the last frame ends. */
+    uint64_t appended_bytes; /* Of payload, since it was opened. */
+    uint32_t last_crc;       /* header_crc of the last frame. */
+
+    struct log_record **ring; /* Cached records [cache_first, next_index), by index modulo size. */
+    size_t ring_capacity;     /* A power of two. */
+    uint64_t cache_first;
+    size_t cache_bytes;
+    struct log_change *changes;
+    size_t change_count;
+    size_t change_capacity;
+
+    uint64_t durable_index;
+    uint64_t durable_position; /* End of the durable index's frame. */
+    uint64_t handed_index;     /* Highest index given to a write. */
+    uint64_t dirty_end;        /* End of the bytes that writes were given. */
+    uint64_t cut_from;         /* A truncation that the disk does not know of yet ... */
+    uint64_t cut_until;        /* ... none if this is 0. */
+    uint64_t recycle_until;    /* Segments below this number are to become spares ... */
+    uint64_t recycle_from;     /* ... from this one on. */
+    struct log_write *write;   /* Under way. */
+    struct log_writer writer;
+
+    struct segment_reader **readers;
+    size_t reader_count;
+    uint64_t reader_tick;
+
+    bool spare_under_way;
+    uint64_t spare_ready; /* Made, not yet given to the writer; 0: none. */
+    uint64_t spare_next;  /* Next unused number of a spare file, from 1. */
+};
+
+/* Zero log bytes [from, until), guarded by the durable mark. */
+WARN_UNUSED enum status log_writer_cut(struct log_writer *writer, uint64_t from, uint64_t until);
+void log_writer_add_spare(struct log_writer *writer, uint64_t number);
+void log_writer_close(struct log_writer *writer);
+
+/* Fill an opened log from its directory. Errors as segment_log_open(). */
+WARN_UNUSED enum status log_recover(struct segment_log *log, char **error);
+
+/* Keep a CHANGE entry; copies nothing, holds record. */
+void segment_log_keep_change(struct segment_log *log, struct log_record *record);
+
+/* A record around a payload; holds block. The header is filled. */
+struct log_record *log_record_new(struct log_frame *frame, uint64_t previous_term, uint32_t seed,
+                                  struct block *block, const uint8_t *payload);
+
+void segment_readers_close(struct segment_log *log);
+/* Is any segment below number being read? Closes idle ones. */
+bool segment_readers_busy_below(struct segment_log *log, uint64_t number);
+
+#endif

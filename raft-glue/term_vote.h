@@ -1,0 +1,44 @@
+/* The current term and the vote given in it, durable before anything else of that term happens.
+ *
+ * Also says whose disk this is: the group's identity and the replica's id, because a replica that
+ * starts on another one's files has votes it never gave. Blocking; one thread at a time. */
+#ifndef RAFT_GLUE_TERM_VOTE_H
+#define RAFT_GLUE_TERM_VOTE_H
+
+#include "raft-glue/twin_file.h"
+
+struct term_vote_state {
+    uint64_t term;
+    uint64_t voted_for; /* 0: nobody. */
+};
+
+struct term_vote {
+    struct twin_file twin;
+    uint64_t group;
+    uint64_t replica;
+};
+
+/* Read what was stored. `group` is the identity of cluster and group, `replica` our id.
+ *
+ * Errors (nothing is open):
+ *   STATUS_NOT_FOUND  nothing was ever stored here
+ *   STATUS_CORRUPT    no valid record is left
+ *   STATUS_REFUSED    the files belong to another group or replica
+ *   STATUS_IO */
+WARN_UNUSED enum status term_vote_open(struct term_vote *vote, const struct directory *directory,
+                                       uint64_t group, uint64_t replica,
+                                       struct term_vote_state *state);
+
+/* Make the files anew with this state. Errors: STATUS_IO, STATUS_DISK_FULL. */
+WARN_UNUSED enum status term_vote_create(struct term_vote *vote, const struct directory *directory,
+                                         uint64_t group, uint64_t replica,
+                                         const struct term_vote_state *state);
+
+/* Durable when it returns OK. Errors: STATUS_IO, STATUS_DISK_FULL. */
+WARN_UNUSED enum status term_vote_store(struct term_vote *vote,
+                                        const struct term_vote_state *state);
+
+/* Accepts a zeroed object. */
+void term_vote_close(struct term_vote *vote);
+
+#endif

@@ -1,0 +1,1 @@
+raftmq_unit_test(raft-glue/replica_host LINK raftmq_glue)
