@@ -23,7 +23,7 @@ enum {
     /* A heartbeat or any other body of a client; the tables of tools and brokers may fill a frame.
      */
     CLIENT_BODY_SIZE_MAX = 2 * 1024 * 1024,
-    PAIRS_MAX = 1024, /* Attributes of a topic, pairs of a table. */
+    PAIRS_MAX = 65536, /* Attributes of a topic, pairs of a table. */
 };
 
 /* One entry of a map of texts. */

@@ -101,3 +101,40 @@ void kv_table_encode(const struct pair_table *table, struct buf *out)
     json_pairs(&writer, table->pairs, table->count);
     json_end(&writer, '}');
 }
+
+enum status kv_config_decode(struct slice text, struct body *body,
+                             const struct named_table **tables, size_t *count)
+{
+    json_t *root;
+    const char *name;
+    json_t *value;
+    enum status status = body_parse(text, FRAME_SIZE_MAX, body, &root);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    json_t *all = json_object_get(root, "configTable");
+    struct named_table *read = arena_array(&body->arena, json_object_size(all) + 1, sizeof *read);
+    *tables = read;
+    *count = 0;
+    json_object_foreach(all, name, value)
+    {
+        struct named_table *table = &read[(*count)++];
+        table->name = slice_text(name);
+        table->table.pairs = json_get_pairs(value, body, &table->table.count);
+    }
+    return STATUS_OK;
+}
+
+void kv_config_encode(const struct named_table *tables, size_t count, struct buf *out)
+{
+    struct json_writer writer = {.out = out};
+    json_begin(&writer, '{');
+    json_key(&writer, "configTable");
+    json_begin(&writer, '{');
+    for (size_t i = 0; i < count; i++) {
+        json_key_slice(&writer, tables[i].name);
+        json_pairs(&writer, tables[i].table.pairs, tables[i].table.count);
+    }
+    json_end(&writer, '}');
+    json_end(&writer, '}');
+}

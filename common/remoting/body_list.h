@@ -35,4 +35,14 @@ WARN_UNUSED enum status kv_table_decode(struct slice text, struct body *body,
                                         struct pair_table *out);
 void kv_table_encode(const struct pair_table *table, struct buf *out);
 
+/* A table of tables, as a nameserver stores them ({"configTable":{namespace:{key:value}}}). */
+struct named_table {
+    struct slice name;
+    struct pair_table table;
+};
+
+WARN_UNUSED enum status kv_config_decode(struct slice text, struct body *body,
+                                         const struct named_table **tables, size_t *count);
+void kv_config_encode(const struct named_table *tables, size_t count, struct buf *out);
+
 #endif
