@@ -36,7 +36,8 @@ int32_t language_parse(struct slice name);
 
 struct field {
     struct slice name;
-    struct slice value; /* The text of the value, unescaped; bare numbers and booleans as written. */
+    struct slice
+        value; /* The text of the value, unescaped; bare numbers and booleans as written. */
 };
 
 struct command {
@@ -93,8 +94,7 @@ void command_add(struct command *command, const char *name, struct slice value);
 
 /* Add a number; its text is appended to scratch (borrowed until the command is encoded: reserve
  * scratch large enough beforehand, it must not move). */
-void command_add_i64(struct command *command, const char *name, int64_t value,
-                     struct buf *scratch);
+void command_add_i64(struct command *command, const char *name, int64_t value, struct buf *scratch);
 
 /* Typed reads. `required` ones answer STATUS_FIELD_MISSING when absent or not a number/boolean in
  * range; optional ones leave *out as it is when absent.

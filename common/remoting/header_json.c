@@ -3,6 +3,7 @@
 
 #include "common/base/decimal.h"
 #include "common/base/utf8.h"
+#include "common/remoting/json_text.h"
 
 enum { DEPTH_MAX = 16 }; /* Of values nobody reads, which are skipped. */
 
@@ -24,7 +25,6 @@ static bool read_hex4(struct reader *reader, uint32_t *unit);
 static bool read_bare(struct reader *reader, struct slice *text);
 static bool skip_value(struct reader *reader, int depth);
 static const uint8_t *plain_end(const uint8_t *at, const uint8_t *end);
-static void put_string(struct buf *out, struct slice text);
 static void put_number(struct buf *out, const char *before, int64_t value);
 
 static void skip_space(struct reader *reader)
@@ -364,9 +364,9 @@ void header_json_encode(const struct command *command, struct buf *out)
         if (i > 0) {
             buf_put_u8(out, ',');
         }
-        put_string(out, command->fields[i].name);
+        json_put_string(out, command->fields[i].name);
         buf_put_u8(out, ':');
-        put_string(out, command->fields[i].value);
+        json_put_string(out, command->fields[i].value);
     }
     put_number(out, "},\"flag\":", command->flag);
     buf_put_text(out, ",\"language\":\"");
@@ -374,7 +374,7 @@ void header_json_encode(const struct command *command, struct buf *out)
     put_number(out, "\",\"opaque\":", command->opaque);
     if (command->remark.size > 0) {
         buf_put_text(out, ",\"remark\":");
-        put_string(out, command->remark);
+        json_put_string(out, command->remark);
     }
     put_number(out, ",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":", command->version);
     buf_put_u8(out, '}');
@@ -382,35 +382,6 @@ void header_json_encode(const struct command *command, struct buf *out)
 
 static void put_number(struct buf *out, const char *before, int64_t value)
 {
-    char text[DECIMAL_SIZE_MAX];
     buf_put_text(out, before);
-    buf_put(out, text, decimal_format(value, text));
-}
-
-static void put_string(struct buf *out, struct slice text)
-{
-    static const char hex[] = "0123456789abcdef";
-    const uint8_t *at = text.data;
-    const uint8_t *end = at + text.size;
-    buf_put_u8(out, '"');
-    while (at < end) {
-        const uint8_t *start = at;
-        while (at < end && *at >= 0x20 && *at != '"' && *at != '\\') {
-            at++;
-        }
-        buf_put(out, start, (size_t)(at - start));
-        if (at == end) {
-            break;
-        }
-        if (*at >= 0x20) {
-            const uint8_t escape[] = {'\\', *at};
-            buf_put(out, escape, sizeof escape);
-        } else {
-            const uint8_t escape[] = {
-                '\\', 'u', '0', '0', (uint8_t)hex[*at >> 4], (uint8_t)hex[*at & 15]};
-            buf_put(out, escape, sizeof escape);
-        }
-        at++;
-    }
-    buf_put_u8(out, '"');
+    json_put_number(out, value);
 }

@@ -15,7 +15,7 @@ enum {
     MESSAGE_MAGIC_V2 = (int32_t)0xDAA320AB, /* Two-byte topic length; topics over 127 bytes only. */
     MESSAGE_FIXED_SIZE = 88,                /* Everything before the body. */
     MESSAGE_SIZE_MIN = 91,
-    OFFSET_MESSAGE_ID_SIZE = 32,            /* Hex characters. */
+    OFFSET_MESSAGE_ID_SIZE = 32, /* Hex characters. */
 };
 
 /* Offsets of the fields with a fixed place. */
