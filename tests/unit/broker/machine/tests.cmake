@@ -1,2 +1,7 @@
+set(GOLDEN ${CMAKE_SOURCE_DIR}/tests/support/golden.c)
 set(MACHINE_DRIVER ${CMAKE_SOURCE_DIR}/tests/support/machine_driver.c)
+raftmq_unit_test(broker/machine/operation LINK raftmq_machine SOURCES ${GOLDEN})
+raftmq_unit_test(broker/machine/rows LINK raftmq_machine SOURCES ${GOLDEN})
 raftmq_unit_test(broker/machine/replay LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
+raftmq_unit_test(broker/machine/machine LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
+raftmq_unit_test(broker/machine/transactions LINK raftmq_machine SOURCES ${MACHINE_DRIVER})

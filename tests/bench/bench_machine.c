@@ -1,0 +1,185 @@
+/* What applying costs: messages, transactions, checkpoints. Not a test; run it in a release build.
+ *
+ *   build/release/tests/bench_machine [rocksdb-directory] */
+#include "broker/machine/machine.h"
+
+#include "common/base/clock.h"
+#include "common/remoting/message.h"
+#include "common/remoting/properties.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BODY_SIZE = 1024,
+    MESSAGES = 2000000,
+    TRANSACTIONS = 500000,
+    PER_ENTRY = 256,
+    QUEUES = 8,
+    CHECKPOINT_SIZE = 8 * 1024 * 1024,
+    FRAME_HEADER_SIZE = 40,
+};
+
+struct bench {
+    struct kv *kv;
+    struct machine *machine;
+    struct buf entry;
+    uint64_t index;
+    uint64_t position;
+    uint64_t time_ms;
+    uint64_t unique;
+    uint64_t apply_ns;
+    uint64_t checkpoint_ns;
+    uint64_t write_ns;
+    uint64_t checkpoint_max_ns;
+    uint64_t checkpoints;
+    struct operation_result halves[PER_ENTRY];
+};
+
+static void on_result(void *context, uint32_t ordinal, const struct operation *operation,
+                      const struct operation_result *result)
+{
+    struct bench *bench = context;
+    ASSERT(result->status == STATUS_OK);
+    if (operation->type == OPERATION_HALF) {
+        bench->halves[ordinal] = *result;
+    }
+}
+
+static void checkpoint(struct bench *bench)
+{
+    uint64_t start = clock_measure_ns();
+    struct kv_batch *batch = machine_checkpoint(bench->machine);
+    uint64_t taken = clock_measure_ns();
+    if (kv_write(bench->kv, batch) != STATUS_OK) {
+        FATAL("the store cannot be written");
+    }
+    kv_batch_free(batch);
+    uint64_t written = clock_measure_ns();
+    machine_checkpoint_written(bench->machine);
+    uint64_t loop_ns = taken - start + (clock_measure_ns() - written);
+    bench->checkpoint_ns += loop_ns;
+    bench->checkpoint_max_ns =
+        loop_ns > bench->checkpoint_max_ns ? loop_ns : bench->checkpoint_max_ns;
+    bench->write_ns += written - taken;
+    bench->checkpoints++;
+}
+
+static void apply(struct bench *bench)
+{
+    entry_finish(&bench->entry, bench->time_ms++);
+    bench->position += FRAME_HEADER_SIZE;
+    uint64_t start = clock_measure_ns();
+    machine_apply(bench->machine, ++bench->index, bench->position, buf_slice(&bench->entry));
+    bench->apply_ns += clock_measure_ns() - start;
+    bench->position += bench->entry.size;
+    buf_clear(&bench->entry);
+    entry_begin(&bench->entry);
+    if (machine_dirty_size(bench->machine) > CHECKPOINT_SIZE) {
+        checkpoint(bench);
+    }
+}
+
+static void put_message(struct bench *bench, bool half)
+{
+    static const uint8_t body[BODY_SIZE];
+    struct buf properties = {0};
+    buf_printf(&properties, "UNIQ_KEY\001%032llX\002WAIT\001true\002TAGS\001paid\002%s",
+               (unsigned long long)bench->unique,
+               half ? "TRAN_MSG\001true\002PGROUP\001payments\002" : "");
+    buf_printf(&properties,
+               "CLUSTER\001DefaultCluster\002MSG_REGION\001DefaultRegion\002TRACE_ON\001true\002");
+    struct message message = {
+        .queue_id = (int32_t)(bench->unique++ % QUEUES),
+        .topic = slice_text("orders"),
+        .body = slice_of(body, sizeof body),
+        .properties = buf_slice(&properties),
+    };
+    size_t begin = entry_operation_begin(&bench->entry, half ? OPERATION_HALF : OPERATION_MESSAGE);
+    if (half) {
+        buf_put_le64(&bench->entry, bench->time_ms + 6000);
+        buf_put_le32(&bench->entry, 0);
+    }
+    message_encode(&message, &bench->entry);
+    entry_operation_end(&bench->entry, begin);
+    buf_close(&properties);
+}
+
+static void put_end(struct bench *bench, const struct operation_result *half)
+{
+    struct operation_end end = {
+        .half_position = half->message.position,
+        .half_offset = half->message.queue_offset,
+        .decision = DECISION_COMMIT,
+        .producer_group = slice_text("payments"),
+    };
+    entry_put_end(&bench->entry, &end);
+}
+
+static void report(struct bench *bench, const char *what, uint64_t count)
+{
+    printf(
+        "%-14s apply %6.0f ns  checkpoint in loop %5.0f ns (longest %.1f ms)  store write %5.0f ns"
+        "  each; %llu checkpoints\n",
+        what, (double)bench->apply_ns / (double)count, (double)bench->checkpoint_ns / (double)count,
+        (double)bench->checkpoint_max_ns / 1e6, (double)bench->write_ns / (double)count,
+        (unsigned long long)bench->checkpoints);
+    bench->apply_ns = bench->checkpoint_ns = bench->write_ns = bench->checkpoint_max_ns = 0;
+    bench->checkpoints = 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench;
+    char *error = NULL;
+    bench.time_ms = 1700000000000;
+    struct machine_events events = {.context = &bench, .on_result = on_result};
+    bench.kv = kv_open_memory();
+    if (argc > 1) {
+        kv_close(bench.kv);
+        if (kv_open_rocksdb(argv[1], 8 << 20, &bench.kv, &error) != STATUS_OK) {
+            FATAL("%s", error);
+        }
+    }
+    if (machine_open(bench.kv, &events, &bench.machine, &error) != STATUS_OK) {
+        FATAL("%s", error);
+    }
+    entry_begin(&bench.entry);
+    entry_put_topic_put(&bench.entry,
+                        &(struct operation_topic_put){.config = {.name = slice_text("orders"),
+                                                                 .read_queue_count = QUEUES,
+                                                                 .write_queue_count = QUEUES,
+                                                                 .perm = 6}});
+    apply(&bench);
+    bench.apply_ns = 0;
+    for (uint32_t i = 0; i < MESSAGES; i++) {
+        put_message(&bench, false);
+        if (entry_count(&bench.entry) == PER_ENTRY) {
+            apply(&bench);
+        }
+    }
+    apply(&bench);
+    report(&bench, "message 1 KiB", MESSAGES);
+    for (uint32_t i = 0; i < TRANSACTIONS / PER_ENTRY; i++) {
+        for (uint32_t j = 0; j < PER_ENTRY; j++) {
+            put_message(&bench, true);
+        }
+        apply(&bench);
+        for (uint32_t j = 0; j < PER_ENTRY; j++) {
+            put_end(&bench, &bench.halves[j]);
+        }
+        apply(&bench);
+    }
+    report(&bench, "transaction", TRANSACTIONS);
+    checkpoint(&bench);
+    machine_close(bench.machine);
+    uint64_t start = clock_measure_ns();
+    if (machine_open(bench.kv, &events, &bench.machine, &error) != STATUS_OK) {
+        FATAL("%s", error);
+    }
+    printf("open           %.0f ms\n", (double)(clock_measure_ns() - start) / 1e6);
+    machine_close(bench.machine);
+    kv_close(bench.kv);
+    buf_close(&bench.entry);
+    return 0;
+}

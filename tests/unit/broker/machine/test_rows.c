@@ -1,0 +1,345 @@
+/* keys and rows: the layout of the store, against golden files. */
+#include "tests/support/golden.h"
+#include "tests/support/test.h"
+
+#include "broker/machine/keys.h"
+#include "broker/machine/rows.h"
+
+static const uint64_t time_ms = UINT64_C(1700000000123);
+static const uint64_t position = 0x123456789A;
+
+/* Every size but the right one is refused: `decode` answers for the given bytes. */
+static void refuse_prefixes(struct slice bytes, enum status (*decode)(struct slice bytes))
+{
+    for (size_t size = 0; size < bytes.size; size++) {
+        uint8_t *prefix = malloc(size + 1);
+        memcpy(prefix, bytes.data, size);
+        assert_int_equal(decode(slice_of(prefix, size)), STATUS_CORRUPT);
+        free(prefix);
+    }
+    uint8_t *longer = malloc(bytes.size + 1);
+    memcpy(longer, bytes.data, bytes.size);
+    longer[bytes.size] = 0;
+    assert_int_equal(decode(slice_of(longer, bytes.size + 1)), STATUS_CORRUPT);
+    free(longer);
+    assert_int_equal(decode(bytes), STATUS_OK);
+}
+
+static void append_key(struct buf *out, struct key key)
+{
+    buf_put_slice(out, key_slice(&key));
+}
+
+static void keys_are_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    append_key(&out, key_meta());
+    append_key(&out, key_topic(7));
+    append_key(&out, key_queue(7, 3));
+    append_key(&out, key_index(7, 3, 512));
+    append_key(&out, key_group(8));
+    append_key(&out, key_offsets(slice_text("g1"), slice_text("orders")));
+    append_key(&out, key_producer_group(9));
+    append_key(&out, key_transaction(position));
+    append_key(&out, key_outcomes(2));
+    append_key(&out, key_run(0xABC, time_ms, 900));
+    golden_check("machine/keys.hex", buf_slice(&out));
+    buf_close(&out);
+}
+
+static void keys_come_apart_again(void **state)
+{
+    (void)state;
+    uint64_t id;
+    int32_t queue;
+    int64_t first;
+    struct key key = key_topic(7);
+    assert_true(key_id_parse(key_slice(&key), &id));
+    assert_int_equal(id, 7);
+    key = key_queue(8, 1023);
+    assert_false(key_id_parse(key_slice(&key), &id));
+    assert_true(key_queue_parse(key_slice(&key), &id, &queue));
+    assert_int_equal(id, 8);
+    assert_int_equal(queue, 1023);
+    key = key_index(9, 2, 123456789);
+    assert_false(key_queue_parse(key_slice(&key), &id, &queue));
+    assert_true(key_index_parse(key_slice(&key), &id, &queue, &first));
+    assert_int_equal(id, 9);
+    assert_int_equal(queue, 2);
+    assert_int_equal(first, 123456789);
+    struct slice group;
+    struct slice topic;
+    key = key_offsets(slice_text("g"), slice_text("%RETRY%g"));
+    assert_true(key_offsets_parse(key_slice(&key), &group, &topic));
+    assert_true(slice_equals_text(group, "g"));
+    assert_true(slice_equals_text(topic, "%RETRY%g"));
+    assert_false(key_offsets_parse(slice_text("ogroup"), &group, &topic));
+    uint16_t bucket;
+    uint64_t time;
+    uint64_t applied;
+    key = key_run(4095, 17, 18);
+    assert_true(key_run_parse(key_slice(&key), &bucket, &time, &applied));
+    assert_int_equal(bucket, 4095);
+    assert_int_equal(time, 17);
+    assert_int_equal(applied, 18);
+}
+
+static void keys_sort_as_they_must(void **state)
+{
+    (void)state;
+    // Ascending: each below the next.
+    struct key keys[] = {
+        key_index_first(7),
+        key_index(7, 0, 256),
+        key_index(7, 0, 255),
+        key_index(7, 0, 0),
+        key_index_queue_end(7, 0),
+        key_index(7, 1, INT64_MAX),
+        key_index(7, 1, 0),
+        key_index_end(7),
+        key_run(0, 2000, 9),
+        key_run(0, 1000, 8),
+        key_run(0, 1000, 7),
+        key_run(1, 5000, 9),
+        key_family_end(KEY_RUN),
+        key_queue(7, 0),
+        key_queue(7, 1),
+        key_queue_end(7),
+        key_transaction(255),
+        key_transaction(256),
+        key_family_end(KEY_TRANSACTION),
+    };
+    size_t count = sizeof keys / sizeof keys[0];
+    for (size_t i = 0; i + 1 < count; i++) {
+        if (slice_compare(key_slice(&keys[i]), key_slice(&keys[i + 1])) > 0) {
+            fail_msg("key %zu is above the next", i);
+        }
+    }
+}
+
+static enum status decode_meta(struct slice bytes)
+{
+    struct meta_row row;
+    return meta_row_decode(bytes, &row);
+}
+
+static void the_meta_row_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct meta_row row = {
+        .applied_index = 900,
+        .clock_ms = time_ms,
+        .next_id = 17,
+        .half_offset_next = 42,
+        .outcome_first = 300,
+        .outcome_next = 310,
+        .topics_version = {5, time_ms - 1},
+        .groups_version = {6, time_ms - 2},
+        .counters = {.messages = 100,
+                     .message_bytes = 101,
+                     .halves = 102,
+                     .half_duplicates = 103,
+                     .commits = 104,
+                     .rollbacks = 105,
+                     .expirations = 106,
+                     .end_repeated = 107,
+                     .end_refused = 108,
+                     .checks = 109},
+    };
+    struct buf out = {0};
+    meta_row_encode(&row, &out);
+    golden_check("machine/row_meta.hex", buf_slice(&out));
+    struct meta_row decoded;
+    memset(&decoded, 0, sizeof decoded);
+    assert_int_equal(meta_row_decode(buf_slice(&out), &decoded), STATUS_OK);
+    assert_memory_equal(&decoded, &row, sizeof row);
+    refuse_prefixes(buf_slice(&out), decode_meta);
+    out.data[0] = STORE_VERSION + 1;
+    assert_int_equal(decode_meta(buf_slice(&out)), STATUS_CORRUPT);
+    buf_close(&out);
+}
+
+static enum status decode_topic(struct slice bytes)
+{
+    struct topic_row row;
+    return topic_row_decode(bytes, &row);
+}
+
+static void the_topic_row_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct topic_row row = {
+        .config = {slice_text("orders"), 8, 4, 6, 0, true, true, slice_text("{}")},
+        .changed_index = 77,
+        .queue_count = 16,
+    };
+    struct buf out = {0};
+    topic_row_encode(&row, &out);
+    golden_check("machine/row_topic.hex", buf_slice(&out));
+    struct topic_row decoded;
+    assert_int_equal(topic_row_decode(buf_slice(&out), &decoded), STATUS_OK);
+    assert_true(slice_equals_text(decoded.config.name, "orders"));
+    assert_true(slice_equals_text(decoded.config.attributes, "{}"));
+    assert_int_equal(decoded.config.read_queue_count, 8);
+    assert_int_equal(decoded.config.write_queue_count, 4);
+    assert_int_equal(decoded.config.perm, 6);
+    assert_true(decoded.config.order && decoded.config.multi_tag);
+    assert_int_equal(decoded.changed_index, 77);
+    assert_int_equal(decoded.queue_count, 16);
+    refuse_prefixes(buf_slice(&out), decode_topic);
+    buf_close(&out);
+}
+
+static enum status decode_queue(struct slice bytes)
+{
+    struct queue_row row;
+    return queue_row_decode(bytes, &row);
+}
+
+static void the_queue_row_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct queue_row row = {0, 1001};
+    struct buf out = {0};
+    queue_row_encode(&row, &out);
+    golden_check("machine/row_queue.hex", buf_slice(&out));
+    refuse_prefixes(buf_slice(&out), decode_queue);
+    row = (struct queue_row){5, 4};
+    buf_clear(&out);
+    queue_row_encode(&row, &out);
+    assert_int_equal(decode_queue(buf_slice(&out)), STATUS_CORRUPT);
+    buf_close(&out);
+}
+
+static enum status decode_group(struct slice bytes)
+{
+    struct group_config config;
+    return group_row_decode(bytes, &config);
+}
+
+static void the_group_row_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct group_config config = {
+        .name = slice_text("g1"),
+        .consume_enable = true,
+        .consume_broadcast_enable = true,
+        .notify_changes = true,
+        .retry_queue_count = 2,
+        .retry_max_times = -1,
+        .broker_id_when_slow = 1,
+        .consume_timeout_minutes = 15,
+    };
+    struct buf out = {0};
+    group_row_encode(&config, &out);
+    golden_check("machine/row_group.hex", buf_slice(&out));
+    struct group_config decoded;
+    assert_int_equal(group_row_decode(buf_slice(&out), &decoded), STATUS_OK);
+    assert_true(slice_equals_text(decoded.name, "g1"));
+    assert_true(decoded.consume_enable && decoded.consume_broadcast_enable &&
+                decoded.notify_changes && !decoded.consume_orderly &&
+                !decoded.consume_from_min_enable);
+    assert_int_equal(decoded.retry_max_times, -1);
+    refuse_prefixes(buf_slice(&out), decode_group);
+    buf_close(&out);
+}
+
+static void the_offsets_row_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    const int64_t offsets[] = {5, -1, 1000};
+    struct buf out = {0};
+    offsets_row_encode(offsets, 3, &out);
+    golden_check("machine/row_offsets.hex", buf_slice(&out));
+    uint32_t count;
+    assert_int_equal(offsets_row_decode(buf_slice(&out), &count), STATUS_OK);
+    assert_int_equal(count, 3);
+    assert_int_equal(offsets_row_get(buf_slice(&out), 1), -1);
+    assert_int_equal(offsets_row_get(buf_slice(&out), 2), 1000);
+    assert_int_equal(offsets_row_decode(slice_of(out.data, 23), &count), STATUS_CORRUPT);
+    buf_close(&out);
+}
+
+static enum status decode_transaction(struct slice bytes)
+{
+    struct transaction_row row;
+    return transaction_row_decode(bytes, &row);
+}
+
+static void the_transaction_row_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct transaction_row row = {
+        .position = position,
+        .half_offset = 41,
+        .size = 1250,
+        .queue_id = 3,
+        .topic_id = 7,
+        .topic_hash = 0x1122334455667788,
+        .group_id = 9,
+        .state = TRANSACTION_PENDING,
+        .has_unique = true,
+        .expired_by_age = true,
+        .attempts = 3,
+        .tags_hash = -5,
+        .stored_ms = time_ms,
+        .last_check_ms = time_ms + 6000,
+        .due_ms = time_ms + 36000,
+        .visible_offset = -1,
+        .key_count = 2,
+        .keys = {0xAABB, 0xCCDD},
+    };
+    for (uint8_t i = 0; i < sizeof row.unique_hash; i++) {
+        row.unique_hash[i] = i;
+    }
+    struct buf out = {0};
+    transaction_row_encode(&row, &out);
+    golden_check("machine/row_transaction.hex", buf_slice(&out));
+    struct transaction_row decoded;
+    memset(&decoded, 0, sizeof decoded);
+    assert_int_equal(transaction_row_decode(buf_slice(&out), &decoded), STATUS_OK);
+    struct buf again = {0};
+    transaction_row_encode(&decoded, &again);
+    assert_true(slice_equals(buf_slice(&out), buf_slice(&again)));
+    refuse_prefixes(buf_slice(&out), decode_transaction);
+    buf_close(&again);
+    buf_close(&out);
+}
+
+static void entries_of_the_indexes_are_as_the_golden_files(void **state)
+{
+    (void)state;
+    struct index_entry entry = {position, position - 4096, 1250, -5, time_ms};
+    uint8_t packed[KEY_ENTRY_SIZE];
+    index_entry_encode(&entry, packed);
+    golden_check("machine/row_index_entry.hex", slice_of(packed, INDEX_ENTRY_SIZE));
+    struct index_entry entry_back = {0};
+    index_entry_decode(packed, &entry_back);
+    assert_memory_equal(&entry, &entry_back, sizeof entry);
+    struct key_entry key = {0x1122334455667788, position, position - 4096, time_ms, 1250};
+    struct key_entry key_back = {0};
+    key_entry_encode(&key, packed);
+    golden_check("machine/row_key_entry.hex", slice_of(packed, KEY_ENTRY_SIZE));
+    key_entry_decode(packed, &key_back);
+    assert_true(key.hash == key_back.hash && key.position == key_back.position &&
+                key.body_position == key_back.body_position &&
+                key.store_time_ms == key_back.store_time_ms && key.size == key_back.size);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_are_as_the_golden_file),
+        cmocka_unit_test(keys_come_apart_again),
+        cmocka_unit_test(keys_sort_as_they_must),
+        cmocka_unit_test(the_meta_row_is_as_the_golden_file),
+        cmocka_unit_test(the_topic_row_is_as_the_golden_file),
+        cmocka_unit_test(the_queue_row_is_as_the_golden_file),
+        cmocka_unit_test(the_group_row_is_as_the_golden_file),
+        cmocka_unit_test(the_offsets_row_is_as_the_golden_file),
+        cmocka_unit_test(the_transaction_row_is_as_the_golden_file),
+        cmocka_unit_test(entries_of_the_indexes_are_as_the_golden_files),
+    };
+    return cmocka_run_group_tests_name("rows", tests, NULL, NULL);
+}

@@ -1,0 +1,1 @@
+raftmq_unit_test(store/kv LINK raftmq_store)
