@@ -39,6 +39,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     proposer_init(&broker->proposer, broker);
     pulls_init(&broker->pulls, broker);
     checker_init(&broker->checker, broker);
+    balancer_init(&broker->balancer, broker);
     broker->relay = relay_new(broker);
 }
 
@@ -219,6 +220,7 @@ void broker_tick(struct broker *broker)
     proposer_tick(&broker->proposer);
     relay_tick(broker->relay);
     checker_tick(&broker->checker);
+    balancer_tick(&broker->balancer);
     if (now - broker->expired_ms >= EXPIRE_PERIOD_MS) {
         broker->expired_ms = now;
         uint64_t expiry = broker->settings->channel_expiry_ms;

@@ -6,6 +6,7 @@
 #ifndef BROKER_CORE_BROKER_H
 #define BROKER_CORE_BROKER_H
 
+#include "broker/core/balancer.h"
 #include "broker/core/channel.h"
 #include "broker/core/checker.h"
 #include "broker/machine/machine.h"
@@ -39,6 +40,8 @@ struct broker_ports {
     /* Hand leadership over; done once. */
     void (*transfer)(void *context, uint64_t target_id,
                      void (*done)(void *done_context, enum status status), void *done_context);
+    /* Could this member take leadership over at once: connected, heard of, caught up? */
+    bool (*peer_ready)(void *context, uint64_t member_id);
     /* JSON object of what only the host knows (replica view), appended to out. */
     void (*describe)(void *context, struct buf *out);
     /* Where frames for the leader go: NULL if there is no connection to it (now). */
@@ -75,6 +78,7 @@ struct broker {
     struct relay *relay;
     struct pulls pulls;
     struct checker checker;
+    struct balancer balancer;
     uint64_t started_ms; /* Wall clock. */
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;

@@ -65,6 +65,8 @@ static const struct config_key keys[] = {
      "changed state that starts a checkpoint, bytes"},
     {"checkpointIntervalMs", CONFIG_INTEGER, "5000", 50, HOUR_MS,
      "time after which a checkpoint is made if anything changed, ms"},
+    {"leaderBalanceDelayMs", CONFIG_INTEGER, "1000", 0, HOUR_MS,
+     "a group's preferred node that is well for so long gets its leadership back, ms; 0: never"},
     {"diskReserveSize", CONFIG_INTEGER, "268435456", 0, 1024LL * 1024 * MIB,
      "with less free space, bytes, messages are refused; it is kept for decisions and Raft"},
     {"regionId", CONFIG_TEXT, "DefaultRegion", 0, 0, "region that answers name"},
@@ -137,7 +139,7 @@ static enum status parse_nodes(const char *text, struct group_settings *all, con
 
 /* "broker-a" or "broker-a@1,2,3" */
 static enum status parse_group(struct slice text, const struct group_settings *all,
-                               uint32_t port_offset, struct group_settings *group,
+                               uint32_t number, uint32_t port_offset, struct group_settings *group,
                                const struct log *log)
 {
     struct slice rest = text;
@@ -169,6 +171,7 @@ static enum status parse_group(struct slice text, const struct group_settings *a
                   SLICE_ARGS(text));
         return STATUS_INVALID_ARGUMENT;
     }
+    group->preferred_id = group->members[number % group->member_count].id;
     return STATUS_OK;
 }
 
@@ -187,7 +190,7 @@ static enum status parse_groups(struct settings *settings, const struct config *
         }
         struct group_settings *group = &settings->groups[settings->group_count];
         offset = n * (uint32_t)config_integer(config, "portStep");
-        status = parse_group(part, &all, offset, group, log);
+        status = parse_group(part, &all, n, offset, group, log);
         // A group that has no replica here only takes its number, so that ports agree everywhere.
         if (status == STATUS_OK && group_settings_member(group, settings->node_id) != NULL) {
             settings->group_count++;
@@ -259,6 +262,7 @@ static void take_numbers(struct settings *settings, const struct config *config)
     settings->store_cache_size = (size_t)config_integer(config, "storeCacheSize");
     settings->checkpoint_size = (size_t)config_integer(config, "checkpointSize");
     settings->checkpoint_interval_ms = (uint64_t)config_integer(config, "checkpointIntervalMs");
+    settings->balance_delay_ms = (uint64_t)config_integer(config, "leaderBalanceDelayMs");
     settings->disk_reserve_size = (uint64_t)config_integer(config, "diskReserveSize");
     settings->trace_on = config_boolean(config, "traceOn");
 }

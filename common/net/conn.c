@@ -48,6 +48,7 @@ struct conn {
     bool dispatching;
     bool wrote;      /* A uv_write() is under way. */
     bool seen_bytes; /* The peer has sent something. */
+    bool reset_on_death;
     bool silent;     /* Never came to life: no on_close. */
 };
 
@@ -112,6 +113,7 @@ static struct conn *conn_new(uv_loop_t *loop, const struct conn_options *options
     conn->context = options->context;
     conn->log = options->log;
     conn->idle_timeout_ms = options->idle_timeout_ms;
+    conn->reset_on_death = options->reset_on_death;
     conn->handles_open = HANDLE_COUNT;
     conn->tcp.data = conn;
     conn->timer.data = conn;
@@ -125,12 +127,26 @@ static struct conn *conn_new(uv_loop_t *loop, const struct conn_options *options
     return conn;
 }
 
+/* With a linger time of zero, closing the descriptor, which is all that the kernel does for a killed
+ * process, resets the connection. */
+static void set_linger(struct conn *conn, bool reset)
+{
+    const struct linger linger = {.l_onoff = reset ? 1 : 0, .l_linger = 0};
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&conn->tcp, &fd) == 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    }
+}
+
 /* The socket is connected. */
 static void start(struct conn *conn)
 {
     conn->open = true;
     conn->active_ms = uv_now(conn->tcp.loop);
     uv_tcp_nodelay(&conn->tcp, 1);
+    if (conn->reset_on_death) {
+        set_linger(conn, true);
+    }
     uv_timer_stop(&conn->timer);
     arm_idle(conn);
     update_reading(conn);
@@ -404,6 +420,9 @@ void conn_close(struct conn *conn, enum status why)
         // What was said before the orderly end should arrive, as far as the socket takes it.
         uv_buf_t all = uv_buf_init((char *)conn->out.data, (unsigned)conn->out.size);
         (void)uv_try_write((uv_stream_t *)&conn->tcp, &all, 1);
+    }
+    if (conn->reset_on_death) {
+        set_linger(conn, false); // What the kernel still has to send may arrive.
     }
     conn->closing = true;
     conn->why = why;

@@ -35,6 +35,10 @@ struct conn_options {
     void *context;                    /* The owner's, returned by conn_context(). */
     const struct log *log;
     uint64_t idle_timeout_ms; /* Close after so long without a frame either way; 0 = never. */
+    /* If this process is killed, let the kernel reset the connection instead of ending it: Java
+     * clients (4.9) fail the calls that wait on a reset connection at once and retry elsewhere, but
+     * let those on an ended one run into their timeout. An orderly close is not affected. */
+    bool reset_on_death;
 };
 
 /* Accept a pending connection of a listening stream.

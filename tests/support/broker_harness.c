@@ -85,6 +85,13 @@ static void port_transfer(void *context, uint64_t target_id,
     done(done_context, STATUS_TIMED_OUT);
 }
 
+static bool port_peer_ready(void *context, uint64_t member_id)
+{
+    (void)context;
+    (void)member_id;
+    return false;
+}
+
 static void port_describe(void *context, struct buf *out)
 {
     (void)context;
@@ -157,6 +164,7 @@ static void replica_open(struct harness *harness, size_t id)
         .read_now = port_read_now,
         .read = port_read,
         .transfer = port_transfer,
+        .peer_ready = port_peer_ready,
         .describe = port_describe,
         .leader_out = port_leader_out,
         .leader_flush = port_leader_flush,
