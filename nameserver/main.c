@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { EXIT_USAGE = 64 }; /* EX_USAGE of sysexits.h */
+enum { EXIT_USAGE = 2 };
 
 struct program {
     uv_loop_t loop;

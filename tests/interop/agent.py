@@ -1,0 +1,83 @@
+"""Unmodified RocketMQ clients as child processes: one command a line, one answer a line."""
+
+import os
+import queue
+import subprocess
+import threading
+
+
+class AgentError(Exception):
+    """The client answered "error ..."."""
+
+
+class Agent:
+    """A client under command. Use as a context manager."""
+
+    def __init__(self, arguments, log):
+        self.log = open(log, "ab")
+        self.process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            bufsize=1,
+        )
+        self.answers = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self._answer("ready", 60)
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.answers.put(line.strip())
+        self.answers.put("error the client ended")
+
+    def _answer(self, command, seconds):
+        try:
+            line = self.answers.get(timeout=seconds)
+        except queue.Empty:
+            raise AgentError(f"{command}: no answer within {seconds} s") from None
+        if not line.startswith("ok"):
+            raise AgentError(f"{command}: {line}")
+        return line[3:].strip()
+
+    def __call__(self, *words, seconds=60):
+        command = " ".join(str(word) for word in words)
+        self.process.stdin.write(command + "\n")
+        return self._answer(command, seconds)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+
+    def seen(self, key):
+        """How often a consumer of this agent got the message with that key."""
+        return int(self("seen", key).split(" ")[0])
+
+
+def java(version, cluster, fast=True):
+    """A Java client; None as version's directory means that it was not to be had."""
+    built = os.path.join(os.environ["RAFTMQ_INTEROP"], f"java-{version}")
+    home = os.path.join(cluster.directory, "java-home")
+    arguments = [
+        "java", "-XX:+UseSerialGC", "-Xmx256m", f"-Duser.home={home}",
+        "-Drocketmq.client.logLevel=WARN", "-cp",
+        f"{built}/interop-1.jar:{built}/lib/*", "raftmq.interop.Agent", cluster.namesrv,
+    ]
+    if fast:
+        arguments.append("fast")
+    return Agent(arguments, os.path.join(cluster.directory, f"java-{version}.log"))
+
+
+def java_built(version):
+    root = os.environ.get("RAFTMQ_INTEROP", "")
+    return os.path.exists(os.path.join(root, f"java-{version}", "interop-1.jar"))

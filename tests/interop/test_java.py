@@ -1,0 +1,212 @@
+"""RocketMQ's own Java client, unmodified, in two versions."""
+
+import os
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
+
+from agent import java, java_built  # noqa: E402
+from cluster import Cluster, wait_for  # noqa: E402
+
+# Shortened so that check-backs take seconds; the protocol is the same.
+FAST_CHECKS = {
+    "transactionTimeOut": 1000,
+    "transactionCheckInterval": 1000,
+    "transactionCheckMax": 5,
+}
+
+
+class JavaClient:
+    """Run for each version by the classes below."""
+
+    version = ""
+
+    @classmethod
+    def setUpClass(cls):
+        if not java_built(cls.version):
+            raise unittest.SkipTest(f"Java or rocketmq-client {cls.version} could not be had")
+
+    def test_send_and_consume(self):
+        with Cluster() as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                client("producer", "P")
+                for i in range(30):
+                    answer = client("send", "Orders", "even" if i % 2 == 0 else "odd", f"k{i}")
+                    self.assertTrue(answer.startswith("SEND_OK"), answer)
+                client("consumer", "AllOrders", "Orders", "*")
+                wait_for("30 messages", lambda: client("total") == "30 30")
+                client("consumer", "OddOrders", "Orders", "odd")
+                wait_for("15 more by tag", lambda: client("total") == "45 30")
+                self.assertEqual(client.seen("k7"), 2)
+                self.assertEqual(client.seen("k8"), 1)
+                client("send", "Orders", "odd", "late")  # While both wait in a long poll.
+                wait_for("a message into a long poll", lambda: client.seen("late") == 2, 5)
+
+    def test_transactions(self):
+        with Cluster(settings=FAST_CHECKS) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                client("txproducer", "TP")
+                ids = {}
+                for key, decision in (("c", "commit"), ("r", "rollback"), ("u", "unknown")):
+                    status, ids[key], *_ = client("half", "Pay", "t", key, decision).split()
+                    self.assertEqual(status, "SEND_OK")
+                client("consumer", "G", "Pay", "*")
+                wait_for("the committed one", lambda: client.seen("c") == 1)
+                self.assertIn(ids["c"], client("seen", "c"))  # Its transaction id is there.
+                wait_for("two checks of the unknown one", lambda: int(client("checks", "u")) >= 2)
+                self.assertEqual(client.seen("u"), 0)
+                client("decide", "u", "commit")
+                wait_for("the checked one", lambda: client.seen("u") == 1)
+                self.assertIn(ids["u"], client("seen", "u"))
+                time.sleep(1.5)  # Nothing more may come: a whole check interval without effect.
+                self.assertEqual([client.seen(k) for k in ("c", "r", "u")], [1, 0, 1])
+
+    def test_leader_killed_between_half_and_end(self):
+        with Cluster(groups=1, settings=FAST_CHECKS) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                client("txproducer", "TP")
+                client("half", "Pay", "t", "warm", "commit")
+                for key in ("c", "r"):
+                    client("half", "Pay", "t", key, "hold")
+                self.pending(cluster, 2)
+                leader = cluster.wait_leader("broker-a")
+                cluster.kill(leader)
+                client("release", "c", "commit")  # END goes to a dead leader: the check must ask.
+                client("release", "r", "rollback")
+                cluster.wait_leader("broker-a", other_than=leader)
+                client("consumer", "G", "Pay", "*")
+                wait_for("the commit", lambda: client.seen("c") == 1, 60)
+                self.pending(cluster, 0)
+                self.assertEqual(client.seen("r"), 0)
+                self.assertEqual(client.seen("c"), 1)
+
+    def test_leader_killed_between_end_and_consumption(self):
+        with Cluster(groups=1, settings=FAST_CHECKS) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                client("txproducer", "TP")
+                for key, decision in (("c", "commit"), ("r", "rollback")):
+                    client("half", "Pay", "t", key, decision)
+                self.pending(cluster, 0)
+                leader = cluster.wait_leader("broker-a")
+                cluster.kill(leader)
+                cluster.wait_leader("broker-a", other_than=leader)
+                client("consumer", "G", "Pay", "*")
+                wait_for("the commit", lambda: client.seen("c") == 1, 60)
+                self.assertEqual(client.seen("r"), 0)
+                self.assertEqual(client.seen("c"), 1)
+
+    def test_leader_killed_while_a_check_is_due(self):
+        with Cluster(groups=1, settings=FAST_CHECKS) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                client("txproducer", "TP")
+                for key in ("c", "r"):
+                    client("half", "Pay", "t", key, "unknown")
+                wait_for("a first check", lambda: int(client("checks", "c")) >= 1)
+                leader = cluster.wait_leader("broker-a")
+                cluster.kill(leader)
+                client("decide", "c", "commit")
+                client("decide", "r", "rollback")
+                cluster.wait_leader("broker-a", other_than=leader)
+                client("consumer", "G", "Pay", "*")
+                wait_for("the commit", lambda: client.seen("c") == 1, 60)
+                self.pending(cluster, 0)
+                self.assertEqual(client.seen("r"), 0)
+
+    def test_an_offline_producer_group_is_asked_on_its_return(self):
+        with Cluster(groups=1, settings=FAST_CHECKS) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                client("txproducer", "TP")
+                client("half", "Pay", "t", "u", "unknown")
+                client("txstop")
+            time.sleep(7)  # Longer than 5 attempts x 1 s.
+            self.pending(cluster, 1)
+            with java(self.version, cluster) as client:
+                client("decide", "u", "commit")
+                client("txproducer", "TP")
+                client("half", "Pay", "t", "other", "rollback")  # So that it knows the brokers.
+                client("consumer", "G", "Pay", "*")
+                wait_for("the check on its return", lambda: client.seen("u") == 1, 60)
+
+    def pending(self, cluster, count):
+        """Wait until the leader of broker-a knows of so many undecided transactions."""
+
+        def known():
+            leader = cluster.leader("broker-a")
+            status = leader and cluster.status(leader, "broker-a")
+            return status and status["counters"]["pending"] == count
+
+        wait_for(f"{count} pending transactions", known, 60)
+
+
+class Java533(JavaClient, unittest.TestCase):
+    version = "5.3.3"
+
+    def test_kill_9_of_one_node_under_load_fails_no_send(self):
+        rounds = int(os.environ.get("RAFTMQ_KILLS", "4"))
+        with Cluster() as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster, fast=False) as client:
+                self.warm_up(client, cluster)
+                client("load", "Load", "500")
+                for i in range(rounds):
+                    node = i % 3 + 1
+                    cluster.kill(node)
+                    time.sleep(0.7)  # Down for a while, as a crashed process is.
+                    cluster.start(node)
+                    cluster.wait_ready()
+                self.check_load(client, rounds)
+
+    def test_planned_transfers_under_load_fail_no_request(self):
+        rounds = int(os.environ.get("RAFTMQ_TRANSFERS", "6"))
+        with Cluster(settings={"leaderBalanceDelayMs": 0}) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster, fast=False) as client:
+                self.warm_up(client, cluster)
+                client("consumer", "G", "Load", "*")
+                client("load", "Load", "500")
+                for i in range(rounds):
+                    group = cluster.group_names[i % 3]
+                    before = cluster.wait_leader(group)
+                    cluster.transfer(group)
+                    cluster.wait_leader(group, other_than=before)
+                sent = self.check_load(client, rounds)
+                warm = 24
+                wait_for("all of it consumed",
+                         lambda: int(client("total").split()[1]) == sent + warm, 60)
+
+    def warm_up(self, client, cluster):
+        """Create the topic on all groups, and let the client learn that."""
+        client("producer", "P")
+        for i in range(24):
+            client("send", "Load", "t", f"warm-{i}")
+            if i % 8 == 7:
+                time.sleep(0.3)
+        for group in cluster.group_names:
+            with cluster.connect(group) as connection:
+                connection.invoke(17, {
+                    "topic": "Load", "defaultTopic": "TBW102", "readQueueNums": "4",
+                    "writeQueueNums": "4", "perm": "6", "topicFilterType": "SINGLE_TAG",
+                    "order": "false"})
+
+    def check_load(self, client, rounds):
+        sent, failed, slowest_ms, *why = client("loadstop").split()
+        self.assertEqual((failed, why), ("0", []))
+        self.assertGreater(int(sent), 200 * rounds)
+        print(f"\n  {rounds} rounds: {sent} sends, 0 failed, slowest {slowest_ms} ms")
+        return int(sent)
+
+
+class Java498(JavaClient, unittest.TestCase):
+    version = "4.9.8"
+
+
+if __name__ == "__main__":
+    unittest.main()
