@@ -24,7 +24,8 @@ struct scan {
     char **error;
     struct number_list segments;
     uint8_t *bytes;    // One segment.
-    uint64_t number;   // Which one is in `bytes`.
+    uint64_t number;   // Which one is in `bytes`,
+    bool loaded;       // and that it is.
     uint64_t position; // Where the next frame is looked for.
     uint64_t last_term;
 };
@@ -80,15 +81,19 @@ static int compare_numbers(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Read a whole segment; a file that is shorter (a crash while it was made) reads as zeros. */
+/* Have a whole segment in `bytes`; a file that is shorter (a crash while it was made) reads as
+ * zeros. */
 static enum status read_segment(struct scan *scan, uint64_t number)
 {
     const struct directory *directory = &scan->log->options.directory;
     uint32_t size = scan->log->options.segment_size;
     char name[DIRECTORY_NAME_MAX];
-    segment_name_format(number, name);
     struct file *file = NULL;
-    memset(scan->bytes, 0, size);
+    if (scan->loaded && scan->number == number) {
+        return STATUS_OK;
+    }
+    segment_name_format(number, name);
+    scan->loaded = false;
     scan->number = number;
     enum status status = directory_open(directory, name, &file);
     if (status != STATUS_OK) {
@@ -96,11 +101,13 @@ static enum status read_segment(struct scan *scan, uint64_t number)
     }
     uint64_t file_size = 0;
     status = directory_file_size(directory, file, &file_size);
-    if (status == STATUS_OK && file_size > 0) {
-        status = directory_read(directory, file, 0, scan->bytes,
-                                file_size < size ? (size_t)file_size : size);
+    size_t present = file_size < size ? (size_t)file_size : size;
+    memset(scan->bytes + present, 0, size - present);
+    if (status == STATUS_OK && present > 0) {
+        status = directory_read(directory, file, 0, scan->bytes, present);
     }
     directory_close_file(directory, file);
+    scan->loaded = status == STATUS_OK;
     return status == STATUS_NOT_FOUND ? STATUS_IO : status;
 }
 
@@ -118,6 +125,9 @@ static bool has_witness(const struct scan *scan, uint64_t position)
     uint64_t offset = position > start ? position - start : SEGMENT_HEADER_SIZE;
     for (; offset + LOG_FRAME_HEADER_SIZE <= size; offset += LOG_FRAME_ALIGNMENT) {
         struct log_frame frame;
+        if (le64_get(scan->bytes + offset) == 0) {
+            continue; // Most of a segment that is not full; no frame begins with zeros.
+        }
         if (log_frame_decode(bytes_from(scan, offset), scan->log->seed, &frame) == STATUS_OK &&
             frame.position == start + offset && frame.durable_mark > position) {
             return true;
@@ -263,6 +273,15 @@ static enum status scan_segments(struct scan *scan, size_t *stopped)
     return STATUS_OK;
 }
 
+/* End of the last word in [from, size) that is not zero; `from` if all are. Both are aligned. */
+static uint64_t end_of_data(const uint8_t *bytes, uint64_t from, uint64_t size)
+{
+    while (size > from && le64_get(bytes + size - 8) == 0) {
+        size -= 8;
+    }
+    return size;
+}
+
 /* Behind the end: refuse if it was synced, else make sure that it reads as zeros. */
 static enum status cut_tail(struct scan *scan, size_t stopped)
 {
@@ -280,12 +299,8 @@ static enum status cut_tail(struct scan *scan, size_t stopped)
         }
         uint64_t start = scan->number * size;
         uint64_t from = end > start ? end - start : 0;
-        for (uint64_t at = size; at > from; at--) {
-            if (scan->bytes[at - 1] != 0) {
-                until = start + at;
-                break;
-            }
-        }
+        uint64_t last = end_of_data(scan->bytes, from, size);
+        until = last > from ? start + last : until;
     }
     if (until == 0) {
         return STATUS_OK;

@@ -100,7 +100,15 @@ static enum status process(struct broker *broker, const struct processor *proces
         enum status copied = relay_request(broker->relay, request, true);
         (void)copied; // The next heartbeat repeats it.
     }
-    return processor->process(broker, request);
+    enum status status = processor->process(broker, request);
+    bool maybe_behind = status == STATUS_TOPIC_UNKNOWN || status == STATUS_QUEUE_INVALID ||
+                        status == STATUS_GROUP_UNKNOWN;
+    if (follower && maybe_behind) {
+        // A replica that has just started, or lags, does not know everything yet: the leader does.
+        request->remark[0] = '\0';
+        return relay_request(broker->relay, request, request->to.oneway);
+    }
+    return status;
 }
 
 void dispatch_request(struct broker *broker, struct channel *channel, const struct command *command)

@@ -47,7 +47,6 @@ struct group_host {
     struct leader_link leader;
     struct registrar *registrar;
     struct listener listener;
-    bool listening;
     struct list clients; /* struct client_conn */
     size_t connection_count;
     enum stopping stopping;
@@ -66,8 +65,8 @@ static void on_pending(struct listener *listener);
 static void close_network(struct group_host *host);
 static void close_replica(struct group_host *host);
 
-enum status group_host_start(const struct settings *settings, const struct group_settings *group,
-                             struct group_host **out)
+struct group_host *group_host_start(const struct settings *settings,
+                                    const struct group_settings *group)
 {
     struct group_host *host = mem_zalloc(sizeof *host);
     char name[64];
@@ -86,19 +85,20 @@ enum status group_host_start(const struct settings *settings, const struct group
     host->stop.data = host;
     failed = uv_thread_create(&host->thread, thread_main, host);
     ASSERT(failed == 0);
+    return host;
+}
+
+enum status group_host_started(struct group_host *host)
+{
     uv_sem_wait(&host->started);
-    enum status status = host->start_status;
-    if (status != STATUS_OK) {
-        group_host_join(host);
-        return status;
-    }
-    *out = host;
-    return STATUS_OK;
+    return host->start_status;
 }
 
 void group_host_stop(struct group_host *host)
 {
-    uv_async_send(&host->stop);
+    if (host->start_status == STATUS_OK) {
+        uv_async_send(&host->stop); // Otherwise its thread has ended by itself.
+    }
 }
 
 void group_host_join(struct group_host *host)
@@ -113,9 +113,6 @@ static void thread_main(void *argument)
     struct group_host *host = argument;
     host->start_status = open_all(host);
     bool running = host->start_status == STATUS_OK;
-    if (!running) {
-        uv_close((uv_handle_t *)&host->stop, NULL);
-    }
     uv_sem_post(&host->started);
     uv_run(&host->loop, UV_RUN_DEFAULT);
     if (running) {
@@ -244,7 +241,6 @@ static enum status open_listener(struct group_host *host)
                   address.port);
         return status;
     }
-    host->listening = true;
     return STATUS_OK;
 }
 
@@ -278,19 +274,22 @@ static enum status open_all(struct group_host *host)
     if (status == STATUS_OK) {
         host->registrar = registrar_new(&host->loop, &host->broker);
         leader_link_init(&host->leader, &host->loop, &host->broker);
-        status = open_listener(host);
-    }
-    if (status == STATUS_OK) {
         status = open_replica(host);
     }
+    if (status == STATUS_OK) {
+        // Last, so that no client waits for a log that is still being read.
+        status = open_listener(host);
+    }
     if (status != STATUS_OK) {
-        if (host->listening) {
-            listener_close(&host->listener);
+        if (host->replica != NULL) {
+            replica_host_close(host->replica, NULL, NULL);
+            host->replica = NULL;
         }
         if (host->registrar != NULL) {
             registrar_close(host->registrar, NULL, NULL);
         }
-        uv_run(&host->loop, UV_RUN_NOWAIT);
+        uv_close((uv_handle_t *)&host->stop, NULL);
+        uv_run(&host->loop, UV_RUN_DEFAULT);
         broker_close(&host->broker);
         close_store(host);
         return status;

@@ -11,14 +11,14 @@
 
 struct group_host;
 
-/* Start a group in a thread of its own and wait until it listens.
- *
- * Borrows settings, group and log_level's log stream for life.
- * Errors (nothing runs, the trouble was logged with the operator's next step): STATUS_IO,
- * STATUS_CORRUPT, STATUS_LOCKED, STATUS_INVALID_ARGUMENT. */
-WARN_UNUSED enum status group_host_start(const struct settings *settings,
-                                         const struct group_settings *group,
-                                         struct group_host **out);
+/* Start a group in a thread of its own. Borrows settings and group for life. */
+struct group_host *group_host_start(const struct settings *settings,
+                                    const struct group_settings *group);
+
+/* Wait until it has recovered and listens. Groups of a node recover side by side.
+ * Errors (its thread has ended and is to be joined; the trouble was logged with the operator's next
+ * step): STATUS_IO, STATUS_CORRUPT, STATUS_LOCKED, STATUS_INVALID_ARGUMENT. */
+WARN_UNUSED enum status group_host_started(struct group_host *host);
 
 /* Ask it to stop: leadership is handed over first, if that is possible quickly. Any thread. */
 void group_host_stop(struct group_host *host);

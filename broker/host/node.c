@@ -57,12 +57,15 @@ enum status node_start(const struct settings *settings, const struct log *log, s
         return status;
     }
     for (size_t i = 0; i < settings->group_count; i++) {
-        status = group_host_start(settings, &settings->groups[i], &node->groups[i]);
-        if (status != STATUS_OK) {
-            node_stop(node);
-            return status;
-        }
-        node->group_count++;
+        node->groups[node->group_count++] = group_host_start(settings, &settings->groups[i]);
+    }
+    for (size_t i = 0; i < node->group_count; i++) {
+        enum status started = group_host_started(node->groups[i]);
+        status = status == STATUS_OK ? started : status;
+    }
+    if (status != STATUS_OK) {
+        node_stop(node);
+        return status;
     }
     *out = node;
     return STATUS_OK;

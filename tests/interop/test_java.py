@@ -177,6 +177,7 @@ class Java533(JavaClient, unittest.TestCase):
                     before = cluster.wait_leader(group)
                     cluster.transfer(group)
                     cluster.wait_leader(group, other_than=before)
+                    time.sleep(0.5)
                 sent = self.check_load(client, rounds)
                 warm = 24
                 wait_for("all of it consumed",
