@@ -241,6 +241,25 @@ class Cluster:
             node = self.wait_leader(group)
         return Connection(self.address(node, group))
 
+    def create_topic(self, topic, queues=4):
+        """Create a topic on all groups and wait until the nameserver routes it."""
+        fields = {
+            "topic": topic, "defaultTopic": "TBW102", "readQueueNums": str(queues),
+            "writeQueueNums": str(queues), "perm": "6", "topicFilterType": "SINGLE_TAG",
+            "order": "false",
+        }
+        for group in self.group_names:
+            with self.connect(group) as connection:
+                connection.invoke(17, fields)
+
+        def routed():
+            with Connection(f"127.0.0.1:{self.nameserver_ports[0]}") as connection:
+                frame = connection.invoke(105, {"topic": topic}, expect=None)
+            return frame.code == 0 and (
+                len(json.loads(frame.body)["queueDatas"]) == len(self.group_names))
+
+        wait_for(f"a route to {topic}", routed)
+
     def transfer(self, group, target=0):
         node = self.wait_leader(group)
         with self.connect(group, node) as connection:

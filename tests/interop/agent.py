@@ -81,3 +81,18 @@ def java(version, cluster, fast=True):
 def java_built(version):
     root = os.environ.get("RAFTMQ_INTEROP", "")
     return os.path.exists(os.path.join(root, f"java-{version}", "interop-1.jar"))
+
+
+def ali_ons(cluster):
+    """The ali-ons client for Node.js."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    modules = os.path.join(os.environ["RAFTMQ_INTEROP"], "node")
+    return Agent(
+        ["node", os.path.join(here, "node", "agent.js"), cluster.namesrv, modules],
+        os.path.join(cluster.directory, "ali-ons.log"),
+    )
+
+
+def ali_ons_built():
+    root = os.environ.get("RAFTMQ_INTEROP", "")
+    return os.path.isdir(os.path.join(root, "node", "node_modules", "ali-ons"))
