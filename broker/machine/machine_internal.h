@@ -11,9 +11,6 @@
 #include "broker/machine/operation_fields.h"
 #include "broker/machine/rows.h"
 
-/* Expired half messages are copied here, by reference, for whoever looks after them. */
-#define TOPIC_CHECK_EXPIRED "TRANS_CHECK_MAX_TIME_TOPIC"
-
 enum {
     CHUNK_ENTRIES_MAX = 256,
     /* Clean chunks kept for reading. Changed ones are bounded by how often checkpoints are made. */

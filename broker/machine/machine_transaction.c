@@ -10,7 +10,7 @@
 #include "broker/machine/machine_internal.h"
 
 #include "common/remoting/message.h"
-#include "common/remoting/properties.h"
+#include "common/remoting/names.h"
 
 #include <stdlib.h>
 
@@ -246,10 +246,10 @@ void apply_expire(struct machine *machine, const struct operation *operation,
 static void expire(struct machine *machine, struct transaction *transaction, bool age,
                    uint64_t position)
 {
-    struct topic *topic = topic_find(machine, slice_text(TOPIC_CHECK_EXPIRED));
+    struct topic *topic = topic_find(machine, slice_text(TOPIC_CHECK_MAX));
     if (topic == NULL) {
         topic = topic_create(machine, &(struct topic_config){
-                                          .name = slice_text(TOPIC_CHECK_EXPIRED),
+                                          .name = slice_text(TOPIC_CHECK_MAX),
                                           .read_queue_count = 1,
                                           .write_queue_count = 1,
                                           .perm = EXPIRED_TOPIC_PERM,
