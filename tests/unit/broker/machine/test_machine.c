@@ -186,9 +186,12 @@ static void appending_goes_on_behind_chunks_that_are_not_in_memory(void **state)
 {
     (void)state;
     driver_put_topic(&driver, "orders", 1);
-    driver_batch(&driver, &(struct driver_message){.topic = "orders"}, 300);
-    driver_apply(&driver);
-    driver_checkpoint(&driver, true);
+    for (int i = 0; i < 2; i++) { // Two chunks, neither of them full.
+        driver_batch(&driver, &(struct driver_message){.topic = "orders"}, 150);
+        driver_apply(&driver);
+        driver_checkpoint(&driver, true);
+        driver_reopen(&driver);
+    }
     uint64_t last = driver_read(&driver, "orders", 0, 299).position;
     driver_reopen(&driver);
     driver_read(&driver, "orders", 0, 0);
