@@ -65,7 +65,7 @@ struct topic {
 struct group {
     struct map_node node; /* By name. */
     struct name name;
-    struct group_config config; /* name points to this->name */
+    struct group_spec config; /* name points to this->name */
     uint64_t id;                /* private */
     struct list dirty;          /* private */
 };

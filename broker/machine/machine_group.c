@@ -7,8 +7,8 @@ enum { GROUP_ROW_OVERHEAD = 96 };
 
 static struct group *group_find(const struct machine *machine, struct slice name);
 static struct group *group_new(struct machine *machine, uint64_t id, const struct name *name);
-static void config_set(struct group *group, const struct group_config *config);
-static bool config_equals(const struct group_config *a, const struct group_config *b);
+static void config_set(struct group *group, const struct group_spec *config);
+static bool config_equals(const struct group_spec *a, const struct group_spec *b);
 static void groups_changed(struct machine *machine);
 static void group_free(struct group *group);
 
@@ -73,13 +73,13 @@ static struct group *group_new(struct machine *machine, uint64_t id, const struc
     return group;
 }
 
-static void config_set(struct group *group, const struct group_config *config)
+static void config_set(struct group *group, const struct group_spec *config)
 {
     group->config = *config;
     group->config.name = name_slice(&group->name);
 }
 
-static bool config_equals(const struct group_config *a, const struct group_config *b)
+static bool config_equals(const struct group_spec *a, const struct group_spec *b)
 {
     return slice_equals(a->name, b->name) && a->consume_enable == b->consume_enable &&
            a->consume_from_min_enable == b->consume_from_min_enable &&
@@ -107,7 +107,7 @@ static void group_free(struct group *group)
 enum status group_load(struct machine *machine, struct slice key, struct slice value)
 {
     uint64_t id;
-    struct group_config config;
+    struct group_spec config;
     struct name name;
     if (!key_id_parse(key, &id) || group_row_decode(value, &config) != STATUS_OK ||
         !name_set(&name, config.name) || group_find(machine, config.name) != NULL) {

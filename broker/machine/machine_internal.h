@@ -11,6 +11,9 @@
 #include "broker/machine/operation_fields.h"
 #include "broker/machine/rows.h"
 
+/* Expired half messages are copied here, by reference, for whoever looks after them. */
+#define TOPIC_CHECK_EXPIRED "TRANS_CHECK_MAX_TIME_TOPIC"
+
 enum {
     CHUNK_ENTRIES_MAX = 256,
     /* Clean chunks kept for reading. Changed ones are bounded by how often checkpoints are made. */
@@ -134,7 +137,7 @@ void apply_topic_put(struct machine *machine, const struct operation_topic_put *
 void apply_topic_delete(struct machine *machine, struct slice name,
                         struct operation_result *result);
 struct topic *topic_find(const struct machine *machine, struct slice name);
-struct topic *topic_create(struct machine *machine, const struct topic_config *config);
+struct topic *topic_create(struct machine *machine, const struct topic_spec *config);
 /* While loading; NULL if there is none. */
 struct topic *topic_by_id(const struct machine *machine, uint64_t id);
 /* Give it at least `count` queues. */

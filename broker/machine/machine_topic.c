@@ -6,10 +6,10 @@
 enum { TOPIC_ROW_OVERHEAD = 128, PERM_MAX = 7 };
 
 static enum status config_check(const struct machine *machine, const struct topic *topic,
-                                const struct topic_config *config);
-static bool config_equals(const struct topic *topic, const struct topic_config *config);
+                                const struct topic_spec *config);
+static bool config_equals(const struct topic *topic, const struct topic_spec *config);
 static void config_set(struct machine *machine, struct topic *topic,
-                       const struct topic_config *config);
+                       const struct topic_spec *config);
 static void topic_mark_dirty(struct machine *machine, struct topic *topic);
 static void topic_changed(struct machine *machine, struct topic *topic, bool deleted);
 static void topic_free(struct machine *machine, struct topic *topic);
@@ -17,7 +17,7 @@ static void topic_free(struct machine *machine, struct topic *topic);
 void apply_topic_put(struct machine *machine, const struct operation_topic_put *put,
                      struct operation_result *result)
 {
-    const struct topic_config *config = &put->config;
+    const struct topic_spec *config = &put->config;
     struct topic *topic = topic_find(machine, config->name);
     if (topic != NULL && put->create_only) {
         result->status = STATUS_OK;
@@ -66,7 +66,7 @@ struct topic *topic_find(const struct machine *machine, struct slice name)
     return node == NULL ? NULL : CONTAINER_OF(node, struct topic, node);
 }
 
-struct topic *topic_create(struct machine *machine, const struct topic_config *config)
+struct topic *topic_create(struct machine *machine, const struct topic_spec *config)
 {
     struct topic *topic = mem_zalloc(sizeof *topic);
     bool fits = name_set(&topic->name, config->name);
@@ -101,7 +101,7 @@ void topic_queues_grow(struct machine *machine, struct topic *topic, uint32_t co
 }
 
 static enum status config_check(const struct machine *machine, const struct topic *topic,
-                                const struct topic_config *config)
+                                const struct topic_spec *config)
 {
     struct name name;
     if (config->name.size == 0 || !name_set(&name, config->name)) {
@@ -115,7 +115,7 @@ static enum status config_check(const struct machine *machine, const struct topi
     return topic == NULL && machine->topics.count >= TOPICS_MAX ? STATUS_LIMIT : STATUS_OK;
 }
 
-static bool config_equals(const struct topic *topic, const struct topic_config *config)
+static bool config_equals(const struct topic *topic, const struct topic_spec *config)
 {
     return topic->read_queue_count == config->read_queue_count &&
            topic->write_queue_count == config->write_queue_count && topic->perm == config->perm &&
@@ -125,7 +125,7 @@ static bool config_equals(const struct topic *topic, const struct topic_config *
 }
 
 static void config_set(struct machine *machine, struct topic *topic,
-                       const struct topic_config *config)
+                       const struct topic_spec *config)
 {
     topic->read_queue_count = config->read_queue_count;
     topic->write_queue_count = config->write_queue_count;

@@ -10,7 +10,6 @@
 #include "broker/machine/machine_internal.h"
 
 #include "common/remoting/message.h"
-#include "common/remoting/names.h"
 
 #include <stdlib.h>
 
@@ -246,10 +245,10 @@ void apply_expire(struct machine *machine, const struct operation *operation,
 static void expire(struct machine *machine, struct transaction *transaction, bool age,
                    uint64_t position)
 {
-    struct topic *topic = topic_find(machine, slice_text(TOPIC_CHECK_MAX));
+    struct topic *topic = topic_find(machine, slice_text(TOPIC_CHECK_EXPIRED));
     if (topic == NULL) {
-        topic = topic_create(machine, &(struct topic_config){
-                                          .name = slice_text(TOPIC_CHECK_MAX),
+        topic = topic_create(machine, &(struct topic_spec){
+                                          .name = slice_text(TOPIC_CHECK_EXPIRED),
                                           .read_queue_count = 1,
                                           .write_queue_count = 1,
                                           .perm = EXPIRED_TOPIC_PERM,

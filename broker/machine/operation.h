@@ -87,7 +87,7 @@ struct operation_offsets {
 };
 
 /* The fields of TopicConfig. */
-struct topic_config {
+struct topic_spec {
     struct slice name;
     int32_t read_queue_count;
     int32_t write_queue_count;
@@ -99,12 +99,12 @@ struct topic_config {
 };
 
 struct operation_topic_put {
-    struct topic_config config;
+    struct topic_spec config;
     bool create_only; /* Auto-creation: an existing topic is left as it is, with STATUS_OK. */
 };
 
 /* The fields of SubscriptionGroupConfig that mean something here; the rest of the JSON is kept. */
-struct group_config {
+struct group_spec {
     struct slice name;
     bool consume_enable;
     bool consume_from_min_enable;
@@ -120,7 +120,7 @@ struct group_config {
 };
 
 struct operation_group_put {
-    struct group_config config;
+    struct group_spec config;
     bool create_only;
 };
 

@@ -151,7 +151,7 @@ static enum status offsets_decode(struct slice body, struct operation_offsets *o
 
 static enum status topic_put_decode(struct slice body, struct operation_topic_put *put)
 {
-    struct topic_config *config = &put->config;
+    struct topic_spec *config = &put->config;
     struct map_reader reader;
     map_reader_init(&reader, body);
     uint32_t key;
@@ -206,7 +206,7 @@ static enum status topic_delete_decode(struct slice body, struct slice *name)
     return map_reader_end(&reader, TOPIC_DELETE_FIELDS);
 }
 
-static bool group_switch_read(struct map_reader *reader, uint32_t key, struct group_config *config)
+static bool group_switch_read(struct map_reader *reader, uint32_t key, struct group_spec *config)
 {
     switch (key) {
     case GROUP_PUT_CONSUME_ENABLE:
@@ -231,7 +231,7 @@ static bool group_switch_read(struct map_reader *reader, uint32_t key, struct gr
 
 static enum status group_put_decode(struct slice body, struct operation_group_put *put)
 {
-    struct group_config *config = &put->config;
+    struct group_spec *config = &put->config;
     struct map_reader reader;
     map_reader_init(&reader, body);
     uint32_t key;

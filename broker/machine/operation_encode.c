@@ -128,7 +128,7 @@ void entry_put_offsets(struct buf *entry, const struct operation_offsets *offset
 
 void entry_put_topic_put(struct buf *entry, const struct operation_topic_put *put)
 {
-    const struct topic_config *config = &put->config;
+    const struct topic_spec *config = &put->config;
     size_t begin = entry_operation_begin(entry, OPERATION_TOPIC_PUT);
     struct msgpack_packer packer = packer_of(entry);
     msgpack_pack_map(&packer, TOPIC_PUT_FIELDS);
@@ -155,7 +155,7 @@ void entry_put_topic_delete(struct buf *entry, struct slice name)
 
 void entry_put_group_put(struct buf *entry, const struct operation_group_put *put)
 {
-    const struct group_config *config = &put->config;
+    const struct group_spec *config = &put->config;
     size_t begin = entry_operation_begin(entry, OPERATION_GROUP_PUT);
     struct msgpack_packer packer = packer_of(entry);
     msgpack_pack_map(&packer, GROUP_PUT_FIELDS);

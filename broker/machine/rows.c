@@ -116,7 +116,7 @@ enum { TOPIC_ORDER = 1, TOPIC_MULTI_TAG = 2 };
 
 void topic_row_encode(const struct topic_row *row, struct buf *out)
 {
-    const struct topic_config *config = &row->config;
+    const struct topic_spec *config = &row->config;
     put_text(out, config->name);
     buf_put_le32(out, (uint32_t)config->read_queue_count);
     buf_put_le32(out, (uint32_t)config->write_queue_count);
@@ -133,7 +133,7 @@ enum status topic_row_decode(struct slice value, struct topic_row *row)
 {
     struct cursor cursor = {value, false};
     *row = (struct topic_row){0};
-    struct topic_config *config = &row->config;
+    struct topic_spec *config = &row->config;
     config->name = take_text(&cursor);
     config->read_queue_count = (int32_t)take_u32(&cursor);
     config->write_queue_count = (int32_t)take_u32(&cursor);
@@ -192,7 +192,7 @@ enum {
     GROUP_FLAGS_END = 32,
 };
 
-void group_row_encode(const struct group_config *config, struct buf *out)
+void group_row_encode(const struct group_spec *config, struct buf *out)
 {
     put_text(out, config->name);
     buf_put_u8(out, (uint8_t)((config->consume_enable ? GROUP_CONSUME : 0) |
@@ -208,10 +208,10 @@ void group_row_encode(const struct group_config *config, struct buf *out)
     buf_put_le32(out, (uint32_t)config->consume_timeout_minutes);
 }
 
-enum status group_row_decode(struct slice value, struct group_config *config)
+enum status group_row_decode(struct slice value, struct group_spec *config)
 {
     struct cursor cursor = {value, false};
-    *config = (struct group_config){0};
+    *config = (struct group_spec){0};
     config->name = take_text(&cursor);
     uint8_t flags = take_u8(&cursor);
     config->consume_enable = (flags & GROUP_CONSUME) != 0;

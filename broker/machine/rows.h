@@ -25,7 +25,7 @@ void meta_row_encode(const struct meta_row *row, struct buf *out);
 WARN_UNUSED enum status meta_row_decode(struct slice value, struct meta_row *row);
 
 struct topic_row {
-    struct topic_config config;
+    struct topic_spec config;
     uint64_t changed_index;
     uint32_t queue_count;
 };
@@ -44,8 +44,8 @@ enum { INDEX_ENTRY_SIZE = 32 };
 void index_entry_encode(const struct index_entry *entry, uint8_t to[INDEX_ENTRY_SIZE]);
 void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry *entry);
 
-void group_row_encode(const struct group_config *config, struct buf *out);
-WARN_UNUSED enum status group_row_decode(struct slice value, struct group_config *config);
+void group_row_encode(const struct group_spec *config, struct buf *out);
+WARN_UNUSED enum status group_row_decode(struct slice value, struct group_spec *config);
 
 /* Offsets of queues 0 … count - 1, -1 for none, 8 bytes each. */
 void offsets_row_encode(const int64_t *offsets, uint32_t count, struct buf *out);

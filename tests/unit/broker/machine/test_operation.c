@@ -134,7 +134,7 @@ static void topic_operations_are_as_the_golden_files(void **state)
     entry_begin(&entry);
     entry_put_topic_put(&entry, &put);
     check(&entry, "machine/entry_topic_put.hex", operations);
-    const struct topic_config *config = &operations[0].topic_put.config;
+    const struct topic_spec *config = &operations[0].topic_put.config;
     assert_true(slice_equals_text(config->name, "orders"));
     assert_int_equal(config->read_queue_count, 8);
     assert_int_equal(config->write_queue_count, 4);
@@ -172,7 +172,7 @@ static void group_operations_are_as_the_golden_files(void **state)
     entry_begin(&entry);
     entry_put_group_put(&entry, &put);
     check(&entry, "machine/entry_group_put.hex", operations);
-    const struct group_config *config = &operations[0].group_put.config;
+    const struct group_spec *config = &operations[0].group_put.config;
     assert_true(slice_equals_text(config->name, "g1"));
     assert_true(config->consume_enable && config->consume_broadcast_enable &&
                 config->notify_changes);

@@ -214,14 +214,14 @@ static void the_queue_row_is_as_the_golden_file(void **state)
 
 static enum status decode_group(struct slice bytes)
 {
-    struct group_config config;
+    struct group_spec config;
     return group_row_decode(bytes, &config);
 }
 
 static void the_group_row_is_as_the_golden_file(void **state)
 {
     (void)state;
-    struct group_config config = {
+    struct group_spec config = {
         .name = slice_text("g1"),
         .consume_enable = true,
         .consume_broadcast_enable = true,
@@ -234,7 +234,7 @@ static void the_group_row_is_as_the_golden_file(void **state)
     struct buf out = {0};
     group_row_encode(&config, &out);
     golden_check("machine/row_group.hex", buf_slice(&out));
-    struct group_config decoded;
+    struct group_spec decoded;
     assert_int_equal(group_row_decode(buf_slice(&out), &decoded), STATUS_OK);
     assert_true(slice_equals_text(decoded.name, "g1"));
     assert_true(decoded.consume_enable && decoded.consume_broadcast_enable &&
