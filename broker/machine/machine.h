@@ -66,8 +66,8 @@ struct group {
     struct map_node node; /* By name. */
     struct name name;
     struct group_spec config; /* name points to this->name */
-    uint64_t id;                /* private */
-    struct list dirty;          /* private */
+    uint64_t id;              /* private */
+    struct list dirty;        /* private */
 };
 
 enum transaction_state {
