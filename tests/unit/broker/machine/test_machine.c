@@ -392,7 +392,7 @@ static void changes_of_topics_are_counted_and_repetitions_are_not(void **state)
     assert_int_equal(topic->read_queue_count, 9);
     assert_int_equal(topic->perm, 4);
     assert_int_equal(topic->queue_count, 9);
-    assert_int_equal(topic->changed_index, driver.log_count);
+    assert_int_equal(topic->changed_index, driver.index_last);
 }
 
 static void topics_that_cannot_be_are_refused(void **state)
