@@ -36,6 +36,7 @@ static const struct cli_flag send_flags[] = {
 
 struct query_options {
     int64_t max;
+    int64_t since_s; /* 0: however old. */
     bool unique;
 };
 
@@ -44,6 +45,8 @@ static const struct query_options query_defaults = {.max = 32};
 static const struct cli_flag query_flags[] = {
     {'m', "max", CLI_NUMBER, "COUNT", "at most so many per broker group (32)",
      offsetof(struct query_options, max), 1, 64},
+    {'s', "since", CLI_NUMBER, "SECONDS", "only messages of the last so many seconds",
+     offsetof(struct query_options, since_s), 1, INT32_MAX},
     {'u', "unique", CLI_SWITCH, NULL, "KEY is a message id that the producer gave",
      offsetof(struct query_options, unique), 0, 0},
     {0},
@@ -307,12 +310,14 @@ static enum cli_exit query_broker(struct cli *cli, const struct broker_data *bro
     struct buf scratch = {0};
     struct rpc_reply reply = {0};
     struct slice key = slice_text(arguments[1]);
+    int64_t now_ms = (int64_t)clock_wall_ms(clock_system());
     buf_reserve(&scratch, 128);
     command_init_request(&request, REQUEST_QUERY_MESSAGE, 1);
     command_add(&request, "topic", slice_text(arguments[0]));
     command_add(&request, "key", key);
     command_add_i64(&request, "maxNum", options->max, &scratch);
-    command_add_i64(&request, "beginTimestamp", 0, &scratch);
+    command_add_i64(&request, "beginTimestamp",
+                    options->since_s == 0 ? 0 : now_ms - options->since_s * 1000, &scratch);
     command_add_i64(&request, "endTimestamp", INT64_MAX, &scratch);
     if (options->unique) {
         command_add(&request, "_UNIQUE_KEY_QUERY", slice_text("true"));
