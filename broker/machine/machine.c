@@ -21,12 +21,13 @@ enum status machine_open(struct kv *kv, const struct machine_events *events, str
         machine->events = *events;
     }
     machine->meta.next_id = 1;
+    machine->uniques.kind = INDEX_BY_UNIQUE;
     machine->deletes = kv_batch_new();
     struct list *const heads[] = {
         &machine->topics_dirty,       &machine->queues_dirty,          &machine->queues_grown,
         &machine->chunks_dirty,       &machine->chunks_writing,        &machine->chunks_clean,
         &machine->groups_dirty,       &machine->offsets_dirty,         &machine->outcomes,
-        &machine->transactions_dirty, &machine->producer_groups_dirty, &machine->transactions_free,
+        &machine->transactions_dirty, &machine->producer_groups_dirty, &machine->slabs,
     };
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         list_init(heads[i]);

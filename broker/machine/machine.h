@@ -79,12 +79,10 @@ enum transaction_state {
 
 /* A half message whose outcome is open, or is remembered. */
 struct transaction {
-    struct map_node node;        /* By position. */
-    struct map_node unique_node; /* By producer group and UNIQ_KEY, while remembered. */
-    struct heap_node due;        /* In its producer group's schedule, while PENDING. */
-    struct list age;             /* Of its state's list, oldest first. */
-    uint64_t position;           /* Of the half's stored message: commitLogOffset. */
-    int64_t half_offset;         /* tranStateTableOffset: dense, never changes. */
+    struct heap_node due; /* In its producer group's schedule, while PENDING. */
+    struct list age;      /* Of its state's list, oldest first. */
+    uint64_t position;    /* Of the half's stored message: commitLogOffset. */
+    int64_t half_offset;  /* tranStateTableOffset: dense, never changes. */
     uint32_t size;
     int32_t queue_id;
     struct topic *topic; /* NULL once that topic is deleted. */
@@ -95,21 +93,22 @@ struct transaction {
     uint64_t last_check_ms; /* 0: never. */
     uint64_t decided_ms;    /* 0 while open. */
     int64_t visible_offset; /* Queue offset once committed, else -1. */
-    uint8_t key[16];        /* private: encoded position, hash of group and UNIQ_KEY */
-    uint8_t unique_hash[16];
-    bool has_unique;
     bool settled_by_hand;
     bool expired_by_age;
     /* private from here */
+    bool has_unique;
     bool stored; /* The store has a row of its own for it. */
     uint8_t key_count;
     int32_t tags_hash;
     uint64_t topic_hash; /* Of its topic's name, also when that is deleted. */
     uint64_t *keys;      /* What a commit adds to the key index; gone once decided. */
     uint64_t keys_inline[2];
+    uint8_t unique_hash[16]; /* Of producer group and UNIQ_KEY. */
     uint64_t outcome_number; /* Once decided. */
     struct list outcome;     /* Decided ones, oldest first. */
     struct list dirty;
+    struct transaction *next[2]; /* In its bucket, by position and by unique_hash. */
+    struct transaction_slab *slab;
 };
 
 /* A producer group with half messages: what the checker walks. */

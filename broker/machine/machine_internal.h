@@ -10,6 +10,7 @@
 #include "broker/machine/machine.h"
 #include "broker/machine/operation_fields.h"
 #include "broker/machine/rows.h"
+#include "broker/machine/transaction_index.h"
 
 /* Expired half messages are copied here, by reference, for whoever looks after them. */
 #define TOPIC_CHECK_EXPIRED "TRANS_CHECK_MAX_TIME_TOPIC"
@@ -53,8 +54,6 @@ struct key_run {
     size_t capacity;
 };
 
-struct slab;
-
 /* While loading: what has been read so far, by id. Rows come in order of their ids. */
 struct loader {
     struct topic **topics;
@@ -93,13 +92,12 @@ struct machine {
 
     struct map producer_groups;
     struct list producer_groups_dirty;
-    struct map transactions; /* By position. */
-    struct map uniques;      /* By producer group and UNIQ_KEY. */
+    struct transaction_index transactions; /* By position. */
+    struct transaction_index uniques;      /* By producer group and UNIQ_KEY. */
     struct list ages[TRANSACTION_EXPIRED + 1];
     struct list outcomes;
     struct list transactions_dirty;
-    struct list transactions_free;
-    struct slab *slabs;
+    struct list slabs;          /* Those with room. */
     uint64_t orphans;           /* Open ones whose topic is deleted. */
     uint64_t outcomes_written;  /* Number of the first that no checkpoint has. */
     uint64_t outcome_row_first; /* Number of the first row in the store. */
@@ -220,6 +218,9 @@ void transaction_link(struct machine *machine, struct transaction *transaction);
 /* Change its state, with lists, schedule and counts. due_ms matters for PENDING only. */
 void transaction_set_state(struct machine *machine, struct transaction *transaction,
                            enum transaction_state state, uint64_t due_ms);
+/* Walk all, of any state: NULL to begin with, NULL at the end. The present one must stay where it
+ * is until the next step. */
+struct transaction *transaction_walk(const struct machine *machine, struct transaction *previous);
 struct producer_group *producer_group_get(struct machine *machine, struct slice name);
 void unique_hash_of(struct slice producer_group, struct slice unique_key, uint8_t hash[16]);
 void transactions_close(struct machine *machine);

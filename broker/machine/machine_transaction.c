@@ -10,7 +10,6 @@
 #include "broker/machine/machine_internal.h"
 
 #include "common/remoting/message.h"
-#include "common/remoting/properties.h"
 
 #include <stdlib.h>
 
@@ -318,9 +317,8 @@ void transactions_forget(struct machine *machine)
 
 void transactions_topic_deleted(struct machine *machine, const struct topic *topic)
 {
-    MAP_FOREACH(node, &machine->transactions)
-    {
-        struct transaction *transaction = CONTAINER_OF(node, struct transaction, node);
+    struct transaction *transaction = NULL;
+    while ((transaction = transaction_walk(machine, transaction)) != NULL) {
         if (transaction->topic != topic) {
             continue;
         }
@@ -358,8 +356,5 @@ void transactions_topic_created(struct machine *machine, struct topic *topic)
 
 static struct transaction *find(const struct machine *machine, uint64_t position)
 {
-    uint8_t key[8];
-    be64_put(key, position);
-    struct map_node *node = map_find(&machine->transactions, slice_of(key, sizeof key));
-    return node == NULL ? NULL : CONTAINER_OF(node, struct transaction, node);
+    return transaction_index_find_position(&machine->transactions, position);
 }

@@ -251,9 +251,8 @@ uint64_t transactions_hash(const struct machine *machine)
 {
     uint64_t hash = 0;
     struct buf value = {0};
-    MAP_FOREACH(node, &machine->transactions)
-    {
-        const struct transaction *transaction = CONTAINER_OF(node, struct transaction, node);
+    struct transaction *transaction = NULL;
+    while ((transaction = transaction_walk(machine, transaction)) != NULL) {
         struct transaction_row row;
         row_of(transaction, &row);
         struct key key = key_transaction(transaction->position);

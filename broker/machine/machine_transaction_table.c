@@ -8,12 +8,17 @@
 
 enum { TRANSACTION_DIRTY_SIZE = TRANSACTION_ROW_SIZE + 32 };
 
-/* Transactions come and go by the thousand: they are taken from slabs and given back to a list. */
-struct slab {
-    struct slab *next;
+/* Transactions come and go by the thousand: they are taken from slabs. A slab that is empty goes,
+ * if another one has room: after a burst the memory is given back. */
+struct transaction_slab {
+    struct list link; /* In the machine's list while it has room. */
+    struct list free; /* Of transaction.age */
+    uint32_t used;
     struct transaction transactions[TRANSACTIONS_PER_SLAB];
 };
 
+static struct transaction_slab *slab_new(struct machine *machine);
+static void slab_give_back(struct machine *machine, struct transaction *transaction);
 static void count_add(struct machine *machine, struct transaction *transaction, int64_t step);
 static void producer_group_free(struct machine *machine, struct producer_group *group);
 
@@ -24,18 +29,42 @@ static bool is_decided(enum transaction_state state)
 
 struct transaction *transaction_new(struct machine *machine)
 {
-    if (list_empty(&machine->transactions_free)) {
-        struct slab *slab = mem_zalloc(sizeof *slab);
-        slab->next = machine->slabs;
-        machine->slabs = slab;
-        for (size_t i = 0; i < TRANSACTIONS_PER_SLAB; i++) {
-            list_append(&machine->transactions_free, &slab->transactions[i].age);
-        }
+    struct transaction_slab *slab =
+        list_empty(&machine->slabs)
+            ? slab_new(machine)
+            : CONTAINER_OF(machine->slabs.next, struct transaction_slab, link);
+    struct transaction *transaction = CONTAINER_OF(list_pop(&slab->free), struct transaction, age);
+    if (++slab->used == TRANSACTIONS_PER_SLAB) {
+        list_remove(&slab->link);
     }
-    struct list *node = list_pop(&machine->transactions_free);
-    struct transaction *transaction = CONTAINER_OF(node, struct transaction, age);
-    *transaction = (struct transaction){.visible_offset = -1};
+    *transaction = (struct transaction){.visible_offset = -1, .slab = slab};
     return transaction;
+}
+
+static struct transaction_slab *slab_new(struct machine *machine)
+{
+    struct transaction_slab *slab = mem_alloc(sizeof *slab);
+    slab->used = 0;
+    slab->link = (struct list){0};
+    list_init(&slab->free);
+    for (size_t i = 0; i < TRANSACTIONS_PER_SLAB; i++) {
+        list_append(&slab->free, &slab->transactions[i].age);
+    }
+    list_append(&machine->slabs, &slab->link);
+    return slab;
+}
+
+static void slab_give_back(struct machine *machine, struct transaction *transaction)
+{
+    struct transaction_slab *slab = transaction->slab;
+    list_prepend(&slab->free, &transaction->age);
+    slab->used--;
+    if (!list_linked(&slab->link)) {
+        list_append(&machine->slabs, &slab->link);
+    } else if (slab->used == 0 && machine->slabs.next != machine->slabs.prev) {
+        list_remove(&slab->link);
+        free(slab);
+    }
 }
 
 void transaction_free(struct machine *machine, struct transaction *transaction)
@@ -43,9 +72,9 @@ void transaction_free(struct machine *machine, struct transaction *transaction)
     struct producer_group *group = transaction->group;
     heap_remove(&group->due, &transaction->due);
     count_add(machine, transaction, -1);
-    map_remove(&machine->transactions, &transaction->node);
+    transaction_index_remove(&machine->transactions, transaction);
     if (transaction->has_unique) {
-        map_remove(&machine->uniques, &transaction->unique_node);
+        transaction_index_remove(&machine->uniques, transaction);
     }
     list_remove(&transaction->age);
     list_remove(&transaction->outcome);
@@ -57,7 +86,7 @@ void transaction_free(struct machine *machine, struct transaction *transaction)
     if (transaction->keys != transaction->keys_inline) {
         free(transaction->keys);
     }
-    list_prepend(&machine->transactions_free, &transaction->age);
+    slab_give_back(machine, transaction);
     if (--group->transaction_count == 0) {
         producer_group_free(machine, group);
     }
@@ -73,11 +102,9 @@ void transaction_mark_dirty(struct machine *machine, struct transaction *transac
 
 void transaction_link(struct machine *machine, struct transaction *transaction)
 {
-    be64_put(transaction->key, transaction->position);
-    map_put(&machine->transactions, &transaction->node, slice_of(transaction->key, 8));
+    transaction_index_put(&machine->transactions, transaction);
     if (transaction->has_unique) {
-        map_put(&machine->uniques, &transaction->unique_node,
-                slice_of(transaction->unique_hash, sizeof transaction->unique_hash));
+        transaction_index_put(&machine->uniques, transaction);
     }
     transaction->group->transaction_count++;
     list_append(&machine->ages[transaction->state], &transaction->age);
@@ -149,23 +176,34 @@ void unique_hash_of(struct slice producer_group, struct slice unique_key, uint8_
     memcpy(hash, canonical.digest, sizeof canonical.digest);
 }
 
+struct transaction *transaction_walk(const struct machine *machine, struct transaction *previous)
+{
+    unsigned state = previous == NULL ? TRANSACTION_PENDING : previous->state;
+    const struct list *node = previous == NULL ? machine->ages[state].next : previous->age.next;
+    while (node == &machine->ages[state]) {
+        if (state == TRANSACTION_EXPIRED) {
+            return NULL;
+        }
+        node = machine->ages[++state].next;
+    }
+    return CONTAINER_OF(node, struct transaction, age);
+}
+
 void transactions_close(struct machine *machine)
 {
-    while (machine->transactions.count > 0) {
-        struct map_node *node = map_first(&machine->transactions);
-        transaction_free(machine, CONTAINER_OF(node, struct transaction, node));
+    for (struct transaction *first; (first = transaction_walk(machine, NULL)) != NULL;) {
+        first->stored = false; // Closing is not deleting.
+        transaction_free(machine, first);
     }
     // Without transactions there are no producer groups, unless loading failed between the two.
     for (struct map_node *node; (node = map_first(&machine->producer_groups)) != NULL;) {
         producer_group_free(machine, CONTAINER_OF(node, struct producer_group, node));
     }
-    map_close(&machine->transactions);
-    map_close(&machine->uniques);
+    transaction_index_close(&machine->transactions);
+    transaction_index_close(&machine->uniques);
     map_close(&machine->producer_groups);
-    while (machine->slabs != NULL) {
-        struct slab *next = machine->slabs->next;
-        free(machine->slabs);
-        machine->slabs = next;
+    for (struct list *node; (node = list_pop(&machine->slabs)) != NULL;) {
+        free(CONTAINER_OF(node, struct transaction_slab, link));
     }
 }
 
@@ -189,10 +227,7 @@ static void count_add(struct machine *machine, struct transaction *transaction, 
 
 const struct transaction *machine_transaction_find(const struct machine *machine, uint64_t position)
 {
-    uint8_t key[8];
-    be64_put(key, position);
-    struct map_node *node = map_find(&machine->transactions, slice_of(key, sizeof key));
-    return node == NULL ? NULL : CONTAINER_OF(node, struct transaction, node);
+    return transaction_index_find_position(&machine->transactions, position);
 }
 
 const struct transaction *machine_transaction_find_unique(const struct machine *machine,
@@ -201,8 +236,7 @@ const struct transaction *machine_transaction_find_unique(const struct machine *
 {
     uint8_t hash[16];
     unique_hash_of(producer_group, unique_key, hash);
-    struct map_node *node = map_find(&machine->uniques, slice_of(hash, sizeof hash));
-    return node == NULL ? NULL : CONTAINER_OF(node, struct transaction, unique_node);
+    return transaction_index_find_unique(&machine->uniques, hash);
 }
 
 const struct map *machine_producer_groups(const struct machine *machine)

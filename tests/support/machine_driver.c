@@ -10,6 +10,7 @@ enum { FIRST_TIME_MS = 1700000000, ENTRY_TIME_STEP_MS = 10, FRAME_HEADER_SIZE = 
 static void on_result(void *context, uint32_t ordinal, const struct operation *operation,
                       const struct operation_result *result);
 static void machine_start(struct driver *driver);
+static void log_cut(struct driver *driver);
 
 void driver_open(struct driver *driver, struct kv *kv)
 {
@@ -25,9 +26,7 @@ void driver_close(struct driver *driver)
 {
     machine_close(driver->machine);
     kv_close(driver->kv);
-    for (size_t i = 0; i < driver->log_count; i++) {
-        free(driver->log[i].payload);
-    }
+    log_cut(driver);
     free(driver->log);
     buf_close(&driver->entry);
 }
@@ -37,7 +36,7 @@ struct operation_result driver_apply(struct driver *driver)
     driver->time_ms += ENTRY_TIME_STEP_MS;
     entry_finish(&driver->entry, driver->time_ms);
     struct driver_entry entry = {
-        .index = driver->log_count == 0 ? 1 : driver->log[driver->log_count - 1].index + 1,
+        .index = ++driver->index_last,
         .position = driver->position_next + FRAME_HEADER_SIZE,
         .size = driver->entry.size,
     };
@@ -59,8 +58,18 @@ void driver_checkpoint(struct driver *driver, bool durable)
     kv_batch_free(batch);
     if (durable) {
         assert_int_equal(kv_flush(driver->kv), STATUS_OK);
+        log_cut(driver);
     }
     machine_checkpoint_written(driver->machine);
+}
+
+/* What a durable checkpoint has is never applied again. */
+static void log_cut(struct driver *driver)
+{
+    for (size_t i = 0; i < driver->log_count; i++) {
+        free(driver->log[i].payload);
+    }
+    driver->log_count = 0;
 }
 
 void driver_reopen(struct driver *driver)

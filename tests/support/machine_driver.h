@@ -18,7 +18,8 @@ struct driver {
     struct buf entry; /* The open one. */
     uint64_t time_ms;
     uint64_t position_next;
-    struct driver_entry *log;
+    uint64_t index_last;
+    struct driver_entry *log; /* Since the last durable checkpoint. */
     size_t log_count;
     struct operation_result results[4096]; /* Of the last entry. */
     uint32_t result_count;

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { TOPICS = 5, GROUPS = 3, HALVES_MAX = 4096, ENTRIES = 250, SEEDS = 5 };
+enum { TOPICS = 5, GROUPS = 3, HALVES_MAX = 4096, ENTRIES = 250, SEEDS = 3 };
 
 static const char *const topics[TOPICS] = {"orders", "billing", "audit", "%RETRY%g1", "short"};
 static const char *const groups[GROUPS] = {"p1", "p2", "p3"};
@@ -52,7 +52,7 @@ static void put_message(struct generator *generator, struct driver *driver, bool
         generator->is_half[ordinal] = true;
         driver_half(driver, &message, driver->time_ms + below(generator, 9000));
     } else {
-        driver_batch(driver, &message, 1 + (uint32_t)below(generator, 40));
+        driver_batch(driver, &message, 1 + (uint32_t)below(generator, 20));
     }
 }
 

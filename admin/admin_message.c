@@ -1,0 +1,401 @@
+/* raftmq message: send one, get one by its id, find some by key. */
+#include "admin/brokers.h"
+#include "admin/output.h"
+#include "common/base/clock.h"
+#include "common/base/decimal.h"
+#include "common/base/random.h"
+#include "common/base/utf8.h"
+#include "common/remoting/codes.h"
+#include "common/remoting/message.h"
+#include "common/remoting/names.h"
+#include "common/remoting/properties.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct send_options {
+    const char *tags;
+    const char *keys;
+    const char *broker;
+    int64_t queue_id; /* -1: the broker chooses. */
+};
+
+static const struct send_options send_defaults = {.queue_id = -1};
+
+static const struct cli_flag send_flags[] = {
+    {'T', "tag", CLI_TEXT, "TAG", "tag of the message", offsetof(struct send_options, tags), 0, 0},
+    {'k', "keys", CLI_TEXT, "KEYS", "keys, parted by spaces", offsetof(struct send_options, keys),
+     0, 0},
+    {'b', "broker", CLI_TEXT, "GROUP", "to this broker group (else to one with the topic)",
+     offsetof(struct send_options, broker), 0, 0},
+    {'q', "queue", CLI_NUMBER, "ID", "to this queue (else the broker chooses)",
+     offsetof(struct send_options, queue_id), -1, QUEUES_PER_TOPIC_MAX - 1},
+    {0},
+};
+
+struct query_options {
+    int64_t max;
+    int64_t since_s; /* 0: however old. */
+    bool unique;
+};
+
+static const struct query_options query_defaults = {.max = 32};
+
+static const struct cli_flag query_flags[] = {
+    {'m', "max", CLI_NUMBER, "COUNT", "at most so many per broker group (32)",
+     offsetof(struct query_options, max), 1, 64},
+    {'s', "since", CLI_NUMBER, "SECONDS", "only messages of the last so many seconds",
+     offsetof(struct query_options, since_s), 1, INT32_MAX},
+    {'u', "unique", CLI_SWITCH, NULL, "KEY is a message id that the producer gave",
+     offsetof(struct query_options, unique), 0, 0},
+    {0},
+};
+
+static const struct column sent_members[] = {
+    {"message id", "id"}, {"offset id", "offsetId"}, {"broker", "broker"},
+    {"queue", "queue"},   {"offset", "offset"},
+};
+
+static const struct column message_members[] = {
+    {"message id", "id"},    {"offset id", "offsetId"},      {"topic", "topic"},
+    {"queue", "queue"},      {"offset", "offset"},           {"tag", "tag"},
+    {"keys", "keys"},        {"born", "bornTime"},           {"born on", "bornHost"},
+    {"stored", "storeTime"}, {"stored on", "storeHost"},     {"consumed again", "reconsumeTimes"},
+    {"flags", "sysFlag"},    {"properties", "propertyText"}, {"size", "bodySize"},
+    {"body", "body"},
+};
+
+static const struct column found_columns[] = {
+    {"OFFSET ID", "offsetId"}, {"QUEUE", "queue"},      {"OFFSET", "offset"}, {"TAG", "tag"},
+    {"KEYS", "keys"},          {"STORED", "storeTime"}, {"SIZE", "bodySize"}};
+
+/* --- Sending ------------------------------------------------------------------------------ */
+
+/* Choose where to send: the named broker, or the first in the route that can be written to. */
+static const struct broker_data *choose(const struct route *route, const char *name)
+{
+    for (size_t i = 0; i < route->route.queue_count; i++) {
+        const struct queue_data *queue = &route->route.queues[i];
+        const struct broker_data *broker = route_broker(route, queue->broker);
+        if (broker != NULL && (queue->perm & PERM_WRITE) != 0 && broker_chosen(broker, name)) {
+            return broker;
+        }
+    }
+    return NULL;
+}
+
+static void random_id_format(char id[33])
+{
+    struct random random = random_system();
+    snprintf(id, 33, "%016" PRIX64 "%016" PRIX64, random_next(&random), random_next(&random));
+}
+
+static enum cli_exit print_sent(struct cli *cli, const struct broker_data *broker, const char *id,
+                                const struct command *response)
+{
+    struct slice offset_id = {0};
+    int64_t queue_offset = -1;
+    int32_t queue_id = -1;
+    if (!command_find(response, "msgId", &offset_id) ||
+        command_i64(response, "queueOffset", true, &queue_offset) != STATUS_OK ||
+        command_i32(response, "queueId", true, &queue_id) != STATUS_OK) {
+        return cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense",
+                        SLICE_ARGS(broker->name));
+    }
+    output_object(cli,
+                  json_pack("{s:s, s:o, s:o, s:i, s:I}", "id", id, "offsetId",
+                            json_slice(offset_id), "broker", json_slice(broker->name), "queue",
+                            queue_id, "offset", (json_int_t)queue_offset),
+                  sent_members, OUTPUT_COUNT(sent_members));
+    return CLI_OK;
+}
+
+static enum cli_exit send(struct cli *cli, const struct send_options *options,
+                          const struct broker_data *broker, char **arguments)
+{
+    char id[33];
+    struct command request;
+    struct buf properties = {0};
+    struct buf scratch = {0};
+    struct rpc_reply reply = {0};
+    random_id_format(id);
+    buf_reserve(&scratch, 128);
+    properties_append(&properties, 0, PROPERTY_UNIQUE_KEY, slice_text(id));
+    if (options->tags != NULL) {
+        properties_append(&properties, 0, PROPERTY_TAGS, slice_text(options->tags));
+    }
+    if (options->keys != NULL) {
+        properties_append(&properties, 0, PROPERTY_KEYS, slice_text(options->keys));
+    }
+    command_init_request(&request, REQUEST_SEND_MESSAGE_V2, 1);
+    command_add(&request, "a", slice_text("raftmq-admin"));
+    command_add(&request, "b", slice_text(arguments[0]));
+    command_add(&request, "c", slice_text(TOPIC_DEFAULT));
+    command_add(&request, "d", slice_text("4"));
+    command_add_i64(&request, "e", options->queue_id, &scratch);
+    command_add(&request, "f", slice_text("0"));
+    command_add_i64(&request, "g", (int64_t)clock_wall_ms(clock_system()), &scratch);
+    command_add(&request, "h", slice_text("0"));
+    command_add(&request, "i", buf_slice(&properties));
+    command_add(&request, "j", slice_text("0"));
+    request.body = slice_text(arguments[1]);
+    enum cli_exit code = call_leader(cli, broker, &request, &reply);
+    if (code == CLI_OK) {
+        code = reply.command.code == RESPONSE_SUCCESS
+                   ? print_sent(cli, broker, id, &reply.command)
+                   : cli_refused(cli, broker->name, &reply.command);
+    }
+    rpc_reply_close(&reply);
+    buf_close(&scratch);
+    buf_close(&properties);
+    return code;
+}
+
+static enum cli_exit run_send(struct cli *cli, const void *opaque, char **arguments)
+{
+    const struct send_options *options = opaque;
+    struct route route;
+    if (strlen(arguments[1]) > MESSAGE_BODY_MAX) {
+        return cli_fail(cli, CLI_USAGE, "the message is too large");
+    }
+    enum cli_exit code = route_find(cli, arguments[0], &route);
+    if (code == CLI_OK) {
+        const struct broker_data *broker = choose(&route, options->broker);
+        code = broker == NULL ? cli_fail(cli, CLI_NOT_FOUND, "no broker group takes messages of %s",
+                                         arguments[0])
+                              : send(cli, options, broker, arguments);
+    }
+    route_close(&route);
+    return code;
+}
+
+/* --- Showing ------------------------------------------------------------------------------ */
+
+static json_t *host_json(struct host host)
+{
+    struct buf text = {0};
+    host_format(host, &text);
+    json_t *json = json_slice(buf_slice(&text));
+    buf_close(&text);
+    return json;
+}
+
+/* The body: text if it is some, else hex. */
+static void set_body(json_t *json, struct slice body)
+{
+    json_object_set_new(json, "bodySize", json_integer((json_int_t)body.size));
+    if (utf8_valid(body) && (body.size == 0 || memchr(body.data, 0, body.size) == NULL)) {
+        json_object_set_new(json, "body", json_slice(body));
+        return;
+    }
+    struct buf hex = {0};
+    for (size_t i = 0; i < body.size; i++) {
+        buf_printf(&hex, "%02x", body.data[i]);
+    }
+    json_object_set_new(json, "bodyHex", json_slice(buf_slice(&hex)));
+    buf_close(&hex);
+}
+
+static void set_properties(json_t *json, struct slice properties)
+{
+    json_t *object = json_object();
+    struct buf text = {0};
+    struct slice name;
+    struct slice value;
+    while (properties_next(&properties, &name, &value)) {
+        char *key = mem_copy_text(name);
+        json_object_set_new(object, key, json_slice(value));
+        buf_printf(&text, "%s%.*s=%.*s", text.size == 0 ? "" : " ", SLICE_ARGS(name),
+                   SLICE_ARGS(value));
+        free(key);
+    }
+    static const struct {
+        const char *property;
+        const char *member;
+    } shown[] = {{PROPERTY_UNIQUE_KEY, "id"}, {PROPERTY_TAGS, "tag"}, {PROPERTY_KEYS, "keys"}};
+    for (size_t i = 0; i < OUTPUT_COUNT(shown); i++) {
+        json_t *found = json_object_get(object, shown[i].property);
+        if (found != NULL) {
+            json_object_set(json, shown[i].member, found);
+        }
+    }
+    json_object_set_new(json, "properties", object);
+    json_object_set_new(json, "propertyText", json_slice(buf_slice(&text)));
+    buf_close(&text);
+}
+
+static json_t *message_json(const struct message *message)
+{
+    char offset_id[OFFSET_MESSAGE_ID_SIZE];
+    offset_message_id_format(message->store_host, message->physical_offset, offset_id);
+    json_t *json = json_pack(
+        "{s:o, s:o, s:i, s:I, s:I, s:I, s:o, s:o, s:i, s:i}", "offsetId",
+        json_slice(slice_of(offset_id, sizeof offset_id)), "topic", json_slice(message->topic),
+        "queue", message->queue_id, "offset", (json_int_t)message->queue_offset, "bornTime",
+        (json_int_t)message->born_time_ms, "storeTime", (json_int_t)message->store_time_ms,
+        "bornHost", host_json(message->born_host), "storeHost", host_json(message->store_host),
+        "reconsumeTimes", message->reconsume_times, "sysFlag", message->sys_flag);
+    set_properties(json, message->properties);
+    set_body(json, message->body);
+    return json;
+}
+
+static enum cli_exit run_get(struct cli *cli, const void *options, char **arguments)
+{
+    (void)options;
+    struct host host;
+    int64_t offset;
+    if (offset_message_id_parse(slice_text(arguments[0]), &host, &offset) != STATUS_OK) {
+        return cli_fail(cli, CLI_USAGE,
+                        "an offset id has 32 hex digits; for the id that a producer "
+                        "gave use `raftmq message query --unique TOPIC ID`");
+    }
+    struct command request;
+    struct buf scratch = {0};
+    struct rpc_reply reply = {0};
+    struct message message;
+    size_t size;
+    buf_reserve(&scratch, 64);
+    command_init_request(&request, REQUEST_VIEW_MESSAGE_BY_ID, 1);
+    command_add_i64(&request, "offset", offset, &scratch);
+    enum cli_exit code = CLI_OK;
+    enum status status = rpc_call(host, cli->timeout_ms, &request, &reply);
+    if (status != STATUS_OK) {
+        code =
+            cli_fail(cli, CLI_UNREACHABLE, "the broker that the id names: %s", status_text(status));
+    } else if (reply.command.code == RESPONSE_SYSTEM_ERROR) {
+        code =
+            cli_fail(cli, CLI_NOT_FOUND, "no such message: %.*s", SLICE_ARGS(reply.command.remark));
+    } else if (reply.command.code != RESPONSE_SUCCESS) {
+        code = cli_refused(cli, slice_text("broker"), &reply.command);
+    } else if (message_decode(reply.command.body, &message, &size) != STATUS_OK) {
+        code = cli_fail(cli, CLI_FAILED, "the broker's answer makes no sense");
+    } else {
+        output_object(cli, message_json(&message), message_members, OUTPUT_COUNT(message_members));
+    }
+    rpc_reply_close(&reply);
+    buf_close(&scratch);
+    return code;
+}
+
+/* Does the message really have that key? Brokers find by hash. */
+static bool has_key(const struct message *message, struct slice key, bool unique)
+{
+    struct slice words;
+    if (properties_find(message->properties, PROPERTY_UNIQUE_KEY, &words) &&
+        slice_equals(words, key)) {
+        return true;
+    }
+    if (unique || !properties_find(message->properties, PROPERTY_KEYS, &words)) {
+        return false;
+    }
+    while (words.size > 0) {
+        const uint8_t *end = memchr(words.data, ' ', words.size);
+        size_t size = end == NULL ? words.size : (size_t)(end - words.data);
+        if (slice_equals(slice_of(words.data, size), key)) {
+            return true;
+        }
+        words = slice_from(words, end == NULL ? size : size + 1);
+    }
+    return false;
+}
+
+/* Append what one broker group finds to rows. */
+static enum cli_exit query_broker(struct cli *cli, const struct broker_data *broker,
+                                  const struct query_options *options, char **arguments,
+                                  json_t *rows)
+{
+    struct command request;
+    struct buf scratch = {0};
+    struct rpc_reply reply = {0};
+    struct slice key = slice_text(arguments[1]);
+    int64_t now_ms = (int64_t)clock_wall_ms(clock_system());
+    buf_reserve(&scratch, 128);
+    command_init_request(&request, REQUEST_QUERY_MESSAGE, 1);
+    command_add(&request, "topic", slice_text(arguments[0]));
+    command_add(&request, "key", key);
+    command_add_i64(&request, "maxNum", options->max, &scratch);
+    command_add_i64(&request, "beginTimestamp",
+                    options->since_s == 0 ? 0 : now_ms - options->since_s * 1000, &scratch);
+    command_add_i64(&request, "endTimestamp", INT64_MAX, &scratch);
+    if (options->unique) {
+        command_add(&request, "_UNIQUE_KEY_QUERY", slice_text("true"));
+    }
+    enum cli_exit code = call_leader(cli, broker, &request, &reply);
+    if (code == CLI_OK && reply.command.code == RESPONSE_SUCCESS) {
+        struct slice rest = reply.command.body;
+        struct message message;
+        size_t size;
+        while (message_decode(rest, &message, &size) == STATUS_OK) {
+            if (has_key(&message, key, options->unique)) {
+                json_array_append_new(rows, message_json(&message));
+            }
+            rest = slice_from(rest, size);
+        }
+    } else if (code == CLI_OK && reply.command.code != RESPONSE_QUERY_NOT_FOUND) {
+        code = cli_refused(cli, broker->name, &reply.command);
+    }
+    rpc_reply_close(&reply);
+    buf_close(&scratch);
+    return code;
+}
+
+static enum cli_exit run_query(struct cli *cli, const void *opaque, char **arguments)
+{
+    const struct query_options *options = opaque;
+    struct route route;
+    enum cli_exit code = route_find(cli, arguments[0], &route);
+    json_t *rows = json_array();
+    for (size_t i = 0; code == CLI_OK && i < route.route.broker_count; i++) {
+        code = query_broker(cli, &route.route.brokers[i], options, arguments, rows);
+    }
+    route_close(&route);
+    if (code == CLI_OK && json_array_size(rows) == 0) {
+        code = cli_fail(cli, CLI_NOT_FOUND, "no message of %s has the key %s", arguments[0],
+                        arguments[1]);
+    }
+    if (code != CLI_OK) {
+        json_decref(rows);
+        return code;
+    }
+    output_rows(cli, rows, found_columns, OUTPUT_COUNT(found_columns));
+    return CLI_OK;
+}
+
+const struct cli_command message_commands[] = {
+    {
+        .noun = "message",
+        .verb = "send",
+        .arguments = "TOPIC BODY",
+        .summary = "Send one message",
+        .flags = send_flags,
+        .defaults = &send_defaults,
+        .options_size = sizeof send_defaults,
+        .arguments_min = 2,
+        .arguments_max = 2,
+        .run = run_send,
+    },
+    {
+        .noun = "message",
+        .verb = "get",
+        .arguments = "OFFSET-ID",
+        .summary = "Show a message by its offset id",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .run = run_get,
+    },
+    {
+        .noun = "message",
+        .verb = "query",
+        .arguments = "TOPIC KEY",
+        .summary = "Find messages by a key",
+        .flags = query_flags,
+        .defaults = &query_defaults,
+        .options_size = sizeof query_defaults,
+        .arguments_min = 2,
+        .arguments_max = 2,
+        .run = run_query,
+    },
+    {.noun = NULL},
+};

@@ -1,0 +1,212 @@
+#include "admin/brokers.h"
+
+#include "common/remoting/codes.h"
+#include "common/remoting/extension.h"
+
+#include <string.h>
+
+enum { HINTS_MAX = 3 };
+
+/* The next of a list parted by semicolons; false at the end. */
+static bool list_next(struct slice *rest, struct slice *part)
+{
+    while (rest->size > 0) {
+        const uint8_t *end = memchr(rest->data, ';', rest->size);
+        size_t size = end == NULL ? rest->size : (size_t)(end - rest->data);
+        *part = slice_of(rest->data, size);
+        *rest = slice_from(*rest, end == NULL ? size : size + 1);
+        if (size > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void brokers_close(struct brokers *brokers)
+{
+    body_close(&brokers->body);
+}
+
+enum cli_exit brokers_find(struct cli *cli, struct brokers *brokers)
+{
+    struct command request;
+    struct rpc_reply reply = {0};
+    *brokers = (struct brokers){0};
+    command_init_request(&request, REQUEST_GET_BROKER_CLUSTER_INFO, 1);
+    enum cli_exit code = call_nameserver(cli, &request, &reply);
+    if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
+        code = cli_refused(cli, slice_text("nameserver"), &reply.command);
+    } else if (code == CLI_OK && cluster_info_decode(reply.command.body, &brokers->body,
+                                                     &brokers->info) != STATUS_OK) {
+        code = cli_fail(cli, CLI_FAILED, "the nameserver's answer makes no sense");
+    }
+    rpc_reply_close(&reply);
+    return code;
+}
+
+const struct broker_data *brokers_group(const struct brokers *brokers, const char *name)
+{
+    for (size_t i = 0; i < brokers->info.broker_count; i++) {
+        if (slice_equals_text(brokers->info.brokers[i].name, name)) {
+            return &brokers->info.brokers[i];
+        }
+    }
+    return NULL;
+}
+
+bool broker_chosen(const struct broker_data *group, const char *name)
+{
+    return name == NULL || slice_equals_text(group->name, name);
+}
+
+enum cli_exit call_nameserver(struct cli *cli, const struct command *request,
+                              struct rpc_reply *reply)
+{
+    struct slice rest = slice_text(cli->nameservers);
+    struct slice address;
+    enum status last = STATUS_MALFORMED;
+    while (list_next(&rest, &address)) {
+        struct host host;
+        last = rpc_resolve(address, &host);
+        if (last == STATUS_OK) {
+            last = rpc_call(host, cli->timeout_ms, request, reply);
+        }
+        if (last == STATUS_OK) {
+            return CLI_OK;
+        }
+    }
+    return cli_fail(cli, CLI_UNREACHABLE, "no nameserver answers at %s: %s", cli->nameservers,
+                    status_text(last));
+}
+
+size_t call_all_nameservers(struct cli *cli, const struct command *request)
+{
+    struct slice rest = slice_text(cli->nameservers);
+    struct slice address;
+    size_t count = 0;
+    while (list_next(&rest, &address)) {
+        struct host host;
+        struct rpc_reply reply = {0};
+        if (rpc_resolve(address, &host) == STATUS_OK &&
+            rpc_call(host, cli->timeout_ms, request, &reply) == STATUS_OK &&
+            reply.command.code == RESPONSE_SUCCESS) {
+            count++;
+        }
+        rpc_reply_close(&reply);
+    }
+    return count;
+}
+
+/* Ask one replica, and whom it hints at. STATUS_NO_LEADER: all said 14. */
+static enum status call_with_hints(struct cli *cli, struct host host, const struct command *request,
+                                   struct rpc_reply *reply)
+{
+    for (int i = 0; i < HINTS_MAX; i++) {
+        enum status status = rpc_call(host, cli->timeout_ms, request, reply);
+        if (status != STATUS_OK || reply->command.code != RESPONSE_SERVICE_NOT_AVAILABLE) {
+            return status;
+        }
+        struct slice hint;
+        if (!command_find(&reply->command, FIELD_LEADER_HINT, &hint) ||
+            host_parse(hint, &host) != STATUS_OK) {
+            break;
+        }
+    }
+    return STATUS_NO_LEADER;
+}
+
+enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
+                          const struct command *request, struct rpc_reply *reply)
+{
+    enum status last = STATUS_NO_LEADER;
+    // The lowest id first: that is whom the nameserver takes for the leader.
+    for (int64_t done = -1; done < INT64_MAX;) {
+        const struct broker_address *next = NULL;
+        for (size_t i = 0; i < group->address_count; i++) {
+            const struct broker_address *address = &group->addresses[i];
+            if (address->id > done && (next == NULL || address->id < next->id)) {
+                next = address;
+            }
+        }
+        if (next == NULL) {
+            break;
+        }
+        done = next->id;
+        struct host host;
+        last = rpc_resolve(next->address, &host);
+        if (last == STATUS_OK) {
+            last = call_with_hints(cli, host, request, reply);
+        }
+        if (last == STATUS_OK) {
+            return CLI_OK;
+        }
+    }
+    return cli_fail(cli, CLI_UNREACHABLE, "%.*s: %s", SLICE_ARGS(group->name), status_text(last));
+}
+
+enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response)
+{
+    enum cli_exit code = CLI_FAILED;
+    switch (response->code) {
+    case RESPONSE_TOPIC_NOT_EXIST:
+    case RESPONSE_QUERY_NOT_FOUND:
+    case RESPONSE_SUBSCRIPTION_GROUP_NOT_EXIST:
+        code = CLI_NOT_FOUND;
+        break;
+    case RESPONSE_SERVICE_NOT_AVAILABLE:
+        code = CLI_UNREACHABLE;
+        break;
+    default:
+        break;
+    }
+    return cli_fail(cli, code, "%.*s: %s (%d) %.*s", SLICE_ARGS(who),
+                    response_code_name(response->code), response->code,
+                    SLICE_ARGS(response->remark));
+}
+
+void route_close(struct route *route)
+{
+    body_close(&route->body);
+}
+
+enum cli_exit route_find(struct cli *cli, const char *topic, struct route *route)
+{
+    struct command request;
+    struct rpc_reply reply = {0};
+    *route = (struct route){0};
+    command_init_request(&request, REQUEST_GET_ROUTEINFO_BY_TOPIC, 1);
+    command_add(&request, "topic", slice_text(topic));
+    command_add(&request, "acceptStandardJsonOnly", slice_text("true"));
+    enum cli_exit code = call_nameserver(cli, &request, &reply);
+    if (code == CLI_OK && reply.command.code == RESPONSE_TOPIC_NOT_EXIST) {
+        code = cli_fail(cli, CLI_NOT_FOUND, "no such topic: %s", topic);
+    } else if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
+        code = cli_refused(cli, slice_text("nameserver"), &reply.command);
+    } else if (code == CLI_OK &&
+               topic_route_decode(reply.command.body, &route->body, &route->route) != STATUS_OK) {
+        code = cli_fail(cli, CLI_FAILED, "the nameserver's answer makes no sense");
+    }
+    rpc_reply_close(&reply);
+    return code;
+}
+
+const struct broker_data *route_broker(const struct route *route, struct slice name)
+{
+    for (size_t i = 0; i < route->route.broker_count; i++) {
+        if (slice_equals(route->route.brokers[i].name, name)) {
+            return &route->route.brokers[i];
+        }
+    }
+    return NULL;
+}
+
+bool broker_host(const struct broker_data *group, struct host *host)
+{
+    const struct broker_address *lowest = NULL;
+    for (size_t i = 0; i < group->address_count; i++) {
+        if (lowest == NULL || group->addresses[i].id < lowest->id) {
+            lowest = &group->addresses[i];
+        }
+    }
+    return lowest != NULL && rpc_resolve(lowest->address, host) == STATUS_OK;
+}

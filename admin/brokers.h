@@ -1,0 +1,53 @@
+/* Whom to ask: nameservers, the broker groups they know, and the leaders of those. */
+#ifndef ADMIN_BROKERS_H
+#define ADMIN_BROKERS_H
+
+#include "admin/cli.h"
+#include "admin/rpc.h"
+#include "common/remoting/body_route.h"
+
+struct brokers {
+    struct body body;
+    struct cluster_info info;
+};
+
+void brokers_close(struct brokers *brokers);
+
+/* Ask a nameserver for all broker groups. Says so to the person when it fails. */
+enum cli_exit brokers_find(struct cli *cli, struct brokers *brokers);
+
+/* The group of that name, or NULL. */
+const struct broker_data *brokers_group(const struct brokers *brokers, const char *name);
+
+/* Send a request to the first nameserver that answers. */
+enum cli_exit call_nameserver(struct cli *cli, const struct command *request,
+                              struct rpc_reply *reply);
+
+/* Send a request to every nameserver; how many answered it with success. */
+size_t call_all_nameservers(struct cli *cli, const struct command *request);
+
+/* Send a request to the leader of a group: to whom the nameserver names, and on to whom that one
+ * names. The answer may be any response but 14. */
+enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
+                          const struct command *request, struct rpc_reply *reply);
+
+/* Tell the person of a response that is not success; the code that says which kind it is. */
+enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response);
+
+/* Only the groups that a --broker option names (NULL: all). */
+bool broker_chosen(const struct broker_data *group, const char *name);
+
+/* The route of a topic. */
+struct route {
+    struct body body;
+    struct topic_route route;
+};
+void route_close(struct route *route);
+enum cli_exit route_find(struct cli *cli, const char *topic, struct route *route);
+/* The broker of a route by name, or NULL. */
+const struct broker_data *route_broker(const struct route *route, struct slice name);
+
+/* The address with the lowest id (0: the leader). False if there is none that can be resolved. */
+bool broker_host(const struct broker_data *group, struct host *host);
+
+#endif

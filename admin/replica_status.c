@@ -1,0 +1,179 @@
+#include "admin/replica_status.h"
+
+#include "admin/output.h"
+#include "common/remoting/codes.h"
+#include "common/remoting/extension.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LAG_HEALTHY = 1000, REPLICAS_MAX = 2 * MEMBERS_MAX };
+
+struct members {
+    size_t count;
+    char *addresses[REPLICAS_MAX];
+};
+
+static void members_add(struct members *members, struct slice address);
+static void members_close(struct members *members);
+static json_t *replica_row(struct cli *cli, const struct broker_data *group, const char *address,
+                           struct members *members);
+static void rows_compare(json_t *group, json_t *rows);
+
+json_t *replica_status(struct cli *cli, struct host host, enum status *why)
+{
+    struct command request;
+    struct rpc_reply reply = {0};
+    json_t *status = NULL;
+    command_init_request(&request, REQUEST_RAFTMQ_STATUS, 1);
+    *why = rpc_call(host, cli->timeout_ms, &request, &reply);
+    if (*why == STATUS_OK && reply.command.code != RESPONSE_SUCCESS) {
+        *why = STATUS_NOT_SUPPORTED;
+    } else if (*why == STATUS_OK) {
+        status = json_parse(reply.command.body);
+        *why = json_is_object(status) ? STATUS_OK : STATUS_MALFORMED;
+    }
+    if (*why != STATUS_OK) {
+        json_decref(status);
+        status = NULL;
+    }
+    rpc_reply_close(&reply);
+    return status;
+}
+
+json_t *group_status(struct cli *cli, const struct broker_data *group)
+{
+    struct members members = {0};
+    json_t *rows = json_array();
+    for (size_t i = 0; i < group->address_count; i++) {
+        members_add(&members, group->addresses[i].address);
+    }
+    for (size_t i = 0; i < members.count; i++) { // Grows as replicas name others.
+        json_array_append_new(rows, replica_row(cli, group, members.addresses[i], &members));
+    }
+    members_close(&members);
+    json_t *result = json_pack("{s:o, s:o}", "group", json_slice(group->name), "cluster",
+                               json_slice(group->cluster));
+    rows_compare(result, rows);
+    json_object_set_new(result, "replicas", rows);
+    return result;
+}
+
+static void members_add(struct members *members, struct slice address)
+{
+    if (address.size == 0 || members->count == REPLICAS_MAX) {
+        return;
+    }
+    for (size_t i = 0; i < members->count; i++) {
+        if (slice_equals_text(address, members->addresses[i])) {
+            return;
+        }
+    }
+    members->addresses[members->count++] = mem_copy_text(address);
+}
+
+static void members_close(struct members *members)
+{
+    for (size_t i = 0; i < members->count; i++) {
+        free(members->addresses[i]);
+    }
+}
+
+/* A member of the answer under the name of the row; absent ones stay absent. */
+static void copy(json_t *row, const char *to, const json_t *status, const char *from)
+{
+    json_t *value = json_object_get(status, from);
+    if (value != NULL) {
+        json_object_set(row, to, value);
+    }
+}
+
+static json_t *replica_row(struct cli *cli, const struct broker_data *group, const char *address,
+                           struct members *members)
+{
+    enum status why = STATUS_MALFORMED;
+    struct host host;
+    json_t *row = json_pack("{s:o, s:s}", "group", json_slice(group->name), "address", address);
+    json_t *status = rpc_resolve(slice_text(address), &host) == STATUS_OK
+                         ? replica_status(cli, host, &why)
+                         : NULL;
+    if (status == NULL) {
+        json_object_set_new(
+            row, "health", json_string(why == STATUS_NOT_SUPPORTED ? "not raftmq" : "unreachable"));
+        return row;
+    }
+    copy(row, "memberId", status, "memberId");
+    copy(row, "role", status, "role");
+    copy(row, "term", status, "term");
+    copy(row, "commit", status, "commitIndex");
+    copy(row, "applied", status, "appliedIndex");
+    copy(row, "last", status, "lastIndex");
+    copy(row, "clients", status, "clientConnections");
+    copy(row, "version", status, "version");
+    json_object_set_new(row, "health", json_string("ok"));
+    size_t i;
+    json_t *member;
+    json_array_foreach(json_object_get(status, "members"), i, member)
+    {
+        members_add(members, slice_text(json_string_value(json_object_get(member, "clientAddr"))));
+    }
+    json_object_set_new(row, "status", status);
+    return row;
+}
+
+static json_int_t integer(const json_t *row, const char *key)
+{
+    return json_integer_value(json_object_get(row, key));
+}
+
+/* The leader of the highest term, if any: a deposed one may not know yet. */
+static json_t *leader_of(const json_t *rows)
+{
+    json_t *leader = NULL;
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        const char *role = json_string_value(json_object_get(row, "role"));
+        if (role != NULL && strcmp(role, "leader") == 0 &&
+            (leader == NULL || integer(row, "term") > integer(leader, "term"))) {
+            leader = row;
+        }
+    }
+    return leader;
+}
+
+/* Fill in what only the comparison of replicas shows: lag and health. */
+static void rows_compare(json_t *group, json_t *rows)
+{
+    json_t *leader = leader_of(rows);
+    const char *health = leader == NULL ? "no leader" : "ok";
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        if (json_object_get(row, "status") == NULL) {
+            health = leader == NULL ? health : "replica down";
+            continue;
+        }
+        if (leader != NULL) {
+            json_int_t lag = integer(leader, "last") - integer(row, "applied");
+            json_object_set_new(row, "lag", json_integer(lag < 0 ? 0 : lag));
+            if (lag > LAG_HEALTHY) {
+                json_object_set_new(row, "health", json_string("behind"));
+                health = strcmp(health, "ok") == 0 ? "replica behind" : health;
+            }
+        }
+    }
+    if (leader != NULL) {
+        json_object_set(group, "leader", json_object_get(leader, "address"));
+        json_object_set(group, "term", json_object_get(leader, "term"));
+        const json_t *status = json_object_get(leader, "status");
+        if (json_is_false(json_object_get(status, "quorumFresh"))) {
+            json_object_set_new(leader, "health", json_string("no quorum"));
+            health = "no quorum";
+        }
+    }
+    json_object_set_new(group, "health", json_string(health));
+    json_object_set_new(group, "healthy", json_boolean(strcmp(health, "ok") == 0));
+}
