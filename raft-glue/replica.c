@@ -524,6 +524,11 @@ bool replica_leads_term(const struct replica *replica, uint64_t term)
            raft_current_term(&replica->raft) == term;
 }
 
+unsigned replica_voter_count(const struct replica *replica)
+{
+    return configuration_voters(&replica->raft.configuration);
+}
+
 bool replica_busy(const struct replica *replica)
 {
     return replica->busy;

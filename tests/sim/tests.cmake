@@ -1,0 +1,10 @@
+# The replica simulator: whole groups on one virtual clock, from one seed.
+#   build/dev/tests/sim_replica --seed 42 --trace     replays one with all that happens
+set(SIM ${CMAKE_SOURCE_DIR}/tests/sim)
+add_executable(sim_replica ${SIM}/sim_replica.c ${SIM}/sim_cluster.c ${SIM}/sim_disk.c)
+target_compile_options(sim_replica PRIVATE ${RAFTMQ_WARNINGS})
+target_link_libraries(sim_replica PRIVATE raftmq_glue)
+set_target_properties(sim_replica PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+add_test(NAME sim/replica COMMAND sim_replica --seed 1 --count 150)
+add_test(NAME sim/replica_changes COMMAND sim_replica --seed 1 --count 80 --changes)
+set_tests_properties(sim/replica sim/replica_changes PROPERTIES TIMEOUT 120)
