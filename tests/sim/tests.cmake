@@ -8,3 +8,9 @@ set_target_properties(sim_replica PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BI
 add_test(NAME sim/replica COMMAND sim_replica --seed 1 --count 150)
 add_test(NAME sim/replica_changes COMMAND sim_replica --seed 1 --count 80 --changes)
 set_tests_properties(sim/replica sim/replica_changes PROPERTIES TIMEOUT 120)
+
+# Not a test: measures replica_host on this machine's disk (tests/bench/bench_replica.c).
+add_executable(bench_replica EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/bench_replica.c)
+target_compile_options(bench_replica PRIVATE ${RAFTMQ_WARNINGS})
+target_link_libraries(bench_replica PRIVATE raftmq_glue)
+set_target_properties(bench_replica PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

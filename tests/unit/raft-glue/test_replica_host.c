@@ -5,6 +5,7 @@
 #include "tests/support/temp_directory.h"
 
 #include <arpa/inet.h>
+#include <signal.h>
 #include <string.h>
 
 enum { NODES = 3, PATIENCE_MS = 20000, ENTRIES_MAX = 4096 };
@@ -491,6 +492,7 @@ int main(void)
         cmocka_unit_test(a_port_that_is_taken_is_an_error_with_a_sentence),
         cmocka_unit_test(closing_ends_waiting_proposals_as_unknown),
     };
+    signal(SIGPIPE, SIG_IGN);
     if (getenv("TEST") != NULL) {
         cmocka_set_test_filter(getenv("TEST"));
     }
