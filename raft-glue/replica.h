@@ -131,6 +131,8 @@ uint64_t replica_match_index(const struct replica *replica, uint64_t id);
 uint64_t replica_contact_ms_ago(const struct replica *replica, uint64_t id);
 /* May an AppendEntries of this term still be sent: are its entries what the log holds? */
 bool replica_leads_term(const struct replica *replica, uint64_t term);
+/* Voters of the newest membership that this replica knows. */
+unsigned replica_voter_count(const struct replica *replica);
 /* Is the call made from within one of the machine's functions? */
 bool replica_busy(const struct replica *replica);
 /* Entries of the log that are not known to be committed. */

@@ -3,7 +3,8 @@
  * One data directory, one log, one Raft port, all on the loop of the thread that starts it. Synced
  * writes run in the thread pool, one at a time, in order; everything that was proposed meanwhile
  * goes into the next one (group commit without a timer). A failed write or fsync of log or vote is
- * FATAL: the process stops, other replicas take over. Loop thread only. */
+ * FATAL: the process stops, other replicas take over. The process must ignore SIGPIPE (libuv
+ * writes to sockets that may be closed). Loop thread only. */
 #ifndef RAFT_GLUE_REPLICA_HOST_H
 #define RAFT_GLUE_REPLICA_HOST_H
 

@@ -89,6 +89,8 @@ static void start_when_caught_up(struct replica *replica)
     transfer->target = target;
     if (replica_step(replica, &event) == 0) {
         transfer->phase = TRANSFER_STARTED;
+        // C-Raft gives up after one election timeout; this is for a leader that is lost to nobody.
+        transfer->deadline_ms = replica->now_ms + 2 * replica->options.election_timeout_ms;
     } else {
         finish(replica, STATUS_TIMED_OUT);
     }
@@ -115,7 +117,7 @@ void replica_transfer_advance(struct replica *replica)
         finish(replica, STATUS_TIMED_OUT);
         return;
     }
-    if (transfer->phase == TRANSFER_WAITING && replica->now_ms >= transfer->deadline_ms) {
+    if (transfer->phase != TRANSFER_NONE && replica->now_ms >= transfer->deadline_ms) {
         finish(replica, STATUS_TIMED_OUT);
     }
 }

@@ -5,12 +5,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { SEGMENT_MAGIC = 0x73514D52, NUMBER_DIGITS = 16, ZEROS_SIZE = 1024 * 1024 }; // "RMQs"
 
 static const char segment_prefix[] = "segment-";
 static const char spare_prefix[] = "spare-";
+static const char digits[] = "0123456789abcdef";
 static const uint8_t zeros[ZEROS_SIZE];
 
 void segment_header_encode(const struct segment_header *header, uint8_t to[SEGMENT_HEADER_SIZE])
@@ -62,9 +62,15 @@ static bool parse(const char *name, const char *prefix, uint64_t *number)
     if (strncmp(name, prefix, size) != 0 || strlen(name) != size + NUMBER_DIGITS) {
         return false;
     }
-    char *end = NULL;
-    *number = strtoull(name + size, &end, 16);
-    return *end == '\0';
+    *number = 0;
+    for (const char *at = name + size; *at != '\0'; at++) {
+        const char *digit = strchr(digits, *at);
+        if (digit == NULL) {
+            return false;
+        }
+        *number = *number * 16 + (uint64_t)(digit - digits);
+    }
+    return true;
 }
 
 bool segment_name_parse(const char *name, uint64_t *number)

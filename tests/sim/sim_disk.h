@@ -1,0 +1,34 @@
+/* A simulated disk: a directory in memory that forgets, at a crash, what was not synced.
+ *
+ * Of writes that were not synced, each sector survives or not by chance; of names that were not
+ * synced, a prefix in time survives. Single thread. */
+#ifndef TESTS_SIM_SIM_DISK_H
+#define TESTS_SIM_SIM_DISK_H
+
+#include "common/base/random.h"
+#include "raft-glue/directory.h"
+
+struct sim_disk;
+
+struct sim_disk *sim_disk_new(uint64_t seed);
+void sim_disk_free(struct sim_disk *disk);
+
+/* The port; valid as long as the disk. */
+struct directory sim_disk_directory(struct sim_disk *disk);
+
+/* After this many more changing operations all fail without effect, as if power was lost then. */
+void sim_disk_die_after(struct sim_disk *disk, uint64_t operations);
+
+/* Lose what is not synced; all files count as closed, and the disk works again. */
+void sim_disk_crash(struct sim_disk *disk);
+
+/* Changing operations so far. */
+uint64_t sim_disk_operations(const struct sim_disk *disk);
+
+/* The bytes of a file, to look at or to damage; NULL if there is none. */
+uint8_t *sim_disk_bytes(struct sim_disk *disk, const char *name, size_t *size);
+
+/* Make an independent copy, as it would be found after a clean stop. */
+struct sim_disk *sim_disk_copy(const struct sim_disk *disk, uint64_t seed);
+
+#endif

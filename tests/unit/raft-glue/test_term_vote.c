@@ -1,0 +1,179 @@
+/* term_vote: what is found after a crash at each step, and after damage. */
+#include "tests/support/test.h"
+
+#include "raft-glue/term_vote.h"
+#include "tests/sim/sim_disk.h"
+
+enum { GROUP = 7, REPLICA = 2 };
+
+static enum status open_vote(struct sim_disk *disk, struct term_vote_state *state)
+{
+    struct directory directory = sim_disk_directory(disk);
+    struct term_vote vote;
+    enum status status = term_vote_open(&vote, &directory, GROUP, REPLICA, state);
+    if (status == STATUS_OK) {
+        term_vote_close(&vote);
+    }
+    return status;
+}
+
+/* A disk on which these terms were stored one after the other; the vote is the term plus 100. */
+static struct sim_disk *disk_with_terms(uint64_t first, uint64_t last)
+{
+    struct sim_disk *disk = sim_disk_new(1);
+    struct directory directory = sim_disk_directory(disk);
+    struct term_vote vote;
+    struct term_vote_state state = {.term = first, .voted_for = first + 100};
+    assert_int_equal(term_vote_create(&vote, &directory, GROUP, REPLICA, &state), STATUS_OK);
+    for (uint64_t term = first + 1; term <= last; term++) {
+        state = (struct term_vote_state){.term = term, .voted_for = term + 100};
+        assert_int_equal(term_vote_store(&vote, &state), STATUS_OK);
+    }
+    term_vote_close(&vote);
+    return disk;
+}
+
+static void damage(struct sim_disk *disk, const char *name, size_t at)
+{
+    size_t size = 0;
+    uint8_t *bytes = sim_disk_bytes(disk, name, &size);
+    assert_non_null(bytes);
+    assert_true(at < size);
+    bytes[at] ^= 0x40;
+}
+
+static void nothing_stored_is_not_found(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct term_vote_state found;
+    assert_int_equal(open_vote(disk, &found), STATUS_NOT_FOUND);
+    sim_disk_free(disk);
+}
+
+static void the_newest_of_many_is_found(void **state)
+{
+    (void)state;
+    for (uint64_t last = 1; last < 6; last++) {
+        struct sim_disk *disk = disk_with_terms(1, last);
+        struct term_vote_state found;
+        assert_int_equal(open_vote(disk, &found), STATUS_OK);
+        assert_int_equal(found.term, last);
+        assert_int_equal(found.voted_for, last + 100);
+        sim_disk_free(disk);
+    }
+}
+
+static void a_crash_at_any_step_of_a_store_leaves_the_old_or_the_new(void **state)
+{
+    (void)state;
+    bool stored = false;
+    for (uint64_t step = 0; !stored; step++) {
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            struct sim_disk *origin = disk_with_terms(1, 5);
+            struct sim_disk *disk = sim_disk_copy(origin, seed);
+            sim_disk_free(origin);
+            struct directory directory = sim_disk_directory(disk);
+            struct term_vote vote;
+            struct term_vote_state found;
+            assert_int_equal(term_vote_open(&vote, &directory, GROUP, REPLICA, &found), STATUS_OK);
+            sim_disk_die_after(disk, step);
+            stored = term_vote_store(&vote, &(struct term_vote_state){6, 106}) == STATUS_OK;
+            term_vote_close(&vote);
+            sim_disk_crash(disk);
+            assert_int_equal(open_vote(disk, &found), STATUS_OK);
+            assert_true(found.term == 6 || (found.term == 5 && !stored));
+            assert_int_equal(found.voted_for, found.term + 100);
+            sim_disk_free(disk);
+        }
+    }
+}
+
+static void a_crash_while_created_leaves_nothing_or_the_whole(void **state)
+{
+    (void)state;
+    bool created = false;
+    for (uint64_t step = 0; !created; step++) {
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            struct sim_disk *disk = sim_disk_new(seed);
+            struct directory directory = sim_disk_directory(disk);
+            struct term_vote vote;
+            struct term_vote_state found;
+            sim_disk_die_after(disk, step);
+            created = term_vote_create(&vote, &directory, GROUP, REPLICA,
+                                       &(struct term_vote_state){1, 101}) == STATUS_OK;
+            if (created) {
+                term_vote_close(&vote);
+            }
+            sim_disk_crash(disk);
+            enum status status = open_vote(disk, &found);
+            if (created || status == STATUS_OK) {
+                assert_int_equal(status, STATUS_OK);
+                assert_int_equal(found.term, 1);
+            } else {
+                assert_true(status == STATUS_NOT_FOUND || status == STATUS_CORRUPT);
+            }
+            sim_disk_free(disk);
+        }
+    }
+}
+
+static void the_older_one_counts_only_if_the_newer_is_damaged(void **state)
+{
+    (void)state;
+    // Created with sequences 1 and 2 in files 1 and 0; term 5 is sequence 6: file 0 is newer.
+    struct sim_disk *disk = disk_with_terms(1, 5);
+    size_t size = 0;
+    assert_non_null(sim_disk_bytes(disk, "vote.0", &size));
+    for (size_t at = 0; at < size; at++) {
+        struct term_vote_state found;
+        struct sim_disk *copy = sim_disk_copy(disk, 1);
+        damage(copy, "vote.0", at);
+        assert_int_equal(open_vote(copy, &found), STATUS_OK);
+        assert_int_equal(found.term, 4);
+        sim_disk_free(copy);
+        copy = sim_disk_copy(disk, 1);
+        damage(copy, "vote.1", at);
+        assert_int_equal(open_vote(copy, &found), STATUS_OK);
+        assert_int_equal(found.term, 5);
+        sim_disk_free(copy);
+    }
+    sim_disk_free(disk);
+}
+
+static void both_damaged_is_corrupt(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = disk_with_terms(1, 5);
+    struct term_vote_state found;
+    damage(disk, "vote.0", 20);
+    damage(disk, "vote.1", 30);
+    assert_int_equal(open_vote(disk, &found), STATUS_CORRUPT);
+    sim_disk_free(disk);
+}
+
+static void the_files_of_another_replica_or_group_are_refused(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = disk_with_terms(1, 2);
+    struct directory directory = sim_disk_directory(disk);
+    struct term_vote vote;
+    struct term_vote_state found;
+    assert_int_equal(term_vote_open(&vote, &directory, GROUP, REPLICA + 1, &found), STATUS_REFUSED);
+    assert_int_equal(term_vote_open(&vote, &directory, GROUP + 1, REPLICA, &found), STATUS_REFUSED);
+    sim_disk_free(disk);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_stored_is_not_found),
+        cmocka_unit_test(the_newest_of_many_is_found),
+        cmocka_unit_test(a_crash_at_any_step_of_a_store_leaves_the_old_or_the_new),
+        cmocka_unit_test(a_crash_while_created_leaves_nothing_or_the_whole),
+        cmocka_unit_test(the_older_one_counts_only_if_the_newer_is_damaged),
+        cmocka_unit_test(both_damaged_is_corrupt),
+        cmocka_unit_test(the_files_of_another_replica_or_group_are_refused),
+    };
+    return cmocka_run_group_tests_name("term_vote", tests, NULL, NULL);
+}
