@@ -27,8 +27,8 @@ void balancer_tick(struct balancer *balancer)
         balancer->ready_since_ms = now;
     }
     if (now - balancer->ready_since_ms >= broker->settings->balance_delay_ms) {
-        log_info(broker->log, "handing leadership back to the preferred member",
-                 "member=%" PRIu64, preferred);
+        log_info(broker->log, "handing leadership back to the preferred member", "member=%" PRIu64,
+                 preferred);
         balancer->transferring = true;
         ports->transfer(ports->context, preferred, on_transferred, balancer);
     }

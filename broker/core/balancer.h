@@ -2,9 +2,9 @@
  * by different nodes again after one was away. A client that loses one broker name then finds
  * the others alive.
  *
- * Each group has a preferred member (by its place in `groups`). A leader that is not the preferred one
- * hands over once that one has been connected and caught up for a while. A transfer costs no request:
- * what arrives meanwhile waits and goes to the new leader. Loop thread only. */
+ * Each group has a preferred member (by its place in `groups`). A leader that is not the preferred
+ * one hands over once that one has been connected and caught up for a while. A transfer costs no
+ * request: what arrives meanwhile waits and goes to the new leader. Loop thread only. */
 #ifndef BROKER_CORE_BALANCER_H
 #define BROKER_CORE_BALANCER_H
 

@@ -3,8 +3,8 @@
 #ifndef BROKER_CORE_OFFSET_COMMIT_H
 #define BROKER_CORE_OFFSET_COMMIT_H
 
-#include "broker/machine/operation.h"
 #include "broker/core/request.h"
+#include "broker/machine/operation.h"
 
 /* Propose an offset unless the state already has it (then it is answered at once). `to` NULL:
  * nobody waits. Errors as proposer_begin(); STATUS_PENDING if it was taken. */

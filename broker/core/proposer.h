@@ -8,8 +8,8 @@
 #ifndef BROKER_CORE_PROPOSER_H
 #define BROKER_CORE_PROPOSER_H
 
-#include "broker/machine/machine.h"
 #include "broker/core/request.h"
+#include "broker/machine/machine.h"
 
 struct broker;
 struct waiter;

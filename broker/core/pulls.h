@@ -7,9 +7,9 @@
 #ifndef BROKER_CORE_PULLS_H
 #define BROKER_CORE_PULLS_H
 
-#include "broker/machine/machine.h"
 #include "broker/core/request.h"
 #include "broker/core/tag_filter.h"
+#include "broker/machine/machine.h"
 
 struct pulls {
     struct broker *broker;

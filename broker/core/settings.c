@@ -138,8 +138,8 @@ static enum status parse_nodes(const char *text, struct group_settings *all, con
 }
 
 /* "broker-a" or "broker-a@1,2,3" */
-static enum status parse_group(struct slice text, const struct group_settings *all,
-                               uint32_t number, uint32_t port_offset, struct group_settings *group,
+static enum status parse_group(struct slice text, const struct group_settings *all, uint32_t number,
+                               uint32_t port_offset, struct group_settings *group,
                                const struct log *log)
 {
     struct slice rest = text;

@@ -22,7 +22,7 @@ struct group_settings {
     struct name name; /* The broker name that clients see. */
     size_t member_count;
     struct member_settings members[MEMBERS_MAX]; /* Ascending by id. */
-    uint64_t preferred_id; /* Who should lead when all are well. */
+    uint64_t preferred_id;                       /* Who should lead when all are well. */
 };
 
 struct config;
@@ -61,7 +61,7 @@ struct settings {
     size_t store_cache_size; /* Bytes of RocksDB block cache per group. */
     size_t checkpoint_size;  /* Bytes of change that start a checkpoint. */
     uint64_t checkpoint_interval_ms;
-    uint64_t balance_delay_ms;            /* 0: leadership stays where it is. */
+    uint64_t balance_delay_ms;  /* 0: leadership stays where it is. */
     uint64_t disk_reserve_size; /* Bytes kept free: below, messages are refused. */
     struct name region;         /* regionId */
     bool trace_on;              /* traceOn: sent with answers, clients trace by it */

@@ -42,7 +42,8 @@ void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Drop the first `size` bytes, moving the rest to the front. */
 void buf_consume(struct buf *buf, size_t size);
 
-/* Append a NUL without counting it, and return the content as C text; valid until the next change. */
+/* Append a NUL without counting it, and return the content as C text; valid until the next change.
+ */
 const char *buf_text(struct buf *buf);
 
 static inline void buf_clear(struct buf *buf)

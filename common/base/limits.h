@@ -33,7 +33,8 @@ enum {
     TOPICS_MAX = 65536,
     GROUPS_MAX = 65536,
 
-    /* One Raft log entry: batches are closed at the target, a single large message may exceed it. */
+    /* One Raft log entry: batches are closed at the target, a single large message may exceed it.
+     */
     ENTRY_SIZE_TARGET = 512 * 1024,
     ENTRY_SIZE_MAX = MESSAGE_SIZE_MAX + 256 * 1024,
     /* A log segment; frames never straddle two, so positions follow from sizes alone. */

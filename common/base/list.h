@@ -12,7 +12,7 @@ struct list {
 
 /* The struct of `type` that embeds `pointer` as `member`. */
 #define CONTAINER_OF(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Walk; the current node may be removed in the body. */
 #define LIST_FOREACH(node, head)                                                                   \

@@ -14,9 +14,9 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_SILENT };
 
 struct log {
-    FILE *out;             /* Borrowed. */
-    enum log_level level;  /* Less than this is not written. */
-    char name[64];         /* "node-1/broker-a" */
+    FILE *out;            /* Borrowed. */
+    enum log_level level; /* Less than this is not written. */
+    char name[64];        /* "node-1/broker-a" */
 };
 
 /* A logger that says who speaks. Copies name. */

@@ -51,7 +51,8 @@ enum retry {
     X(LIMIT, 24, 14, RETRY_LATER, "a limit of this node is reached")                               \
     X(STALE, 25, 1, RETRY_NEVER, "a later state is already known")                                 \
     X(SUBSCRIPTION_UNKNOWN, 26, 24, RETRY_LATER, "the group has no subscription here yet")         \
-    X(SUBSCRIPTION_STALE, 27, 25, RETRY_LATER, "the subscription here is older than the request's")\
+    X(SUBSCRIPTION_STALE, 27, 25, RETRY_LATER,                                                     \
+      "the subscription here is older than the request's")                                         \
     X(SUBSCRIPTION_MALFORMED, 28, 23, RETRY_NEVER, "the subscription expression is not valid")     \
     X(CONSUMER_OFFLINE, 29, 206, RETRY_LATER, "no consumer of the group is connected")             \
     X(TIMED_OUT, 30, 1, RETRY_UNKNOWN_OUTCOME, "no answer in time")                                \

@@ -49,7 +49,7 @@ struct conn {
     bool wrote;      /* A uv_write() is under way. */
     bool seen_bytes; /* The peer has sent something. */
     bool reset_on_death;
-    bool silent;     /* Never came to life: no on_close. */
+    bool silent; /* Never came to life: no on_close. */
 };
 
 static struct conn *conn_new(uv_loop_t *loop, const struct conn_options *options);
@@ -127,8 +127,8 @@ static struct conn *conn_new(uv_loop_t *loop, const struct conn_options *options
     return conn;
 }
 
-/* With a linger time of zero, closing the descriptor, which is all that the kernel does for a killed
- * process, resets the connection. */
+/* With a linger time of zero, closing the descriptor, which is all that the kernel does for a
+ * killed process, resets the connection. */
 static void set_linger(struct conn *conn, bool reset)
 {
     const struct linger linger = {.l_onoff = reset ? 1 : 0, .l_linger = 0};

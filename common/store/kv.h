@@ -14,8 +14,8 @@ struct kv;
 struct kv_batch;
 struct kv_iterator;
 
-/* Open (or create) a RocksDB below the directory `path`. cache_size in bytes bounds its block cache.
- * Errors: STATUS_IO (message in *error, to be freed), STATUS_LOCKED, STATUS_CORRUPT. */
+/* Open (or create) a RocksDB below the directory `path`. cache_size in bytes bounds its block
+ * cache. Errors: STATUS_IO (message in *error, to be freed), STATUS_LOCKED, STATUS_CORRUPT. */
 WARN_UNUSED enum status kv_open_rocksdb(const char *path, size_t cache_size, struct kv **out,
                                         char **error);
 
@@ -27,7 +27,8 @@ void kv_memory_crash(struct kv *kv);
 
 void kv_close(struct kv *kv);
 
-/* Append the value of key to out; STATUS_NOT_FOUND if absent; STATUS_IO, STATUS_CORRUPT. Any thread. */
+/* Append the value of key to out; STATUS_NOT_FOUND if absent; STATUS_IO, STATUS_CORRUPT. Any
+ * thread. */
 WARN_UNUSED enum status kv_get(struct kv *kv, struct slice key, struct buf *out);
 
 struct kv_batch *kv_batch_new(void);

@@ -344,8 +344,8 @@ bool harness_receive(struct harness_pipe *pipe, struct command *command)
     assert_true(size <= pipe->written.size - pipe->read);
     buf_clear(&pipe->scratch);
     buf_reserve(&pipe->scratch, HARNESS_SCRATCH_SIZE);
-    enum status status = command_decode(slice_of(pipe->written.data + pipe->read, size),
-                                        &pipe->scratch, command);
+    enum status status =
+        command_decode(slice_of(pipe->written.data + pipe->read, size), &pipe->scratch, command);
     assert_int_equal(status, STATUS_OK);
     pipe->read += size;
     return true;

@@ -32,7 +32,7 @@ struct harness_replica {
     bool room;
     bool fresh;
     uint32_t registrations;
-    size_t applied; /* Of harness.entries. */
+    size_t applied;                 /* Of harness.entries. */
     struct harness_pipe *to_leader; /* Of a follower. */
     struct harness_pipe *at_leader; /* The leader's end of it. */
 };

@@ -1,5 +1,5 @@
-/* The life of a transaction through the broker core: half, decision, check-back, expiry, and the same
- * through a follower. */
+/* The life of a transaction through the broker core: half, decision, check-back, expiry, and the
+ * same through a follower. */
 #include "tests/support/test.h"
 
 #include "common/remoting/properties.h"
@@ -115,8 +115,8 @@ static void a_half_is_never_visible_a_commit_once_a_rollback_never(void **state)
     assert_string_equal(position, kept.position);
     assert_true(message.physical_offset > message.prepared_offset);
     assert_int_equal(message.sys_flag & SYS_FLAG_TRANSACTION_MASK, SYS_FLAG_COMMIT);
-    const char *const names[] = {"TRAN_MSG", "REAL_TOPIC", "REAL_QID", "PGROUP", "UNIQ_KEY",
-                                 "__transactionId__"};
+    const char *const names[] = {"TRAN_MSG", "REAL_TOPIC", "REAL_QID",
+                                 "PGROUP",   "UNIQ_KEY",   "__transactionId__"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         assert_true(properties_find(message.properties, names[i], &value));
     }
@@ -217,8 +217,8 @@ static void an_undecided_half_is_asked_about_until_it_is_decided(void **state)
     assert_false(receive_check(pipe, &checked));
     harness_advance(harness, 2000);
     assert_true(receive_check(pipe, &checked));
-    const struct transaction *transaction =
-        machine_transaction_find(harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
+    const struct transaction *transaction = machine_transaction_find(
+        harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
     assert_int_equal(transaction->attempts, 2);
     assert_int_equal(end(pipe, &checked, "8", "P"), 0);
     assert_int_equal(visible(pipe, &message), 1);
@@ -236,8 +236,8 @@ static void without_a_producer_no_attempt_is_used_up(void **state)
     struct half half = make_half(pipe, "U1");
     struct half checked;
     harness_advance(harness, 16 * 30000); // Longer than attempts x interval.
-    const struct transaction *transaction =
-        machine_transaction_find(harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
+    const struct transaction *transaction = machine_transaction_find(
+        harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
     assert_int_equal(transaction->attempts, 0);
     assert_int_equal(transaction->state, TRANSACTION_PENDING);
     connect_producer(pipe);
@@ -255,8 +255,8 @@ static void a_check_that_cannot_be_handed_out_does_not_count(void **state)
     struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
     connect_producer(pipe);
     struct half half = make_half(pipe, "U1");
-    const struct transaction *transaction =
-        machine_transaction_find(harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
+    const struct transaction *transaction = machine_transaction_find(
+        harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
     pipe->congested = true;
     harness_advance(harness, 10000);
     assert_int_equal(transaction->attempts, 0);
