@@ -51,6 +51,7 @@ enum raftmq_status error_of_status(struct raftmq_error *error, enum status statu
         mapped = RAFTMQ_MALFORMED;
         break;
     case STATUS_TOPIC_UNKNOWN:
+    case STATUS_NOT_FOUND:
         mapped = RAFTMQ_NO_ROUTE;
         break;
     default:

@@ -1,6 +1,7 @@
 #include "client/routes.h"
 
 #include "client/client.h"
+#include "client/heartbeat.h"
 #include "common/remoting/codes.h"
 
 #include <stdlib.h>
@@ -16,6 +17,8 @@ static void ask(struct known_route *route);
 static void on_answer(void *context, enum status status, const struct command *response);
 static enum status learn(struct known_route *route, struct slice text);
 static void learn_broker(struct routes *routes, const struct broker_data *data);
+static void greet_new(struct raftmq_client *client, const struct known_broker *before,
+                      const struct known_broker *now);
 static void finish(struct known_route *route, enum status status);
 static void on_poll(struct alarm *alarm);
 
@@ -179,6 +182,7 @@ static void learn_broker(struct routes *routes, const struct broker_data *data)
         }
         map_put(&routes->brokers, &broker->node, name_slice(&broker->name));
     }
+    const struct known_broker before = *broker;
     broker->address_count = 0;
     for (size_t i = 0; i < data->address_count && broker->address_count < BROKER_ADDRESSES_MAX;
          i++) {
@@ -193,6 +197,24 @@ static void learn_broker(struct routes *routes, const struct broker_data *data)
         }
         broker->addresses[at].id = data->addresses[i].id;
         broker->addresses[at].host = host;
+    }
+    greet_new(routes->client, &before, broker);
+}
+
+/* An address we did not know: it should know our groups before it must ask for them. */
+static void greet_new(struct raftmq_client *client, const struct known_broker *before,
+                      const struct known_broker *now)
+{
+    for (size_t i = 0; i < now->address_count; i++) {
+        bool known = false;
+        for (size_t j = 0; j < before->address_count; j++) {
+            known |= before->addresses[j].id == now->addresses[i].id &&
+                     before->addresses[j].host.address == now->addresses[i].host.address &&
+                     before->addresses[j].host.port == now->addresses[i].host.port;
+        }
+        if (!known) {
+            heartbeat_greet(client, now->addresses[i].host);
+        }
     }
 }
 
