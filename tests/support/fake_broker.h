@@ -1,25 +1,85 @@
-/* A server of the remoting protocol on a thread of its own, answering as the test wants: nameserver
- * and broker in one. */
+/* A nameserver and two brokers in a thread of their own: enough of RocketMQ's behaviour for the
+ * client library's tests, and the misbehaviour they need. Knobs and counters are atomic: tests set
+ * and read them while it runs. */
 #ifndef TESTS_SUPPORT_FAKE_BROKER_H
 #define TESTS_SUPPORT_FAKE_BROKER_H
 
-#include "common/remoting/command.h"
+#include "tests/support/loop_peer.h"
 
-struct fake_broker;
+#include <stdatomic.h>
 
-/* Fill in the response, which has code 0; what it borrows must live until the next call (use
- * scratch, which is empty and has room for 1 MiB). False: no answer. Called on the server's thread.
- */
-typedef bool (*fake_broker_answer)(void *context, const struct command *request,
-                                   struct command *response, struct buf *scratch);
+enum { FAKE_BROKERS = 2, FAKE_QUEUES = 2, FAKE_MESSAGES_MAX = 4096, FAKE_HALVES_MAX = 64 };
 
-/* Listen on a free port of 127.0.0.1. */
-struct fake_broker *fake_broker_start(fake_broker_answer answer, void *context);
-/* "127.0.0.1:port"; valid until stopped. */
-const char *fake_broker_address(const struct fake_broker *fake);
-/* What either thread wrote before is seen by the other one after: call it before and after asking.
- */
-void fake_broker_sync(struct fake_broker *fake);
+struct fake_queue {
+    size_t count;
+    struct buf messages[FAKE_MESSAGES_MAX]; /* Encoded. */
+    int64_t committed;                      /* Offset of the one group; -1: none. */
+};
+
+struct fake_half {
+    struct buf encoded;
+    int32_t outcome; /* -1: none yet. */
+};
+
+struct fake_held {
+    struct list node;
+    int broker;
+    uint64_t conn_id;
+    struct command request; /* Only opaque and form are kept. */
+    int32_t queue_id;
+    int64_t offset;
+    uint64_t since;
+};
+
+struct fake_broker {
+    uv_thread_t thread;
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t tick;
+    atomic_bool stopping;
+    atomic_bool drop_connections;         /* Once: close all connections. */
+    struct loop_peer peers[FAKE_BROKERS]; /* The first one is the nameserver, too. */
+    struct fake_queue queues[FAKE_BROKERS][FAKE_QUEUES];
+    struct fake_half halves[FAKE_HALVES_MAX];
+    size_t half_count;
+    struct list held;
+    struct buf members; /* JSON list of client ids. */
+    size_t member_count;
+
+    /* Knobs. */
+    atomic_int refuse_sends;   /* So many sends are refused, */
+    atomic_int refuse_code;    /* with this code, */
+    atomic_int refuse_broker;  /* by this broker; -1: by any. */
+    atomic_bool hint_other;    /* Refusals with 14 name the other broker as leader. */
+    atomic_bool swallow_sends; /* Sends are not answered. */
+    atomic_bool unknown_topic; /* Only the template topic has a route. */
+    atomic_bool takes_back;    /* CONSUMER_SEND_MSG_BACK is supported. */
+    atomic_bool ask_unknown;   /* An undecided outcome is asked about at once. */
+    atomic_int send_status;    /* Code of successful sends. */
+
+    /* Counters. */
+    atomic_int sends;
+    atomic_int oneways;
+    atomic_int heartbeats;
+    atomic_int unregisters;
+    atomic_int commits;
+    atomic_int rollbacks;
+    atomic_int unknowns;
+    atomic_int checks_answered; /* END_TRANSACTIONs with fromTransactionCheck. */
+    atomic_int given_back;
+    atomic_int sends_of[FAKE_BROKERS];
+    atomic_int last_offset[FAKE_BROKERS][FAKE_QUEUES]; /* Committed by the group. */
+    atomic_int admin_calls;
+};
+
+/* Start; it listens when this returns. */
+void fake_broker_start(struct fake_broker *fake);
 void fake_broker_stop(struct fake_broker *fake);
+
+/* "127.0.0.1:port" of the nameserver. Static storage of the caller: at least 32 bytes. */
+const char *fake_broker_address(const struct fake_broker *fake, char text[32]);
+
+/* Close all connections, as a restart would. */
+void fake_broker_drop(struct fake_broker *fake);
 
 #endif

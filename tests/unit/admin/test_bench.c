@@ -1,5 +1,5 @@
 /* bench: what the load generator sends, counts and measures, against a server that knows. */
-#include "tests/support/fake_broker.h"
+#include "tests/support/answer_server.h"
 #include "tests/support/test.h"
 #include "tests/support/words.h"
 
@@ -15,7 +15,7 @@
 enum { QUEUES = 3, HALVES_MAX = 200000, MESSAGES_PER_QUEUE = 100, STALL_US = 300000 };
 
 struct server {
-    struct fake_broker *fake;
+    struct answer_server *fake;
     int64_t sends;
     int64_t queues_seen[QUEUES];
     int64_t commits;
@@ -37,7 +37,7 @@ static bool answer_route(struct command *response, struct buf *scratch)
                "\"readQueueNums\":%d,\"writeQueueNums\":%d,\"topicSysFlag\":0}],"
                "\"brokerAddrTable\":{\"broker-a\":{\"brokerAddrs\":{\"0\":\"%s\"},\"brokerName\":"
                "\"broker-a\",\"cluster\":\"C\"}},\"clusterAddrTable\":{\"C\":[\"broker-a\"]}}",
-               fake_broker_address(server.fake), QUEUES, QUEUES, fake_broker_address(server.fake));
+               answer_server_address(server.fake), QUEUES, QUEUES, answer_server_address(server.fake));
     response->body = buf_slice(scratch);
     return true;
 }
@@ -150,13 +150,13 @@ static json_t *run(const char *line, enum cli_exit expected)
     char noun[] = "bench";
     char copy[512];
     char *arguments[24] = {program, noun};
-    snprintf(copy, sizeof copy, "%s -n %s -o json", line, fake_broker_address(server.fake));
+    snprintf(copy, sizeof copy, "%s -n %s -o json", line, answer_server_address(server.fake));
     int count = words_split(copy, arguments, 2, 24);
     memset(output, 0, sizeof output);
     FILE *out = fmemopen(output, sizeof output, "w");
-    fake_broker_sync(server.fake);
+    answer_server_sync(server.fake);
     assert_int_equal(cli_main(count, arguments, out, stderr), expected);
-    fake_broker_sync(server.fake);
+    answer_server_sync(server.fake);
     fclose(out);
     return json_loads(output, 0, NULL);
 }
@@ -171,14 +171,14 @@ static int open_server(void **state)
     (void)state;
     memset(&server, 0, sizeof server);
     server.stall_at = -1;
-    server.fake = fake_broker_start(answer, NULL);
+    server.fake = answer_server_start(answer, NULL);
     return 0;
 }
 
 static int close_server(void **state)
 {
     (void)state;
-    fake_broker_stop(server.fake);
+    answer_server_stop(server.fake);
     return 0;
 }
 

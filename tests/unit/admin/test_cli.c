@@ -1,5 +1,5 @@
 /* cli: command lines against a server that answers as each test says. */
-#include "tests/support/fake_broker.h"
+#include "tests/support/answer_server.h"
 #include "tests/support/test.h"
 #include "tests/support/words.h"
 
@@ -15,7 +15,7 @@ enum { ARGUMENTS_MAX = 16 };
 
 /* What the server answers and what it was asked. */
 struct script {
-    struct fake_broker *fake;
+    struct answer_server *fake;
     const char *role;
     const char *second_replica; /* Address of another member, or NULL. */
     bool quorum_stale;
@@ -36,7 +36,7 @@ static bool answer_cluster(struct command *response, struct buf *scratch)
     buf_printf(scratch,
                "{\"brokerAddrTable\":{\"broker-a\":{\"brokerAddrs\":{0:\"%s\"},\"brokerName\":"
                "\"broker-a\",\"cluster\":\"C\"}},\"clusterAddrTable\":{\"C\":[\"broker-a\"]}}",
-               fake_broker_address(script.fake));
+               answer_server_address(script.fake));
     response->body = buf_slice(scratch);
     return true;
 }
@@ -48,7 +48,7 @@ static bool answer_status(struct command *response, struct buf *scratch)
         "{\"group\":\"broker-a\",\"memberId\":1,\"role\":\"%s\",\"term\":7,\"commitIndex\":90,"
         "\"appliedIndex\":90,\"lastIndex\":91,\"quorumFresh\":%s,\"members\":[{\"id\":1,"
         "\"clientAddr\":\"%s\"}",
-        script.role, script.quorum_stale ? "false" : "true", fake_broker_address(script.fake));
+        script.role, script.quorum_stale ? "false" : "true", answer_server_address(script.fake));
     if (script.second_replica != NULL) {
         buf_printf(scratch, ",{\"id\":2,\"clientAddr\":\"%s\"}", script.second_replica);
     }
@@ -93,7 +93,7 @@ static bool answer(void *context, const struct command *request, struct command 
     (void)context;
     if (request->code == script.refuse_request) {
         if (script.hint && script.hints_given++ == 0) {
-            command_add(response, FIELD_LEADER_HINT, slice_text(fake_broker_address(script.fake)));
+            command_add(response, FIELD_LEADER_HINT, slice_text(answer_server_address(script.fake)));
             response->code = RESPONSE_SERVICE_NOT_AVAILABLE;
             return true;
         }
@@ -134,7 +134,7 @@ static enum cli_exit run(const char *line)
     char copy[512];
     char *arguments[ARGUMENTS_MAX] = {program};
     snprintf(copy, sizeof copy, "%s", line);
-    snprintf(address, sizeof address, "%s", fake_broker_address(script.fake));
+    snprintf(address, sizeof address, "%s", answer_server_address(script.fake));
     int count = words_split(copy, arguments, 1, ARGUMENTS_MAX);
     for (int i = 1; i < count; i++) {
         arguments[i] = strcmp(arguments[i], "@") == 0 ? address : arguments[i];
@@ -143,9 +143,9 @@ static enum cli_exit run(const char *line)
     FILE *err = fmemopen(errors, sizeof errors, "w");
     memset(output, 0, sizeof output);
     memset(errors, 0, sizeof errors);
-    fake_broker_sync(script.fake);
+    answer_server_sync(script.fake);
     enum cli_exit code = cli_main(count, arguments, out, err);
-    fake_broker_sync(script.fake);
+    answer_server_sync(script.fake);
     fclose(out);
     fclose(err);
     return code;
@@ -162,14 +162,14 @@ static int open_server(void **state)
 {
     (void)state;
     script = (struct script){.role = "leader"};
-    script.fake = fake_broker_start(answer, NULL);
+    script.fake = answer_server_start(answer, NULL);
     return 0;
 }
 
 static int close_server(void **state)
 {
     (void)state;
-    fake_broker_stop(script.fake);
+    answer_server_stop(script.fake);
     return 0;
 }
 
@@ -235,7 +235,7 @@ static void an_unreachable_nameserver_is_told_apart(void **state)
     // The second one is tried.
     assert_int_equal(run("leader show -n 127.0.0.1:1;no-address"), CLI_UNREACHABLE);
     char line[128];
-    snprintf(line, sizeof line, "leader show -n 127.0.0.1:1;%s", fake_broker_address(script.fake));
+    snprintf(line, sizeof line, "leader show -n 127.0.0.1:1;%s", answer_server_address(script.fake));
     assert_int_equal(run(line), CLI_OK);
     assert_contains(output, "broker-a");
 }

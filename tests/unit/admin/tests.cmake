@@ -1,5 +1,5 @@
-set(FAKE_BROKER ${CMAKE_SOURCE_DIR}/tests/support/fake_broker.c)
+set(ANSWER_SERVER ${CMAKE_SOURCE_DIR}/tests/support/answer_server.c)
 raftmq_unit_test(admin/histogram LINK raftmq_admin)
 raftmq_unit_test(admin/frame_template LINK raftmq_admin)
-raftmq_unit_test(admin/cli LINK raftmq_admin SOURCES ${FAKE_BROKER})
-raftmq_unit_test(admin/bench LINK raftmq_admin SOURCES ${FAKE_BROKER})
+raftmq_unit_test(admin/cli LINK raftmq_admin SOURCES ${ANSWER_SERVER})
+raftmq_unit_test(admin/bench LINK raftmq_admin SOURCES ${ANSWER_SERVER})

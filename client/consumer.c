@@ -1,0 +1,280 @@
+#include "client/consumer.h"
+
+#include "client/heartbeat.h"
+#include "common/remoting/codes.h"
+#include "common/remoting/names.h"
+
+#include <stdlib.h>
+
+enum {
+    PULL_MESSAGES_DEFAULT = 32,
+    PULL_MESSAGES_MAX = 1024,
+    QUEUE_MESSAGES_DEFAULT = 1000,
+    REDELIVER_DEFAULT_MS = 1000,
+    SUBSCRIPTIONS_MAX = HEARTBEAT_SUBSCRIPTIONS_MAX - 1,
+};
+
+static enum raftmq_status check(const struct raftmq_consumer_options *options,
+                                struct raftmq_error *error);
+static void copy_topics(struct raftmq_consumer *consumer,
+                        const struct raftmq_consumer_options *options);
+static void consumer_free(struct raftmq_consumer *consumer);
+static void start(void *argument);
+static void on_persist(struct alarm *alarm);
+static void begin_close(void *argument);
+static void store_last(struct raftmq_consumer *consumer);
+static void on_last_stored(void *context, enum status status, const struct command *response);
+static void finish_close(struct raftmq_consumer *consumer);
+
+enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
+                                       const struct raftmq_consumer_options *options,
+                                       struct raftmq_consumer **out, struct raftmq_error *error)
+{
+    enum raftmq_status status = check(options, error);
+    if (status != RAFTMQ_OK) {
+        return status;
+    }
+    struct raftmq_consumer *consumer = mem_zalloc(sizeof *consumer);
+    consumer->client = client;
+    consumer->options = *options;
+    consumer->listener = options->listener;
+    consumer->context = options->context;
+    consumer->version = (int64_t)clock_wall_ms(client->clock);
+    (void)name_set(&consumer->group, slice_text(options->group));
+    if (options->pull_messages_max == 0) {
+        consumer->options.pull_messages_max = PULL_MESSAGES_DEFAULT;
+    }
+    if (options->queue_messages_max == 0) {
+        consumer->options.queue_messages_max = QUEUE_MESSAGES_DEFAULT;
+    }
+    if (options->redeliver_ms == 0) {
+        consumer->options.redeliver_ms = REDELIVER_DEFAULT_MS;
+    }
+    atomic_init(&consumer->stopping, false);
+    list_init(&consumer->queues);
+    list_init(&consumer->rounds);
+    consumer->rebalance.ring = rebalance_on_alarm;
+    consumer->persist.ring = on_persist;
+    copy_topics(consumer, options);
+    tasks_run(&client->tasks, start, consumer);
+    *out = consumer;
+    return error_none(error);
+}
+
+static enum raftmq_status check(const struct raftmq_consumer_options *options,
+                                struct raftmq_error *error)
+{
+    if (!group_name_valid(slice_text(options->group))) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "the group name is not valid");
+    }
+    if (options->listener == NULL || options->subscription_count == 0 ||
+        options->subscription_count > SUBSCRIPTIONS_MAX ||
+        options->pull_messages_max > PULL_MESSAGES_MAX) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                         "a consumer needs a listener, 1 to %d subscriptions and pulls of at "
+                         "most %d messages",
+                         SUBSCRIPTIONS_MAX, PULL_MESSAGES_MAX);
+    }
+    for (size_t i = 0; i < options->subscription_count; i++) {
+        if (!topic_name_valid(slice_text(options->subscriptions[i].topic))) {
+            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic name is not valid");
+        }
+    }
+    return RAFTMQ_OK;
+}
+
+static void copy_topics(struct raftmq_consumer *consumer,
+                        const struct raftmq_consumer_options *options)
+{
+    consumer->topics = mem_zalloc((options->subscription_count + 1) * sizeof *consumer->topics);
+    for (size_t i = 0; i < options->subscription_count; i++) {
+        struct consumer_topic *topic = &consumer->topics[consumer->topic_count++];
+        const char *expression = options->subscriptions[i].expression;
+        (void)name_set(&topic->topic, slice_text(options->subscriptions[i].topic));
+        buf_put_text(&topic->expression,
+                     expression == NULL || expression[0] == '\0' ? "*" : expression);
+    }
+    // Messages that a broker takes back come again by this topic.
+    struct consumer_topic *retry = &consumer->topics[consumer->topic_count++];
+    ASSERT(topic_retry_of(name_slice(&consumer->group), &retry->topic));
+    buf_put_text(&retry->expression, "*");
+}
+
+static void consumer_free(struct raftmq_consumer *consumer)
+{
+    for (size_t i = 0; i < consumer->topic_count; i++) {
+        buf_close(&consumer->topics[i].expression);
+    }
+    free(consumer->topics);
+    free(consumer);
+}
+
+static void start(void *argument)
+{
+    struct raftmq_consumer *consumer = argument;
+    struct raftmq_client *client = consumer->client;
+    list_append(&client->consumers, &consumer->in_client);
+    heartbeat_all(client);
+    alarms_set(&client->alarms, &consumer->rebalance, 0);
+    alarms_set(&client->alarms, &consumer->persist, client->options.persist_offsets_ms);
+}
+
+void consumer_describe(const struct raftmq_consumer *consumer, struct arena *arena,
+                       struct consumer_data *out)
+{
+    *out = (struct consumer_data){
+        .group = name_slice(&consumer->group),
+        .consume_type = CONSUME_PASSIVELY,
+        .message_model = MODEL_CLUSTERING,
+        .consume_from =
+            consumer->options.from == RAFTMQ_FROM_FIRST ? CONSUME_FROM_FIRST : CONSUME_FROM_LAST,
+        .subscription_count = consumer->topic_count,
+        .subscriptions = arena_array(arena, consumer->topic_count, sizeof *out->subscriptions),
+    };
+    for (size_t i = 0; i < consumer->topic_count; i++) {
+        out->subscriptions[i] = (struct subscription_data){
+            .topic = name_slice(&consumer->topics[i].topic),
+            .expression = buf_slice(&consumer->topics[i].expression),
+            .expression_type = slice_text("TAG"),
+            .version = consumer->version,
+        };
+    }
+}
+
+void consumers_on_members_changed(struct raftmq_client *client, struct slice group)
+{
+    LIST_FOREACH(at, &client->consumers)
+    {
+        struct raftmq_consumer *consumer = CONTAINER_OF(at, struct raftmq_consumer, in_client);
+        if (!consumer->closing && slice_equals(name_slice(&consumer->group), group)) {
+            alarms_set(&client->alarms, &consumer->rebalance, 0);
+        }
+    }
+}
+
+static void on_persist(struct alarm *alarm)
+{
+    struct raftmq_consumer *consumer = CONTAINER_OF(alarm, struct raftmq_consumer, persist);
+    LIST_FOREACH(at, &consumer->queues)
+    {
+        queue_store(CONTAINER_OF(at, struct consumed_queue, in_consumer));
+    }
+    alarms_set(&consumer->client->alarms, alarm, consumer->client->options.persist_offsets_ms);
+}
+
+struct count_visit {
+    const struct raftmq_consumer *consumer;
+    size_t count;
+};
+
+static void count_queues(void *argument)
+{
+    struct count_visit *visit = argument;
+    LIST_FOREACH(at, &visit->consumer->queues)
+    {
+        visit->count++;
+    }
+}
+
+size_t raftmq_consumer_queue_count(const struct raftmq_consumer *consumer)
+{
+    struct count_visit visit = {consumer, 0};
+    tasks_run(&consumer->client->tasks, count_queues, &visit);
+    return visit.count;
+}
+
+void raftmq_consumer_close(struct raftmq_consumer *consumer)
+{
+    uv_sem_t closed;
+    if (consumer == NULL) {
+        return;
+    }
+    ASSERT(uv_sem_init(&closed, 0) == 0);
+    consumer->closed = &closed;
+    atomic_store(&consumer->stopping, true);
+    tasks_run(&consumer->client->tasks, begin_close, consumer);
+    uv_sem_wait(&closed);
+    uv_sem_destroy(&closed);
+    consumer_free(consumer);
+}
+
+/* Stop everything but the listeners that run; then the last offsets, then good-bye. */
+static void begin_close(void *argument)
+{
+    struct raftmq_consumer *consumer = argument;
+    struct raftmq_client *client = consumer->client;
+    consumer->closing = true;
+    alarms_cancel(&client->alarms, &consumer->rebalance);
+    alarms_cancel(&client->alarms, &consumer->persist);
+    rebalance_cancel(consumer);
+    LIST_FOREACH(at, &consumer->queues)
+    {
+        struct consumed_queue *queue = CONTAINER_OF(at, struct consumed_queue, in_consumer);
+        alarms_cancel(&client->alarms, &queue->again);
+        rpc_cancel(client->rpc, queue);
+        rpc_cancel(client->rpc, &queue->storing);
+    }
+    consumer_finish_if_idle(consumer);
+}
+
+void consumer_finish_if_idle(struct raftmq_consumer *consumer)
+{
+    if (consumer->closing && consumer->jobs_running == 0 && consumer->calls_running == 0) {
+        store_last(consumer);
+    }
+}
+
+static void store_last(struct raftmq_consumer *consumer)
+{
+    struct raftmq_client *client = consumer->client;
+    consumer->calls_running = 1; // Keeps it from finishing within the loop.
+    LIST_FOREACH(at, &consumer->queues)
+    {
+        struct consumed_queue *queue = CONTAINER_OF(at, struct consumed_queue, in_consumer);
+        struct host host;
+        int64_t offset = queue_committed(queue);
+        if (queue->located && offset != queue->stored_offset && queue_host(queue, &host)) {
+            struct command request;
+            struct buf scratch = {0};
+            buf_reserve(&scratch, 64);
+            command_init_request(&request, REQUEST_UPDATE_CONSUMER_OFFSET, 0);
+            command_add(&request, "consumerGroup", name_slice(&consumer->group));
+            command_add(&request, "topic", name_slice(&queue->topic->topic));
+            command_add_i64(&request, "queueId", queue->queue_id, &scratch);
+            command_add_i64(&request, "commitOffset", offset, &scratch);
+            if (connections_call(&client->connections, host, &request, client->options.timeout_ms,
+                                 on_last_stored, consumer) == STATUS_PENDING) {
+                consumer->calls_running++;
+            }
+            buf_close(&scratch);
+        }
+    }
+    if (--consumer->calls_running == 0) {
+        finish_close(consumer);
+    }
+}
+
+static void on_last_stored(void *context, enum status status, const struct command *response)
+{
+    struct raftmq_consumer *consumer = context;
+    if (status != STATUS_OK || response->code != RESPONSE_SUCCESS) {
+        log_warn(&consumer->client->log, "a last offset was not stored; messages come again",
+                 "group=%s error=%s", consumer->group.text, status_name(status));
+    }
+    if (--consumer->calls_running == 0) {
+        finish_close(consumer);
+    }
+}
+
+static void finish_close(struct raftmq_consumer *consumer)
+{
+    LIST_FOREACH(at, &consumer->queues)
+    {
+        struct consumed_queue *queue = CONTAINER_OF(at, struct consumed_queue, in_consumer);
+        queue->located = false; // Its offset is told already.
+        queue_drop(queue);
+    }
+    list_remove(&consumer->in_client);
+    heartbeat_leave(consumer->client, (struct slice){0}, name_slice(&consumer->group));
+    uv_sem_post(consumer->closed); // The waiting thread frees it.
+}

@@ -1,0 +1,152 @@
+/* One message on its way through the listener. A message that the listener wants again is given
+ * back to the broker, which delivers it later to any member of the group; a broker that does not
+ * take messages back leaves it to us: it stays here and is tried again, ever slower. */
+#include "client/consumer.h"
+#include "common/remoting/codes.h"
+
+#include <stdlib.h>
+
+enum { REDELIVER_MAX_MS = 60000, SEND_BACK_TIMEOUT_MS = 5000 };
+
+static void hand_over(struct delivery *delivery);
+static void run(struct job *job);
+static void done(struct job *job);
+static void end(struct delivery *delivery);
+static bool give_back(struct delivery *delivery);
+static void on_given_back(void *context, enum status status, const struct command *response);
+static void keep(struct delivery *delivery);
+static void on_again(struct alarm *alarm);
+
+void delivery_begin(struct consumed_queue *queue, struct received *received)
+{
+    struct delivery *delivery = mem_zalloc(sizeof *delivery);
+    delivery->queue = queue;
+    delivery->received = *received;
+    delivery->job.run = run;
+    delivery->job.done = done;
+    delivery->again.ring = on_again;
+    list_append(&queue->deliveries, &delivery->in_queue);
+    queue->delivery_count++;
+    queue->delivery_size += received->message.body_size;
+    hand_over(delivery);
+}
+
+static void hand_over(struct delivery *delivery)
+{
+    struct raftmq_consumer *consumer = delivery->queue->consumer;
+    delivery->running = true;
+    delivery->queue->running_count++;
+    consumer->jobs_running++;
+    workers_post(&consumer->client->workers, &delivery->job);
+}
+
+/* On a worker. */
+static void run(struct job *job)
+{
+    struct delivery *delivery = CONTAINER_OF(job, struct delivery, job);
+    struct raftmq_consumer *consumer = delivery->queue->consumer;
+    delivery->verdict = RAFTMQ_CONSUME_LATER;
+    if (!atomic_load(&consumer->stopping)) {
+        delivery->verdict = consumer->listener(consumer->context, &delivery->received.message);
+    }
+}
+
+static void done(struct job *job)
+{
+    struct delivery *delivery = CONTAINER_OF(job, struct delivery, job);
+    struct consumed_queue *queue = delivery->queue;
+    struct raftmq_consumer *consumer = queue->consumer;
+    delivery->running = false;
+    queue->running_count--;
+    if (delivery->verdict == RAFTMQ_CONSUMED) {
+        end(delivery);
+    } else if (queue->dropped) {
+        end(delivery); // Another member gets it, from the offset that was told.
+    } else if (!consumer->closing && (queue->keeps_failures || !give_back(delivery))) {
+        keep(delivery);
+    }
+    queue_delivery_done(queue);
+    consumer->jobs_running--;
+    consumer_finish_if_idle(consumer);
+}
+
+static void end(struct delivery *delivery)
+{
+    struct consumed_queue *queue = delivery->queue;
+    list_remove(&delivery->in_queue);
+    queue->delivery_count--;
+    queue->delivery_size -= delivery->received.message.body_size;
+    received_close(&delivery->received);
+    free(delivery);
+}
+
+void delivery_forget(struct delivery *delivery)
+{
+    struct raftmq_client *client = delivery->queue->consumer->client;
+    alarms_cancel(&client->alarms, &delivery->again);
+    rpc_cancel(client->rpc, delivery); // on_given_back() leaves it alone then.
+    end(delivery);
+}
+
+/* CONSUMER_SEND_MSG_BACK; false if it cannot even be asked. */
+static bool give_back(struct delivery *delivery)
+{
+    struct consumed_queue *queue = delivery->queue;
+    struct raftmq_consumer *consumer = queue->consumer;
+    const struct raftmq_received *message = &delivery->received.message;
+    struct host host;
+    struct command request;
+    struct buf scratch = {0};
+    if (!queue_host(queue, &host)) {
+        return false;
+    }
+    buf_reserve(&scratch, 64);
+    command_init_request(&request, REQUEST_CONSUMER_SEND_MSG_BACK, 0);
+    command_add_i64(&request, "offset", message->physical_offset, &scratch);
+    command_add(&request, "group", name_slice(&consumer->group));
+    command_add(&request, "delayLevel", slice_text("0"));
+    command_add(&request, "originMsgId", slice_text(message->message_id));
+    command_add(&request, "originTopic", slice_text(message->topic));
+    command_add(&request, "unitMode", slice_text("false"));
+    command_add(&request, "bname", name_slice(&queue->broker));
+    enum status status = connections_call(&consumer->client->connections, host, &request,
+                                          SEND_BACK_TIMEOUT_MS, on_given_back, delivery);
+    buf_close(&scratch);
+    return status == STATUS_PENDING;
+}
+
+static void on_given_back(void *context, enum status status, const struct command *response)
+{
+    struct delivery *delivery = context;
+    if (status == STATUS_CANCELED) {
+        return; // Whoever canceled ends it.
+    }
+    if (status == STATUS_OK && response->code == RESPONSE_SUCCESS) {
+        end(delivery);
+        return;
+    }
+    if (status == STATUS_OK && response->code == RESPONSE_REQUEST_CODE_NOT_SUPPORTED) {
+        delivery->queue->keeps_failures = true;
+    }
+    keep(delivery);
+}
+
+/* Deliver it again here, after a pause that doubles. */
+static void keep(struct delivery *delivery)
+{
+    struct raftmq_consumer *consumer = delivery->queue->consumer;
+    uint32_t doublings = delivery->failures < 16 ? delivery->failures : 16;
+    uint64_t pause_ms = consumer->options.redeliver_ms << doublings;
+    delivery->failures++;
+    delivery->received.message.reconsume_times++;
+    alarms_set(&consumer->client->alarms, &delivery->again,
+               pause_ms > REDELIVER_MAX_MS ? REDELIVER_MAX_MS : pause_ms);
+}
+
+static void on_again(struct alarm *alarm)
+{
+    struct delivery *delivery = CONTAINER_OF(alarm, struct delivery, again);
+    if (!delivery->queue->consumer->closing) {
+        hand_over(delivery);
+    }
+}

@@ -1,0 +1,484 @@
+/* libraftmq: producers, transactions, consumers and administration over RocketMQ's remoting
+ * protocol. Works with raftmq and with Apache RocketMQ 4.9 and 5.x.
+ *
+ * Threads. A client runs one thread of its own, on which all network work happens, and the worker
+ * threads on which listeners and transaction checks are called. Every function may be called from
+ * any thread of the program but, where it says "waits", not from a send callback, which runs on the
+ * client's own thread and must not block. Different threads may use one client, producer or
+ * consumer at the same time; closing it must be the last call on it.
+ *
+ * Memory. Arguments are borrowed until the function returns, unless it says "copies". What a
+ * function hands out is freed with the function named beside it. Texts are UTF-8 and end with NUL;
+ * bodies are bytes with a size.
+ *
+ * Errors. Functions return RAFTMQ_OK or what went wrong; `error` (which may always be NULL) tells
+ * more. A lost answer is an unknown outcome, not a failure: RAFTMQ_TIMED_OUT and
+ * RAFTMQ_CONNECTION_LOST mean that it may have happened.
+ *
+ * Times are milliseconds; a timeout of 0 stands for the client's default. */
+#ifndef RAFTMQ_H
+#define RAFTMQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RAFTMQ_API __attribute__((visibility("default")))
+
+enum raftmq_status {
+    RAFTMQ_OK = 0,
+    RAFTMQ_INVALID_ARGUMENT = 1, /* A parameter is not valid; nothing was sent. */
+    RAFTMQ_NO_ROUTE = 2,         /* No nameserver knows a broker for the topic. */
+    RAFTMQ_REFUSED = 3,          /* The server's answer was a refusal: see error.code. */
+    RAFTMQ_CONNECT_FAILED = 4,   /* No connection could be made; nothing was sent. */
+    RAFTMQ_CONNECTION_LOST = 5,  /* The connection broke before the answer: outcome unknown. */
+    RAFTMQ_TIMED_OUT = 6,        /* No answer in time: outcome unknown. */
+    RAFTMQ_OVERLOADED = 7,       /* Too much is in flight in this client; nothing was sent. */
+    RAFTMQ_CLOSED = 8,           /* The client is closing. Outcome unknown if it was under way. */
+    RAFTMQ_MALFORMED = 9,        /* The answer cannot be understood. */
+};
+
+enum { RAFTMQ_REMARK_SIZE = 256 };
+
+struct raftmq_error {
+    enum raftmq_status status;
+    int32_t code;                    /* The server's response code if it answered, else -1. */
+    char remark[RAFTMQ_REMARK_SIZE]; /* A sentence for people; cut to fit. */
+};
+
+/* Name of a status, "TIMED_OUT"; static text. */
+RAFTMQ_API const char *raftmq_status_name(enum raftmq_status status);
+
+/* Version of this library, "0.1.0"; static text. */
+RAFTMQ_API const char *raftmq_version(void);
+
+/* ---- Client ---------------------------------------------------------------------------------- */
+
+struct raftmq_client;
+
+struct raftmq_client_options {
+    /* "host:port" of the nameservers, separated by ';'. Required. Names are resolved once. */
+    const char *nameservers;
+    /* Distinguishes clients of one process; NULL: made up. At most 64 characters. */
+    const char *instance_name;
+    /* Default timeout of calls, including retries of sends. 0: 3000. */
+    uint64_t timeout_ms;
+    /* Attempts of a send whose outcome was unknown or that a broker refused for reasons of its own.
+     * 0: 3. Attempts that surely stored nothing (no leader, busy, no connection) do not count, they
+     * go on until the timeout. */
+    uint32_t send_attempts_max;
+    /* Bodies larger than this are deflated; 0: never. */
+    size_t compress_above;
+    /* Sends in flight at one time, of all producers. 0: 10000. */
+    size_t sends_max;
+    /* Threads for listeners and checks. 0: 8. At most 256. */
+    uint32_t worker_threads;
+    /* Route poll, heartbeat, rebalance and offset periods; 0: 30000, 30000, 20000, 5000. */
+    uint64_t poll_routes_ms;
+    uint64_t heartbeat_ms;
+    uint64_t rebalance_ms;
+    uint64_t persist_offsets_ms;
+    /* Write warnings to standard error. */
+    bool verbose;
+};
+
+/* Make a client and start its threads. Copies options. No connection is made yet. */
+RAFTMQ_API enum raftmq_status raftmq_client_new(const struct raftmq_client_options *options,
+                                                struct raftmq_client **client,
+                                                struct raftmq_error *error);
+
+/* Close and free the client. All its producers and consumers must be closed before. Calls under way
+ * in other threads end with RAFTMQ_CLOSED, and must have returned before this is called. Waits for
+ * the threads to end. NULL is harmless. */
+RAFTMQ_API void raftmq_client_close(struct raftmq_client *client);
+
+/* "10.0.0.9@4711@name": how brokers know this client. Valid as long as the client. */
+RAFTMQ_API const char *raftmq_client_id(const struct raftmq_client *client);
+
+/* ---- Messages -------------------------------------------------------------------------------- */
+
+struct raftmq_property {
+    const char *name;
+    const char *value;
+};
+
+/* A message to send. Zero all that is not used. */
+struct raftmq_message {
+    const char *topic; /* Required. */
+    const void *body;
+    size_t body_size;
+    const char *tags; /* One tag; NULL: none. */
+    const char *keys; /* Keys to find it by, separated by spaces; NULL: none. */
+    /* Messages with equal shard keys go to the same queue, as long as the route is the same, and
+     * are not moved to another by retries; NULL: queues take turns. */
+    const char *shard_key;
+    int32_t delay_level; /* 1 (1 s) to 18 (2 h); 0: at once. */
+    int32_t flag;        /* For the application; not looked at. */
+    /* Names and values must not be empty nor contain the bytes 1 and 2; names of the system's own
+     * properties (KEYS, TAGS, UNIQ_KEY, ...) are refused. */
+    const struct raftmq_property *properties;
+    size_t property_count;
+};
+
+/* A message received. It and all it points to is valid until the callback returns, or until the
+ * result it belongs to is freed. */
+struct raftmq_received {
+    const char *topic;
+    const char *broker;
+    int32_t queue_id;
+    int64_t queue_offset;
+    int64_t physical_offset; /* Within the broker's log. */
+    const char *message_id;  /* The sender's unique key, or else the offset id. */
+    const char *offset_message_id;
+    const void *body; /* Inflated if it was deflated. */
+    size_t body_size;
+    const char *tags; /* "" if none. */
+    const char *keys;
+    int64_t born_ms;
+    int64_t stored_ms;
+    int32_t flag;
+    int32_t reconsume_times; /* Deliveries before this one that failed, as far as is known. */
+    const void *properties;  /* For raftmq_received_property(). */
+};
+
+/* A property's value; NULL if absent. Valid as long as the message. */
+RAFTMQ_API const char *raftmq_received_property(const struct raftmq_received *message,
+                                                const char *name);
+
+/* ---- Producer -------------------------------------------------------------------------------- */
+
+struct raftmq_producer;
+
+enum raftmq_transaction {
+    RAFTMQ_TRANSACTION_UNKNOWN = 0, /* Not decided yet: the broker will ask again. */
+    RAFTMQ_TRANSACTION_COMMIT = 1,
+    RAFTMQ_TRANSACTION_ROLLBACK = 2,
+};
+
+/* The broker asks what became of a transaction whose outcome it did not learn: perhaps of another
+ * process of the same group. Called on a worker thread. */
+typedef enum raftmq_transaction raftmq_check_cb(void *context,
+                                                const struct raftmq_received *message);
+
+/* Make a producer of a group. Copies group. `check` is needed for transactions only, else NULL; it
+ * and context must stay valid until the producer is closed. */
+RAFTMQ_API enum raftmq_status raftmq_producer_new(struct raftmq_client *client, const char *group,
+                                                  raftmq_check_cb *check, void *context,
+                                                  struct raftmq_producer **producer,
+                                                  struct raftmq_error *error);
+
+/* Close and free. Waits: sends of it that are under way end with RAFTMQ_CLOSED, running checks are
+ * waited for. NULL is harmless. */
+RAFTMQ_API void raftmq_producer_close(struct raftmq_producer *producer);
+
+/* How the broker stored it. All but SENT come from Apache RocketMQ only: stored, but not as safely
+ * as asked for. */
+enum raftmq_send_status {
+    RAFTMQ_SENT = 0,
+    RAFTMQ_SENT_FLUSH_DISK_TIMEOUT = 10,
+    RAFTMQ_SENT_SLAVE_NOT_AVAILABLE = 11,
+    RAFTMQ_SENT_FLUSH_SLAVE_TIMEOUT = 12,
+};
+
+enum { RAFTMQ_ID_SIZE = 72, RAFTMQ_NAME_SIZE = 256 };
+
+struct raftmq_send_result {
+    enum raftmq_send_status status;
+    char message_id[RAFTMQ_ID_SIZE]; /* Unique key made by this client; of a batch, the first. */
+    char offset_message_id[RAFTMQ_ID_SIZE]; /* Where the broker stored it; of a batch, the first. */
+    char broker[RAFTMQ_NAME_SIZE];
+    int32_t queue_id;
+    int64_t queue_offset;
+    uint32_t attempts; /* How often it was sent. */
+};
+
+/* Send and wait for the answer. See raftmq_client_options.send_attempts_max for what is retried;
+ * retries carry the same message id. */
+RAFTMQ_API enum raftmq_status raftmq_send(struct raftmq_producer *producer,
+                                          const struct raftmq_message *message, uint64_t timeout_ms,
+                                          struct raftmq_send_result *result,
+                                          struct raftmq_error *error);
+
+/* Send messages of one topic as one: all or none are stored, one after the other in one queue.
+ * At most 4096 messages and 4 MiB of bodies; none may be delayed. Waits. */
+RAFTMQ_API enum raftmq_status raftmq_send_batch(struct raftmq_producer *producer,
+                                                const struct raftmq_message *messages, size_t count,
+                                                uint64_t timeout_ms,
+                                                struct raftmq_send_result *result,
+                                                struct raftmq_error *error);
+
+/* The end of an asynchronous send. Called on the client's own thread: must not block. result is
+ * NULL unless error->status is RAFTMQ_OK; both are valid until it returns. */
+typedef void raftmq_send_cb(void *context, const struct raftmq_send_result *result,
+                            const struct raftmq_error *error);
+
+/* Send without waiting. Copies message. If it returns RAFTMQ_OK, cb is called exactly once, else
+ * never. */
+RAFTMQ_API enum raftmq_status raftmq_send_async(struct raftmq_producer *producer,
+                                                const struct raftmq_message *message,
+                                                uint64_t timeout_ms, raftmq_send_cb *cb,
+                                                void *context);
+
+/* Send without answer: nobody learns whether it was stored. Copies message. */
+RAFTMQ_API enum raftmq_status raftmq_send_oneway(struct raftmq_producer *producer,
+                                                 const struct raftmq_message *message);
+
+/* The local half of a transaction, called on the calling thread once the broker holds the message
+ * back. What it returns decides. */
+typedef enum raftmq_transaction raftmq_execute_cb(void *context,
+                                                  const struct raftmq_send_result *result);
+
+/* Send a message that becomes visible only if execute() (or a later check) commits it. Waits for
+ * the broker, not for the outcome to be stored: that is sent without answer, and if it is lost the
+ * broker asks through the check callback. *outcome is what execute() said; it is ROLLBACK without
+ * execute() having been called if the broker stored the message less safely than asked for. */
+RAFTMQ_API enum raftmq_status
+raftmq_send_transaction(struct raftmq_producer *producer, const struct raftmq_message *message,
+                        uint64_t timeout_ms, raftmq_execute_cb *execute, void *context,
+                        struct raftmq_send_result *result, enum raftmq_transaction *outcome,
+                        struct raftmq_error *error);
+
+/* ---- Push consumer --------------------------------------------------------------------------- */
+
+struct raftmq_consumer;
+
+enum raftmq_consumed {
+    RAFTMQ_CONSUMED = 0,
+    RAFTMQ_CONSUME_LATER = 1, /* Deliver it again after a while. */
+};
+
+/* Called on a worker thread, for several messages at the same time. */
+typedef enum raftmq_consumed raftmq_listener_cb(void *context,
+                                                const struct raftmq_received *message);
+
+enum raftmq_consume_from {
+    RAFTMQ_FROM_LAST = 0,  /* A new group begins with messages sent from now on. */
+    RAFTMQ_FROM_FIRST = 1, /* A new group begins with the oldest message there is. */
+};
+
+struct raftmq_subscription {
+    const char *topic;
+    const char *expression; /* "*" or NULL: all; "a || b": these tags. */
+};
+
+struct raftmq_consumer_options {
+    const char *group;                               /* Required. */
+    const struct raftmq_subscription *subscriptions; /* At least one. */
+    size_t subscription_count;
+    raftmq_listener_cb *listener; /* Required; valid, with context, until the consumer is closed. */
+    void *context;
+    enum raftmq_consume_from from;
+    uint32_t pull_messages_max;  /* Messages of one pull. 0: 32 */
+    uint32_t queue_messages_max; /* Messages of one queue held here at one time. 0: 1000 */
+    /* Before a message whose listener said LATER, and which the broker would not take back, is
+     * delivered again; doubles each time up to a minute. 0: 1000 */
+    uint64_t redeliver_ms;
+};
+
+/* Start consuming: join the group, share its queues with the other members, pull, call the
+ * listener. A message is done when the listener says so; it is delivered at least once, again after
+ * LATER and after a crash of this process. Copies options. */
+RAFTMQ_API enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
+                                                  const struct raftmq_consumer_options *options,
+                                                  struct raftmq_consumer **consumer,
+                                                  struct raftmq_error *error);
+
+/* Leave the group and free. Waits for listeners that run and, up to the client's timeout, for the
+ * brokers to store how far it got. NULL is harmless. */
+RAFTMQ_API void raftmq_consumer_close(struct raftmq_consumer *consumer);
+
+/* Queues that it consumes at the moment. */
+RAFTMQ_API size_t raftmq_consumer_queue_count(const struct raftmq_consumer *consumer);
+
+/* ---- Pulling by hand ------------------------------------------------------------------------- */
+
+struct raftmq_queue {
+    const char *topic;
+    const char *broker;
+    int32_t queue_id;
+};
+
+struct raftmq_queues {
+    size_t count;
+    const struct raftmq_queue *queues;
+};
+
+/* The queues of a topic that can be read. Waits. Free with raftmq_queues_free(). */
+RAFTMQ_API enum raftmq_status raftmq_topic_queues(struct raftmq_client *client, const char *topic,
+                                                  struct raftmq_queues **queues,
+                                                  struct raftmq_error *error);
+RAFTMQ_API void raftmq_queues_free(struct raftmq_queues *queues);
+
+enum raftmq_pull_status {
+    RAFTMQ_PULL_FOUND = 0,
+    RAFTMQ_PULL_NONE = 1,         /* Nothing (more) there. */
+    RAFTMQ_PULL_NO_MATCH = 2,     /* Messages, but none with such tags: pull on at next_offset. */
+    RAFTMQ_PULL_OFFSET_MOVED = 3, /* No such offset: next_offset is the nearest. */
+};
+
+struct raftmq_pulled {
+    enum raftmq_pull_status status;
+    int64_t next_offset;
+    int64_t offset_min;
+    int64_t offset_max;
+    size_t count;
+    const struct raftmq_received *messages;
+};
+
+struct raftmq_pull_options {
+    const char *group; /* Required. */
+    struct raftmq_queue queue;
+    int64_t offset;
+    uint32_t messages_max;  /* 0: 32 */
+    const char *expression; /* NULL: all. */
+    uint64_t hold_ms;       /* How long the broker may wait for a message to come. 0: not at all. */
+};
+
+/* Pull once. Waits, for the timeout beyond hold_ms. Free with raftmq_pulled_free(). */
+RAFTMQ_API enum raftmq_status raftmq_pull(struct raftmq_client *client,
+                                          const struct raftmq_pull_options *options,
+                                          struct raftmq_pulled **pulled,
+                                          struct raftmq_error *error);
+RAFTMQ_API void raftmq_pulled_free(struct raftmq_pulled *pulled);
+
+/* The oldest offset, the next one to be written, and the first of a message stored at or after a
+ * time. Wait. */
+RAFTMQ_API enum raftmq_status raftmq_offset_min(struct raftmq_client *client,
+                                                const struct raftmq_queue *queue, int64_t *offset,
+                                                struct raftmq_error *error);
+RAFTMQ_API enum raftmq_status raftmq_offset_max(struct raftmq_client *client,
+                                                const struct raftmq_queue *queue, int64_t *offset,
+                                                struct raftmq_error *error);
+RAFTMQ_API enum raftmq_status raftmq_offset_search(struct raftmq_client *client,
+                                                   const struct raftmq_queue *queue,
+                                                   int64_t time_ms, int64_t *offset,
+                                                   struct raftmq_error *error);
+
+/* How far a group got, as the broker knows it: RAFTMQ_REFUSED with code 22 if it never said. Wait.
+ */
+RAFTMQ_API enum raftmq_status raftmq_offset_query(struct raftmq_client *client, const char *group,
+                                                  const struct raftmq_queue *queue, int64_t *offset,
+                                                  struct raftmq_error *error);
+RAFTMQ_API enum raftmq_status raftmq_offset_update(struct raftmq_client *client, const char *group,
+                                                   const struct raftmq_queue *queue, int64_t offset,
+                                                   struct raftmq_error *error);
+
+/* ---- Administration -------------------------------------------------------------------------- */
+
+struct raftmq_broker_address {
+    int64_t id; /* 0: the leader. */
+    const char *address;
+};
+
+struct raftmq_broker {
+    const char *cluster;
+    const char *name;
+    size_t address_count;
+    const struct raftmq_broker_address *addresses;
+};
+
+struct raftmq_topic_queues_of {
+    const char *broker;
+    int32_t read_queues;
+    int32_t write_queues;
+    int32_t perm; /* 4 read, 2 write, 1 template for topics made on first use. */
+};
+
+struct raftmq_route {
+    size_t broker_count;
+    const struct raftmq_broker *brokers;
+    size_t queue_count;
+    const struct raftmq_topic_queues_of *queues;
+};
+
+/* The route of a topic, and all brokers of all clusters (without queues), as a nameserver has them
+ * now. Wait. Free with raftmq_route_free(). */
+RAFTMQ_API enum raftmq_status raftmq_topic_route(struct raftmq_client *client, const char *topic,
+                                                 struct raftmq_route **route,
+                                                 struct raftmq_error *error);
+RAFTMQ_API enum raftmq_status raftmq_cluster_info(struct raftmq_client *client,
+                                                  struct raftmq_route **route,
+                                                  struct raftmq_error *error);
+RAFTMQ_API void raftmq_route_free(struct raftmq_route *route);
+
+struct raftmq_topic_config {
+    const char *topic;
+    int32_t read_queues;  /* 0: 8 */
+    int32_t write_queues; /* 0: 8 */
+    int32_t perm;         /* 0: 6, read and write */
+    bool order;
+};
+
+/* Create or change a topic at the leader of each broker of a cluster (NULL: of all clusters), or
+ * delete it there and at all nameservers. The first refusal is returned. Wait. */
+RAFTMQ_API enum raftmq_status raftmq_topic_create(struct raftmq_client *client, const char *cluster,
+                                                  const struct raftmq_topic_config *config,
+                                                  struct raftmq_error *error);
+RAFTMQ_API enum raftmq_status raftmq_topic_delete(struct raftmq_client *client, const char *cluster,
+                                                  const char *topic, struct raftmq_error *error);
+
+struct raftmq_names {
+    size_t count;
+    const char *const *names;
+};
+
+/* All topics that nameservers know; all consumer groups that brokers know. Wait. Free with
+ * raftmq_names_free(). */
+RAFTMQ_API enum raftmq_status raftmq_topic_list(struct raftmq_client *client,
+                                                struct raftmq_names **names,
+                                                struct raftmq_error *error);
+RAFTMQ_API enum raftmq_status raftmq_group_list(struct raftmq_client *client,
+                                                struct raftmq_names **names,
+                                                struct raftmq_error *error);
+RAFTMQ_API void raftmq_names_free(struct raftmq_names *names);
+
+struct raftmq_queue_stats {
+    struct raftmq_queue queue;
+    int64_t offset_min;
+    int64_t offset_max;
+    int64_t consumer_offset; /* Next to be consumed; -1 in statistics of a topic. */
+    int64_t updated_ms;      /* Store time of the newest message, or of the last one consumed. */
+};
+
+struct raftmq_stats {
+    size_t count;
+    const struct raftmq_queue_stats *queues; /* By broker and queue. */
+};
+
+/* Offsets of all queues of a topic, and of those that a group consumes (topic NULL: all of its
+ * topics). Wait. Free with raftmq_stats_free(). */
+RAFTMQ_API enum raftmq_status raftmq_topic_stats(struct raftmq_client *client, const char *topic,
+                                                 struct raftmq_stats **stats,
+                                                 struct raftmq_error *error);
+RAFTMQ_API enum raftmq_status raftmq_consume_stats(struct raftmq_client *client, const char *group,
+                                                   const char *topic, struct raftmq_stats **stats,
+                                                   struct raftmq_error *error);
+RAFTMQ_API void raftmq_stats_free(struct raftmq_stats *stats);
+
+struct raftmq_response {
+    int32_t code;
+    const char *remark; /* "" if none. */
+    size_t field_count;
+    const struct raftmq_property *fields;
+    const void *body;
+    size_t body_size;
+};
+
+/* Any request to any server: `address` is "ip:port", or NULL for a nameserver. RAFTMQ_OK means that
+ * an answer came: its code may still be a refusal. Waits. Free with raftmq_response_free(). */
+RAFTMQ_API enum raftmq_status raftmq_invoke(struct raftmq_client *client, const char *address,
+                                            int32_t code, const struct raftmq_property *fields,
+                                            size_t field_count, const void *body, size_t body_size,
+                                            uint64_t timeout_ms, struct raftmq_response **response,
+                                            struct raftmq_error *error);
+RAFTMQ_API void raftmq_response_free(struct raftmq_response *response);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,220 @@
+#include "client/invoke.h"
+
+#include "common/remoting/codes.h"
+
+enum { PAUSE_MS = 50 };
+
+/* A call and the thread that waits for it. */
+struct call {
+    struct task task;
+    struct raftmq_client *client;
+    bool to_nameserver;
+    struct host host;
+    struct command *request;
+    uint64_t timeout_ms;
+    struct reply *reply;
+    enum status status;
+    uv_sem_t done;
+};
+
+/* A question for the address of a broker. */
+struct lookup {
+    struct task task;
+    struct raftmq_client *client;
+    struct slice topic;
+    struct slice broker;
+    bool refresh;
+    struct route_waiter waiter;
+    struct alarm pause;
+    enum status status;
+    struct host host;
+    uv_sem_t done;
+};
+
+static void run_call(struct task *task);
+static void on_end(void *context, enum status status, const struct command *response);
+static enum status find_host(struct raftmq_client *client, struct slice topic, struct slice broker,
+                             bool refresh, struct host *host);
+static void run_lookup(struct task *task);
+static void on_pause_over(struct alarm *alarm);
+static void on_route(struct route_waiter *waiter, enum status status, struct known_route *route);
+
+void reply_close(struct reply *reply)
+{
+    buf_close(&reply->frame);
+    buf_close(&reply->scratch);
+}
+
+static enum status run_and_wait(struct call *call)
+{
+    buf_clear(&call->reply->frame);
+    buf_clear(&call->reply->scratch);
+    call->task.run = run_call;
+    ASSERT(uv_sem_init(&call->done, 0) == 0);
+    tasks_post(&call->client->tasks, &call->task);
+    uv_sem_wait(&call->done);
+    uv_sem_destroy(&call->done);
+    if (call->status == STATUS_OK) {
+        call->status = command_decode(buf_slice(&call->reply->frame), &call->reply->scratch,
+                                      &call->reply->command);
+    }
+    return call->status;
+}
+
+static void run_call(struct task *task)
+{
+    struct call *call = CONTAINER_OF(task, struct call, task);
+    enum status status = call->to_nameserver
+                             ? routes_call_nameserver(&call->client->routes, call->request,
+                                                      call->timeout_ms, on_end, call)
+                             : connections_call(&call->client->connections, call->host,
+                                                call->request, call->timeout_ms, on_end, call);
+    if (status != STATUS_PENDING) {
+        on_end(call, status, NULL);
+    }
+}
+
+/* The answer dies when this returns: it goes to the waiting thread as a frame of its own. */
+static void on_end(void *context, enum status status, const struct command *response)
+{
+    struct call *call = context;
+    call->status = status;
+    if (status == STATUS_OK) {
+        command_encode(response, &call->reply->frame);
+    } else if (call->to_nameserver) {
+        routes_next_nameserver(&call->client->routes);
+    }
+    uv_sem_post(&call->done);
+}
+
+static uint64_t timeout_of(const struct raftmq_client *client, uint64_t timeout_ms)
+{
+    return timeout_ms == 0 ? client->options.timeout_ms : timeout_ms;
+}
+
+enum raftmq_status invoke_host(struct raftmq_client *client, struct host host,
+                               struct command *request, uint64_t timeout_ms, struct reply *reply,
+                               struct raftmq_error *error)
+{
+    struct call call = {
+        .client = client,
+        .host = host,
+        .request = request,
+        .timeout_ms = timeout_of(client, timeout_ms),
+        .reply = reply,
+    };
+    enum raftmq_status status = error_of_status(error, run_and_wait(&call));
+    if (status == RAFTMQ_OK && error != NULL) {
+        error->code = reply->command.code;
+    }
+    return status;
+}
+
+enum raftmq_status invoke_nameserver(struct raftmq_client *client, struct command *request,
+                                     uint64_t timeout_ms, struct reply *reply,
+                                     struct raftmq_error *error)
+{
+    enum status status = STATUS_CONNECT_FAILED;
+    for (uint32_t i = 0; i < client->routes.nameserver_count && status != STATUS_OK; i++) {
+        struct call call = {
+            .client = client,
+            .to_nameserver = true,
+            .request = request,
+            .timeout_ms = timeout_of(client, timeout_ms),
+            .reply = reply,
+        };
+        status = run_and_wait(&call);
+    }
+    return error_of_status(error, status);
+}
+
+static bool among(int32_t code, const int32_t *codes)
+{
+    for (; codes != NULL && *codes != -1; codes++) {
+        if (*codes == code) {
+            return true;
+        }
+    }
+    return code == RESPONSE_SUCCESS;
+}
+
+enum raftmq_status invoke_broker(struct raftmq_client *client, struct slice topic,
+                                 struct slice broker, struct command *request, uint64_t timeout_ms,
+                                 const int32_t *codes_ok, struct reply *reply,
+                                 struct raftmq_error *error)
+{
+    uint64_t deadline_ms = clock_monotonic_ms(client->clock) + timeout_of(client, timeout_ms);
+    for (bool refresh = false;; refresh = true) {
+        struct host host;
+        enum status found = find_host(client, topic, broker, refresh, &host);
+        enum raftmq_status status = error_of_status(error, found);
+        uint64_t now_ms = clock_monotonic_ms(client->clock);
+        if (found == STATUS_OK && now_ms < deadline_ms) {
+            status = invoke_host(client, host, request, deadline_ms - now_ms, reply, error);
+            if (status == RAFTMQ_OK && among(reply->command.code, codes_ok)) {
+                return RAFTMQ_OK;
+            }
+            if (status == RAFTMQ_OK) {
+                status = error_of_response(error, &reply->command);
+            }
+            if (status == RAFTMQ_REFUSED && reply->command.code != RESPONSE_SERVICE_NOT_AVAILABLE) {
+                return status;
+            }
+        }
+        // No leader, or not where it was: it costs nothing to look again.
+        bool again = status == RAFTMQ_REFUSED || status == RAFTMQ_CONNECT_FAILED ||
+                     (status == RAFTMQ_NO_ROUTE && found == STATUS_NOT_FOUND);
+        if (!again || clock_monotonic_ms(client->clock) + PAUSE_MS >= deadline_ms) {
+            return status;
+        }
+    }
+}
+
+static enum status find_host(struct raftmq_client *client, struct slice topic, struct slice broker,
+                             bool refresh, struct host *host)
+{
+    struct lookup lookup = {
+        .task.run = run_lookup,
+        .client = client,
+        .topic = topic,
+        .broker = broker,
+        .refresh = refresh,
+        .waiter.done = on_route,
+        .pause.ring = on_pause_over,
+    };
+    ASSERT(uv_sem_init(&lookup.done, 0) == 0);
+    tasks_post(&client->tasks, &lookup.task);
+    uv_sem_wait(&lookup.done);
+    uv_sem_destroy(&lookup.done);
+    *host = lookup.host;
+    return lookup.status;
+}
+
+static void run_lookup(struct task *task)
+{
+    struct lookup *lookup = CONTAINER_OF(task, struct lookup, task);
+    if (lookup->refresh) {
+        routes_refresh(&lookup->client->routes, lookup->topic);
+        alarms_set(&lookup->client->alarms, &lookup->pause, PAUSE_MS);
+    } else {
+        on_pause_over(&lookup->pause);
+    }
+}
+
+static void on_pause_over(struct alarm *alarm)
+{
+    struct lookup *lookup = CONTAINER_OF(alarm, struct lookup, pause);
+    routes_get(&lookup->client->routes, lookup->topic, &lookup->waiter);
+}
+
+static void on_route(struct route_waiter *waiter, enum status status, struct known_route *route)
+{
+    struct lookup *lookup = CONTAINER_OF(waiter, struct lookup, waiter);
+    (void)route;
+    if (status == STATUS_OK &&
+        !routes_host(&lookup->client->routes, lookup->broker, 0, &lookup->host)) {
+        status = STATUS_NOT_FOUND;
+    }
+    lookup->status = status;
+    uv_sem_post(&lookup->done);
+}

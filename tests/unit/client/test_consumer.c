@@ -1,0 +1,308 @@
+/* Push consumer against a fake broker on loopback. */
+#include "tests/support/fake_broker.h"
+#include "tests/support/test.h"
+
+#include "client/include/raftmq.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { SEEN_MAX = 1024 };
+
+struct fixture {
+    struct fake_broker fake;
+    struct raftmq_client *client;
+    struct raftmq_producer *producer;
+    struct raftmq_consumer *consumer;
+    struct raftmq_error error;
+    char address[32];
+    atomic_int seen[SEEN_MAX]; /* How often each number was delivered. */
+    atomic_int deliveries;
+    atomic_int fail_times; /* So many deliveries say LATER. */
+    atomic_int reconsumed; /* Highest reconsume_times seen. */
+    atomic_int slow_ms;
+};
+
+static enum raftmq_consumed listen_numbers(void *context, const struct raftmq_received *message)
+{
+    struct fixture *fixture = context;
+    char text[16] = "";
+    memcpy(text, message->body, message->body_size < 15 ? message->body_size : 15);
+    long number = strtol(text, NULL, 10);
+    if (atomic_load(&fixture->slow_ms) > 0) {
+        usleep((useconds_t)atomic_load(&fixture->slow_ms) * 1000);
+    }
+    atomic_fetch_add(&fixture->deliveries, 1);
+    if (message->reconsume_times > atomic_load(&fixture->reconsumed)) {
+        atomic_store(&fixture->reconsumed, message->reconsume_times);
+    }
+    if (atomic_load(&fixture->fail_times) > 0) {
+        atomic_fetch_sub(&fixture->fail_times, 1);
+        return RAFTMQ_CONSUME_LATER;
+    }
+    if (number >= 0 && number < SEEN_MAX) {
+        atomic_fetch_add(&fixture->seen[number], 1);
+    }
+    return RAFTMQ_CONSUMED;
+}
+
+static struct raftmq_client *new_client(struct fixture *fixture)
+{
+    struct raftmq_client *client;
+    const struct raftmq_client_options options = {
+        .nameservers = fake_broker_address(&fixture->fake, fixture->address),
+        .worker_threads = 4,
+        .rebalance_ms = 100,
+        .persist_offsets_ms = 50,
+        .heartbeat_ms = 200,
+        .poll_routes_ms = 500,
+    };
+    assert_int_equal(raftmq_client_new(&options, &client, &fixture->error), RAFTMQ_OK);
+    return client;
+}
+
+static int setup(void **state)
+{
+    struct fixture *fixture = mem_zalloc(sizeof *fixture);
+    fake_broker_start(&fixture->fake);
+    fixture->client = new_client(fixture);
+    assert_int_equal(
+        raftmq_producer_new(fixture->client, "p", NULL, NULL, &fixture->producer, NULL), RAFTMQ_OK);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    raftmq_consumer_close(fixture->consumer);
+    raftmq_producer_close(fixture->producer);
+    raftmq_client_close(fixture->client);
+    fake_broker_stop(&fixture->fake);
+    free(fixture);
+    return 0;
+}
+
+static struct raftmq_consumer *consume(struct fixture *fixture, struct raftmq_client *client,
+                                       const char *expression, enum raftmq_consume_from from)
+{
+    struct raftmq_consumer *consumer;
+    const struct raftmq_subscription subscription = {"T", expression};
+    const struct raftmq_consumer_options options = {
+        .group = "c",
+        .subscriptions = &subscription,
+        .subscription_count = 1,
+        .listener = listen_numbers,
+        .context = fixture,
+        .from = from,
+        .redeliver_ms = 10,
+    };
+    assert_int_equal(raftmq_consumer_new(client, &options, &consumer, &fixture->error), RAFTMQ_OK);
+    return consumer;
+}
+
+static void send_numbers(struct fixture *fixture, int first, int count, const char *tags)
+{
+    for (int i = first; i < first + count; i++) {
+        char body[16];
+        struct raftmq_message message = {.topic = "T", .body = body, .tags = tags};
+        message.body_size = (size_t)snprintf(body, sizeof body, "%d", i);
+        assert_int_equal(raftmq_send(fixture->producer, &message, 0, NULL, &fixture->error),
+                         RAFTMQ_OK);
+    }
+}
+
+#define WAIT_FOR(condition)                                                                        \
+    do {                                                                                           \
+        for (int waited = 0; waited < 8000 && !(condition); waited++) {                            \
+            usleep(1000);                                                                          \
+        }                                                                                          \
+        if (!(condition)) {                                                                        \
+            fail_msg("never came true: %s", #condition);                                           \
+        }                                                                                          \
+    } while (false)
+
+static int seen_once(struct fixture *fixture, int count)
+{
+    int good = 0;
+    for (int i = 0; i < count; i++) {
+        good += atomic_load(&fixture->seen[i]) >= 1;
+    }
+    return good;
+}
+
+static int committed(struct fixture *fixture)
+{
+    int sum = 0;
+    for (int b = 0; b < FAKE_BROKERS; b++) {
+        for (int q = 0; q < FAKE_QUEUES; q++) {
+            int offset = atomic_load(&fixture->fake.last_offset[b][q]);
+            sum += offset > 0 ? offset : 0;
+        }
+    }
+    return sum;
+}
+
+static void every_message_is_delivered_and_its_offset_stored(void **state)
+{
+    struct fixture *fixture = *state;
+    send_numbers(fixture, 0, 100, NULL);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 100) == 100);
+    assert_int_equal(raftmq_consumer_queue_count(fixture->consumer) >= FAKE_BROKERS * FAKE_QUEUES,
+                     true);
+    send_numbers(fixture, 100, 100, NULL);
+    WAIT_FOR(seen_once(fixture, 200) == 200);
+    WAIT_FOR(committed(fixture) == 200);
+    assert_int_equal(atomic_load(&fixture->deliveries), 200);
+}
+
+static void a_new_group_may_begin_at_the_end(void **state)
+{
+    struct fixture *fixture = *state;
+    send_numbers(fixture, 0, 20, NULL);
+    fixture->consumer = consume(fixture, fixture->client, "*", RAFTMQ_FROM_LAST);
+    WAIT_FOR(raftmq_consumer_queue_count(fixture->consumer) >= FAKE_BROKERS * FAKE_QUEUES);
+    usleep(100000); // Until the offsets are known; what is sent before is skipped rightly.
+    send_numbers(fixture, 20, 20, NULL);
+    WAIT_FOR(atomic_load(&fixture->deliveries) >= 20);
+    assert_int_equal(seen_once(fixture, 20), 0);
+}
+
+static void tags_are_compared_by_text(void **state)
+{
+    struct fixture *fixture = *state;
+    send_numbers(fixture, 0, 10, "red");
+    send_numbers(fixture, 10, 10, "blue");
+    send_numbers(fixture, 20, 10, NULL);
+    // The fake broker filters nothing: all that is dropped is dropped here.
+    fixture->consumer = consume(fixture, fixture->client, "red || green", RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 10) == 10);
+    WAIT_FOR(committed(fixture) == 30);
+    assert_int_equal(atomic_load(&fixture->deliveries), 10);
+}
+
+static void what_failed_is_given_back_to_the_broker(void **state)
+{
+    struct fixture *fixture = *state;
+    atomic_store(&fixture->fake.takes_back, true);
+    atomic_store(&fixture->fail_times, 5);
+    send_numbers(fixture, 0, 20, NULL);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(atomic_load(&fixture->fake.given_back) == 5);
+    WAIT_FOR(committed(fixture) == 20);
+    assert_int_equal(atomic_load(&fixture->deliveries), 20);
+}
+
+/* Against a broker that does not know CONSUMER_SEND_MSG_BACK nothing is lost either. */
+static void what_the_broker_does_not_take_back_is_delivered_again_here(void **state)
+{
+    struct fixture *fixture = *state;
+    atomic_store(&fixture->fail_times, 30);
+    send_numbers(fixture, 0, 20, NULL);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 20) == 20);
+    assert_int_equal(atomic_load(&fixture->deliveries), 50);
+    assert_true(atomic_load(&fixture->reconsumed) >= 1);
+    WAIT_FOR(committed(fixture) == 20);
+}
+
+/* What is not done is not committed: the next consumer gets it. */
+static void an_unfinished_message_holds_the_offset(void **state)
+{
+    struct fixture *fixture = *state;
+    atomic_store(&fixture->fail_times, 1000000);
+    send_numbers(fixture, 0, 8, NULL);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(atomic_load(&fixture->deliveries) >= 16);
+    raftmq_consumer_close(fixture->consumer);
+    fixture->consumer = NULL;
+    assert_int_equal(committed(fixture), 0);
+    atomic_store(&fixture->fail_times, 0);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 8) == 8);
+}
+
+static void closing_waits_for_listeners_and_stores_the_last_offsets(void **state)
+{
+    struct fixture *fixture = *state;
+    atomic_store(&fixture->slow_ms, 20);
+    send_numbers(fixture, 0, 40, NULL);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(atomic_load(&fixture->deliveries) >= 4);
+    raftmq_consumer_close(fixture->consumer);
+    fixture->consumer = NULL;
+    int delivered = atomic_load(&fixture->deliveries);
+    usleep(50000);
+    assert_int_equal(atomic_load(&fixture->deliveries), delivered); // None runs any more.
+    assert_true(committed(fixture) <= delivered);
+    assert_true(atomic_load(&fixture->fake.unregisters) >= 1);
+    atomic_store(&fixture->slow_ms, 0);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 40) == 40);
+}
+
+static void two_members_share_the_queues(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_client *client = new_client(fixture);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    struct raftmq_consumer *other = consume(fixture, client, NULL, RAFTMQ_FROM_FIRST);
+    // Topic and retry topic: four queues each in this fake cluster.
+    WAIT_FOR(raftmq_consumer_queue_count(fixture->consumer) == 4 &&
+             raftmq_consumer_queue_count(other) == 4);
+    send_numbers(fixture, 0, 100, NULL);
+    WAIT_FOR(seen_once(fixture, 100) == 100);
+    raftmq_consumer_close(other);
+    raftmq_client_close(client);
+}
+
+static void lost_connections_lose_no_message(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    for (int i = 0; i < 5; i++) {
+        send_numbers(fixture, i * 20, 20, NULL);
+        fake_broker_drop(&fixture->fake);
+        usleep(5000);
+    }
+    WAIT_FOR(seen_once(fixture, 100) == 100);
+}
+
+static void bad_options_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_consumer *consumer;
+    const struct raftmq_subscription subscription = {"T", NULL};
+    struct raftmq_consumer_options options = {
+        .group = "c", .subscriptions = &subscription, .subscription_count = 1};
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT); // No listener.
+    options.listener = listen_numbers;
+    options.subscription_count = 0;
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT);
+    options.subscription_count = 1;
+    options.group = "";
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_message_is_delivered_and_its_offset_stored),
+        TEST(a_new_group_may_begin_at_the_end),
+        TEST(tags_are_compared_by_text),
+        TEST(what_failed_is_given_back_to_the_broker),
+        TEST(what_the_broker_does_not_take_back_is_delivered_again_here),
+        TEST(an_unfinished_message_holds_the_offset),
+        TEST(closing_waits_for_listeners_and_stores_the_last_offsets),
+        TEST(two_members_share_the_queues),
+        TEST(lost_connections_lose_no_message),
+        TEST(bad_options_are_refused),
+    };
+    return cmocka_run_group_tests_name("consumer", tests, NULL, NULL);
+}
