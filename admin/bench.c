@@ -52,12 +52,13 @@ static void conns_open(struct bench *bench)
     }
 }
 
-struct bench *bench_new(struct cli *cli, const struct bench_options *options,
+struct bench *bench_new(struct cli *cli, const struct bench_send_options *options,
                         const struct bench_kind *kind, void *context)
 {
     struct bench *bench = mem_zalloc(sizeof *bench);
     bench->cli = cli;
-    bench->options = options;
+    bench->options = &options->common;
+    bench->topic = options->topic;
     bench->kind = kind;
     bench->context = context;
     return bench;
@@ -124,6 +125,9 @@ static void stop(struct bench *bench)
             conn_close(bench->conns[i].conn, STATUS_OK);
         }
     }
+    if (bench->route_conn != NULL) {
+        conn_close(bench->route_conn, STATUS_OK);
+    }
     uv_close((uv_handle_t *)&bench->tick, NULL);
     uv_close((uv_handle_t *)&bench->pump, NULL);
 }
@@ -160,7 +164,7 @@ static void on_close(struct conn *uv_conn, enum status why)
         }
     }
     if (!any && !bench->stopping) {
-        bench_count_failure(bench, -(int32_t)(why == STATUS_OK ? STATUS_CONNECTION_LOST : why));
+        bench->connections_failed++;
     }
 }
 
@@ -171,7 +175,7 @@ static void conn_open(struct bench_conn *conn)
     if (conn_connect(&conn->bench->loop, conn->target->host, &options, &conn->conn) != STATUS_OK) {
         conn->conn = NULL;
         conn->reconnect_at_ns = now_ns() + RECONNECT_NS;
-        bench_count_failure(conn->bench, -(int32_t)STATUS_CONNECT_FAILED);
+        conn->bench->connections_failed++;
     }
 }
 
@@ -264,6 +268,7 @@ static void conns_check(struct bench *bench, uint64_t now)
         if (conn->conn == NULL) {
             if (!bench->draining && now >= conn->reconnect_at_ns) {
                 conn_open(conn);
+                bench_route_refresh(bench); // For the next attempt, should this one fail.
             }
             continue;
         }
@@ -391,16 +396,18 @@ json_t *bench_result(const struct bench *bench)
     seconds = seconds > 0 ? seconds : 1;
     double mean = total->done == 0 ? 0 : (double)total->latency.sum_ns / (double)total->done;
     return json_pack(
-        "{s:s, s:I, s:f, s:I, s:I, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f, s:f}, s:I, s:o}", "loop",
-        bench->options->rate > 0 ? "open" : "closed", "connections", (json_int_t)bench->conn_count,
-        "seconds", seconds, "requests", (json_int_t)total->done, "messages",
-        (json_int_t)total->messages, "messagesPerSecond", (double)total->messages / seconds,
-        "megabytesPerSecond", (double)total->bytes / seconds / 1e6, "latencyMs", "mean", mean / 1e6,
-        "p50", ms(histogram_percentile(&total->latency, 0.5)), "p90",
+        "{s:s, s:I, s:f, s:I, s:I, s:f, s:f, s:{s:f, s:f, s:f, s:f, s:f, s:f}, s:I, s:I, s:o}",
+        "loop", bench->options->rate > 0 ? "open" : "closed", "connections",
+        (json_int_t)bench->conn_count, "seconds", seconds, "requests", (json_int_t)total->done,
+        "messages", (json_int_t)total->messages, "messagesPerSecond",
+        (double)total->messages / seconds, "megabytesPerSecond",
+        (double)total->bytes / seconds / 1e6, "latencyMs", "mean", mean / 1e6, "p50",
+        ms(histogram_percentile(&total->latency, 0.5)), "p90",
         ms(histogram_percentile(&total->latency, 0.9)), "p99",
         ms(histogram_percentile(&total->latency, 0.99)), "p99.9",
         ms(histogram_percentile(&total->latency, 0.999)), "max", ms(total->latency.max_ns),
-        "failed", (json_int_t)total->failed, "failures", failures_json(bench));
+        "failed", (json_int_t)total->failed, "connectionsFailed",
+        (json_int_t)bench->connections_failed, "failures", failures_json(bench));
 }
 
 void bench_print(struct cli *cli, json_t *result)
@@ -429,7 +436,8 @@ void bench_print(struct cli *cli, json_t *result)
     {
         fprintf(cli->out, "  %s %lld", name, (long long)json_integer_value(value));
     }
-    fprintf(cli->out, "\n");
+    fprintf(cli->out, "; connections failed: %lld\n",
+            (long long)json_integer_value(json_object_get(result, "connectionsFailed")));
     const char *note = json_string_value(json_object_get(result, "verified"));
     if (note != NULL) {
         fprintf(cli->out, "verified: %s\n", note);
@@ -450,7 +458,9 @@ enum cli_exit bench_aim(struct bench *bench, const struct route *route, bool wri
             target->queue_count > QUEUES_PER_TOPIC_MAX || !broker_host(broker, &target->host)) {
             continue;
         }
-        bench->target_count++;
+        if (name_set(&target->name, broker->name)) {
+            bench->target_count++;
+        }
     }
     return bench->target_count > 0
                ? CLI_OK

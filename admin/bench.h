@@ -10,6 +10,7 @@
 #include "admin/brokers.h"
 #include "admin/frame_template.h"
 #include "admin/histogram.h"
+#include "common/base/name.h"
 #include "common/net/conn.h"
 
 #include <jansson.h>
@@ -28,11 +29,18 @@ struct bench_options {
     int64_t size;        /* Of bodies. */
 };
 
+struct bench_send_options {
+    struct bench_options common;
+    const char *topic;
+    bool verify; /* Transactions only. */
+};
+
 enum { BENCH_CONNECTIONS_MAX = 256, BENCH_DEPTH_MAX = 4096, BENCH_CODES_MAX = 32 };
 
 /* A broker to load. */
 struct bench_target {
-    struct host host;
+    struct name name;
+    struct host host; /* Where it was last said to be. */
     int32_t queue_count;
     uint32_t queue_at; /* The queue that is next. */
 };
@@ -78,6 +86,7 @@ struct bench {
     struct cli *cli;
     const struct bench_options *options;
     const struct bench_kind *kind;
+    const char *topic;
     void *context; /* The kind's. */
     uv_loop_t loop;
     uv_timer_t tick;
@@ -100,6 +109,9 @@ struct bench {
     uint64_t measured_to_ns;
     struct bench_counts total;
     struct bench_counts second;
+    uint64_t connections_failed; /* Lost while idle, or never made. */
+    struct conn *route_conn;     /* While the route is being asked for. */
+    uint32_t route_turn;
     struct {
         int32_t code; /* Response code, or negative: an enum status. */
         uint64_t count;
@@ -108,7 +120,7 @@ struct bench {
 };
 
 /* A load of that kind; the caller frees it with bench_close(). Options are borrowed. */
-struct bench *bench_new(struct cli *cli, const struct bench_options *options,
+struct bench *bench_new(struct cli *cli, const struct bench_send_options *options,
                         const struct bench_kind *kind, void *context);
 
 /* Run a load on the given targets until its time is over (or nothing is left to do), and print a
@@ -127,6 +139,9 @@ uint32_t bench_opaque(uint32_t slot);
 /* Aim at the brokers of a route that can be written to (or read from). Borrows the route. */
 enum cli_exit bench_aim(struct bench *bench, const struct route *route, bool write);
 
+/* Ask where the brokers are now; the answer changes targets. Nothing if that is under way. */
+void bench_route_refresh(struct bench *bench);
+
 /* What was measured: a new object. */
 json_t *bench_result(const struct bench *bench);
 /* Print it. Takes result. */
@@ -135,12 +150,6 @@ void bench_print(struct cli *cli, json_t *result);
 void bench_close(struct bench *bench);
 
 /* --- The kinds --- */
-
-struct bench_send_options {
-    struct bench_options common;
-    const char *topic;
-    bool verify; /* Transactions only. */
-};
 
 enum cli_exit bench_send(struct cli *cli, const void *options, char **arguments);
 enum cli_exit bench_txn(struct cli *cli, const void *options, char **arguments);

@@ -144,7 +144,7 @@ enum cli_exit bench_pull(struct cli *cli, const void *opaque, char **arguments)
     struct bench_send_options options = *(const struct bench_send_options *)opaque;
     struct route route;
     struct pull_bench pull = {0};
-    struct bench *bench = bench_new(cli, &options.common, &kind, &pull);
+    struct bench *bench = bench_new(cli, &options, &kind, &pull);
     enum cli_exit code = route_find(cli, options.topic, &route);
     if (code == CLI_OK) {
         code = bench_aim(bench, &route, false);

@@ -78,7 +78,7 @@ enum cli_exit bench_send(struct cli *cli, const void *opaque, char **arguments)
     const struct bench_send_options *options = opaque;
     struct route route;
     struct frame_template template;
-    struct bench *bench = bench_new(cli, &options->common, &kind, &template);
+    struct bench *bench = bench_new(cli, options, &kind, &template);
     enum cli_exit code = route_find(cli, options->topic, &route);
     if (code == CLI_OK) {
         code = bench_aim(bench, &route, true);

@@ -149,7 +149,7 @@ enum cli_exit bench_txn(struct cli *cli, const void *opaque, char **arguments)
     const struct bench_send_options *options = opaque;
     struct route route;
     struct txn_bench txn = {0};
-    struct bench *bench = bench_new(cli, &options->common, &kind, &txn);
+    struct bench *bench = bench_new(cli, options, &kind, &txn);
     enum cli_exit code = route_find(cli, options->topic, &route);
     if (code == CLI_OK) {
         code = bench_aim(bench, &route, true);

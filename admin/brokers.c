@@ -7,13 +7,12 @@
 
 enum { HINTS_MAX = 3 };
 
-/* The next of a list parted by semicolons; false at the end. */
-static bool list_next(struct slice *rest, struct slice *part)
+bool nameserver_next(struct slice *rest, struct slice *server)
 {
     while (rest->size > 0) {
         const uint8_t *end = memchr(rest->data, ';', rest->size);
         size_t size = end == NULL ? rest->size : (size_t)(end - rest->data);
-        *part = slice_of(rest->data, size);
+        *server = slice_of(rest->data, size);
         *rest = slice_from(*rest, end == NULL ? size : size + 1);
         if (size > 0) {
             return true;
@@ -65,7 +64,7 @@ enum cli_exit call_nameserver(struct cli *cli, const struct command *request,
     struct slice rest = slice_text(cli->nameservers);
     struct slice address;
     enum status last = STATUS_MALFORMED;
-    while (list_next(&rest, &address)) {
+    while (nameserver_next(&rest, &address)) {
         struct host host;
         last = rpc_resolve(address, &host);
         if (last == STATUS_OK) {
@@ -84,7 +83,7 @@ size_t call_all_nameservers(struct cli *cli, const struct command *request)
     struct slice rest = slice_text(cli->nameservers);
     struct slice address;
     size_t count = 0;
-    while (list_next(&rest, &address)) {
+    while (nameserver_next(&rest, &address)) {
         struct host host;
         struct rpc_reply reply = {0};
         if (rpc_resolve(address, &host) == STATUS_OK &&

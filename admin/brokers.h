@@ -19,6 +19,9 @@ enum cli_exit brokers_find(struct cli *cli, struct brokers *brokers);
 /* The group of that name, or NULL. */
 const struct broker_data *brokers_group(const struct brokers *brokers, const char *name);
 
+/* The next of a list of nameservers parted by semicolons; false at the end. */
+bool nameserver_next(struct slice *rest, struct slice *server);
+
 /* Send a request to the first nameserver that answers. */
 enum cli_exit call_nameserver(struct cli *cli, const struct command *request,
                               struct rpc_reply *reply);

@@ -11,7 +11,7 @@ struct answer_server;
  * scratch, which is empty and has room for 1 MiB). False: no answer. Called on the server's thread.
  */
 typedef bool (*answer_server_answer)(void *context, const struct command *request,
-                                   struct command *response, struct buf *scratch);
+                                     struct command *response, struct buf *scratch);
 
 /* Listen on a free port of 127.0.0.1. */
 struct answer_server *answer_server_start(answer_server_answer answer, void *context);

@@ -43,7 +43,7 @@ LAYERS = [
         ["uv.h"],
     ),
     ("nameserver/", BASE + ["common/remoting/", "common/net/", "nameserver/"], ["uv.h"]),
-    ("client/", BASE + ["common/remoting/", "common/net/", "client/"], ["uv.h"]),
+    ("client/", BASE + ["common/remoting/", "common/net/", "client/"], ["uv.h", "zlib.h"]),
     ("admin/", BASE + ["common/remoting/", "common/net/", "client/include/", "admin/"],
      ["uv.h", "jansson.h"]),
     ("deploy/", ["client/include/", "deploy/"], ["sqlite3.h"]),
@@ -139,6 +139,8 @@ def check_lengths(name, text, code, say):
 def check_guard(name, text, say):
     if not name.endswith(".h"):
         return
+    # The public header is known by its own name, wherever it is installed.
+    name = "raftmq.h" if name == "client/include/raftmq.h" else name
     guard = re.sub(r"[^A-Z0-9]", "_", name.upper())
     if f"#ifndef {guard}\n#define {guard}\n" not in text:
         say(name, 1, f"the guard must be {guard}")

@@ -24,6 +24,7 @@ struct server {
     bool ended[HALVES_MAX];
     int64_t stall_at; /* Before answering that send. */
     int64_t refuse_every;
+    int routes_wrong; /* So many routes still name a broker that is gone. */
 };
 
 static struct server server;
@@ -31,13 +32,18 @@ static char output[65536];
 
 static bool answer_route(struct command *response, struct buf *scratch)
 {
+    const char *address = answer_server_address(server.fake);
+    if (server.routes_wrong > 0) {
+        server.routes_wrong--;
+        address = "127.0.0.1:1";
+    }
     buf_printf(scratch,
                "{\"brokerDatas\":[{\"brokerAddrs\":{\"0\":\"%s\"},\"brokerName\":\"broker-a\","
                "\"cluster\":\"C\"}],\"queueDatas\":[{\"brokerName\":\"broker-a\",\"perm\":6,"
                "\"readQueueNums\":%d,\"writeQueueNums\":%d,\"topicSysFlag\":0}],"
                "\"brokerAddrTable\":{\"broker-a\":{\"brokerAddrs\":{\"0\":\"%s\"},\"brokerName\":"
                "\"broker-a\",\"cluster\":\"C\"}},\"clusterAddrTable\":{\"C\":[\"broker-a\"]}}",
-               answer_server_address(server.fake), QUEUES, QUEUES, answer_server_address(server.fake));
+               address, QUEUES, QUEUES, address);
     response->body = buf_slice(scratch);
     return true;
 }
@@ -223,6 +229,16 @@ static void a_stall_is_seen_by_all_that_fell_due_in_it(void **state)
     json_decref(result);
 }
 
+static void a_broker_that_moved_is_followed(void **state)
+{
+    (void)state;
+    server.routes_wrong = 1;
+    json_t *result = run("send -s 1 -w 0 -c 2 -d 2 -S 10", CLI_OK);
+    assert_true(real(result, "messages") > 0);
+    assert_true(real(result, "connectionsFailed") + real(result, "failed") >= 2);
+    json_decref(result);
+}
+
 static void each_transaction_is_ended_once_with_its_own_offsets(void **state)
 {
     (void)state;
@@ -264,6 +280,7 @@ int main(void)
         server_test(sends_are_counted_and_spread_over_queues),
         server_test(an_open_loop_keeps_its_rate_and_refusals_have_names),
         server_test(a_stall_is_seen_by_all_that_fell_due_in_it),
+        server_test(a_broker_that_moved_is_followed),
         server_test(each_transaction_is_ended_once_with_its_own_offsets),
         server_test(a_commit_that_the_brokers_did_not_count_is_a_failure),
         server_test(a_topic_is_read_to_its_end),

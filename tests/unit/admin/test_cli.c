@@ -93,7 +93,8 @@ static bool answer(void *context, const struct command *request, struct command 
     (void)context;
     if (request->code == script.refuse_request) {
         if (script.hint && script.hints_given++ == 0) {
-            command_add(response, FIELD_LEADER_HINT, slice_text(answer_server_address(script.fake)));
+            command_add(response, FIELD_LEADER_HINT,
+                        slice_text(answer_server_address(script.fake)));
             response->code = RESPONSE_SERVICE_NOT_AVAILABLE;
             return true;
         }
@@ -235,7 +236,8 @@ static void an_unreachable_nameserver_is_told_apart(void **state)
     // The second one is tried.
     assert_int_equal(run("leader show -n 127.0.0.1:1;no-address"), CLI_UNREACHABLE);
     char line[128];
-    snprintf(line, sizeof line, "leader show -n 127.0.0.1:1;%s", answer_server_address(script.fake));
+    snprintf(line, sizeof line, "leader show -n 127.0.0.1:1;%s",
+             answer_server_address(script.fake));
     assert_int_equal(run(line), CLI_OK);
     assert_contains(output, "broker-a");
 }
