@@ -746,6 +746,12 @@ static void heal_and_check(struct sim *sim)
     sim->calm = true;
     heal_network(sim);
     start_all(sim);
+    if (!sim->options.changes && chance(sim, 2) == 0) {
+        // Any bare majority must do.
+        for (unsigned down = (sim->count - 1) / 2; down > 0; down--) {
+            node_crash(sim, pick(sim, false));
+        }
+    }
     trace(sim, "healed");
     uint64_t end = sim->now + HEAL_MS;
     struct sim_proposal *last = NULL;
@@ -801,7 +807,9 @@ void sim_run(const struct sim_options *options, struct sim_result *result)
     run_until(sim, sim->now + 4 * ELECTION_MS); // Every doubt has ended by then.
     check_proposals(sim);
     for (unsigned i = 0; i < sim->count; i++) {
-        node_stop(&sim->nodes[i]);
+        if (sim->nodes[i].up) {
+            node_stop(&sim->nodes[i]);
+        }
         sim_disk_free(sim->nodes[i].disk);
     }
     struct heap_node *rest = NULL;
