@@ -397,6 +397,11 @@ static void pump(struct node *node)
     if (!node->up) {
         return;
     }
+    struct log_spare spare;
+    if (!node->disk_busy && chance(sim, 2) == 0 &&
+        segment_log_spare_begin(node->storage.log, &spare)) {
+        segment_log_spare_end(node->storage.log, &spare, log_spare_run(&spare));
+    }
     if (!node->disk_busy && replica_disk_take(node->replica, &node->job)) {
         node->disk_busy = true;
         uint64_t delay = chance(sim, 10) == 0 ? chance(sim, 120) : chance(sim, 12);
