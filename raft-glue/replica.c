@@ -113,25 +113,58 @@ static enum status raise_term_of_lone_voter(struct replica *replica, struct term
     return term_vote_store(&replica->options.storage->term_vote, state);
 }
 
+/* A member of the log's newest membership that has no address here; 0: none. */
+static uint64_t member_without_address(const struct replica_options *options)
+{
+    uint64_t at = 0;
+    struct raft_configuration configuration =
+        configuration_decode(segment_log_change(options->storage->log, UINT64_MAX, &at));
+    uint64_t missing = 0;
+    for (unsigned i = 0; i < configuration.n; i++) {
+        bool known = false;
+        for (size_t j = 0; j < options->voter_count; j++) {
+            known = known || options->voters[j].id == configuration.servers[i].id;
+        }
+        missing = known ? missing : configuration.servers[i].id;
+    }
+    raft_configuration_close(&configuration);
+    return missing;
+}
+
+/* Do store, log and options fit together? */
+static enum status judge(const struct replica_options *options, char **error)
+{
+    uint64_t last = segment_log_last_index(options->storage->log);
+    uint64_t missing = member_without_address(options);
+    struct buf text = {0};
+    if (options->applied_index > last) {
+        buf_printf(&text,
+                   "the store contains entry %" PRIu64 ", but the log ends at %" PRIu64
+                   ": the log lost what was synced",
+                   options->applied_index, last);
+    } else if (missing != 0) {
+        buf_printf(&text, "the log's membership has member %" PRIu64 ", which is not configured",
+                   missing);
+    } else {
+        return STATUS_OK;
+    }
+    buf_text(&text);
+    *error = (char *)buf_take(&text);
+    return STATUS_CORRUPT;
+}
+
 enum status replica_start(const struct replica_options *options, struct replica **out, char **error)
 {
     ASSERT(options->voter_count >= 1 && options->voter_count <= MEMBERS_MAX);
     *error = NULL;
-    struct segment_log *log = options->storage->log;
-    if (options->applied_index > segment_log_last_index(log)) {
-        struct buf text = {0};
-        buf_printf(&text,
-                   "the store contains entry %" PRIu64 ", but the log ends at %" PRIu64
-                   ": the log lost what was synced",
-                   options->applied_index, segment_log_last_index(log));
-        buf_text(&text);
-        *error = (char *)buf_take(&text);
-        return STATUS_CORRUPT;
+    enum status status = judge(options, error);
+    if (status != STATUS_OK) {
+        return status;
     }
     struct replica *replica = mem_zalloc(sizeof *replica);
     replica->options = *options;
     replica->options.voters = NULL;
-    replica->log = log;
+    replica->log = options->storage->log;
     replica->member_count = options->voter_count;
     for (size_t i = 0; i < options->voter_count; i++) {
         replica->members[i].voter = options->voters[i];
@@ -141,7 +174,7 @@ enum status replica_start(const struct replica_options *options, struct replica 
     list_init(&replica->held);
     list_init(&replica->submissions);
     struct term_vote_state state = options->storage->state;
-    enum status status = raise_term_of_lone_voter(replica, &state);
+    status = raise_term_of_lone_voter(replica, &state);
     if (status != STATUS_OK) {
         *error = mem_copy_text(slice_text("cannot store the term"));
         free(replica);

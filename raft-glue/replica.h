@@ -50,7 +50,7 @@ struct raft_configuration replica_bootstrap(const struct replica_voter *voters, 
 /* Start on an opened storage.
  *
  * Errors (*error is a sentence to be freed):
- *   STATUS_CORRUPT  the machine is ahead of the log
+ *   STATUS_CORRUPT  the machine is ahead of the log, or the log names members that are not known
  *   STATUS_IO */
 WARN_UNUSED enum status replica_start(const struct replica_options *options, struct replica **out,
                                       char **error);

@@ -62,7 +62,7 @@ static bool find_loaded(const struct replica *replica, uint64_t index, struct sl
 bool replica_apply(struct replica *replica)
 {
     uint64_t before = replica->applied;
-    while (replica->applied < apply_limit(replica)) {
+    while (replica->applied < apply_limit(replica) && !replica->shut) {
         uint64_t index = replica->applied + 1;
         struct log_entry entry;
         ASSERT(segment_log_entry(replica->log, index, &entry));

@@ -42,7 +42,7 @@ static void append(struct replica *replica, const struct raft_entry *entry, stru
     if (received != NULL &&
         received->position != segment_log_next_position(replica->log, payload.size)) {
         FATAL("entry %" PRIu64 " lies at position %" PRIu64 " of the leader's log, but would at "
-              "%" PRIu64 " of ours; this replica's log cannot be used, remove its data directory",
+              "%" PRIu64 " of ours; replace this member",
               received->index, received->position,
               segment_log_next_position(replica->log, payload.size));
     }

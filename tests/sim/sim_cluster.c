@@ -397,6 +397,11 @@ static void pump(struct node *node)
     if (!node->up) {
         return;
     }
+    struct log_spare spare;
+    if (!node->disk_busy && chance(sim, 2) == 0 &&
+        segment_log_spare_begin(node->storage.log, &spare)) {
+        segment_log_spare_end(node->storage.log, &spare, log_spare_run(&spare));
+    }
     if (!node->disk_busy && replica_disk_take(node->replica, &node->job)) {
         node->disk_busy = true;
         uint64_t delay = chance(sim, 10) == 0 ? chance(sim, 120) : chance(sim, 12);
@@ -746,6 +751,12 @@ static void heal_and_check(struct sim *sim)
     sim->calm = true;
     heal_network(sim);
     start_all(sim);
+    if (!sim->options.changes && chance(sim, 2) == 0) {
+        // Any bare majority must do.
+        for (unsigned down = (sim->count - 1) / 2; down > 0; down--) {
+            node_crash(sim, pick(sim, false));
+        }
+    }
     trace(sim, "healed");
     uint64_t end = sim->now + HEAL_MS;
     struct sim_proposal *last = NULL;
@@ -801,7 +812,9 @@ void sim_run(const struct sim_options *options, struct sim_result *result)
     run_until(sim, sim->now + 4 * ELECTION_MS); // Every doubt has ended by then.
     check_proposals(sim);
     for (unsigned i = 0; i < sim->count; i++) {
-        node_stop(&sim->nodes[i]);
+        if (sim->nodes[i].up) {
+            node_stop(&sim->nodes[i]);
+        }
         sim_disk_free(sim->nodes[i].disk);
     }
     struct heap_node *rest = NULL;

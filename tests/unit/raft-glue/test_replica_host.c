@@ -33,6 +33,7 @@ struct cluster {
     struct replica_member members[NODES];
     struct node nodes[NODES];
     size_t count;
+    uint32_t election_timeout_ms;
     uv_timer_t patience;
     bool out_of_patience;
 };
@@ -95,8 +96,8 @@ static enum status start_node_as(struct cluster *cluster, size_t i, const char *
         .id = cluster->members[i].id,
         .members = cluster->members,
         .member_count = cluster->count,
-        .election_timeout_ms = 150,
-        .heartbeat_timeout_ms = 30,
+        .election_timeout_ms = cluster->election_timeout_ms,
+        .heartbeat_timeout_ms = cluster->election_timeout_ms / 6,
         .applied_index = node->applied_index,
         .machine = {.context = node, .apply = on_apply, .drop = on_drop, .on_state = on_state},
     };
@@ -124,6 +125,7 @@ static struct cluster *cluster_open(size_t count)
 {
     struct cluster *cluster = calloc(1, sizeof *cluster);
     cluster->count = count;
+    cluster->election_timeout_ms = count == 1 ? 50 : 200;
     log_init(&cluster->log, stderr, getenv("VERBOSE") ? LOG_DEBUG : LOG_SILENT, "test");
     uv_loop_init(&cluster->loop);
     uv_timer_init(&cluster->loop, &cluster->patience);
@@ -210,7 +212,7 @@ static enum status propose(struct node *node, uint64_t number, size_t size)
 
 static size_t wanted_count;
 
-static bool all_have_wanted(struct cluster *cluster)
+static bool all_running_have_wanted(struct cluster *cluster)
 {
     for (size_t i = 0; i < cluster->count; i++) {
         if (cluster->nodes[i].host != NULL && cluster->nodes[i].applied_count < wanted_count) {
@@ -249,7 +251,7 @@ static void three_members_apply_the_same_entries_at_the_same_positions(void **st
         assert_int_equal(propose(node, i, 8 + (size_t)i * 37), STATUS_OK);
     }
     wanted_count = 100;
-    run_until(cluster, all_have_wanted);
+    run_until(cluster, all_running_have_wanted);
     assert_equal_histories(cluster);
     assert_int_equal(node->own_applied, 100);
     assert_true(replica_host_quorum_fresh(node->host));
@@ -287,7 +289,7 @@ static void a_new_leader_continues_and_the_old_one_catches_up(void **state)
         assert_int_equal(propose(old, i, 1000), STATUS_OK);
     }
     wanted_count = 10;
-    run_until(cluster, all_have_wanted);
+    run_until(cluster, all_running_have_wanted);
     size_t old_place = (size_t)(old - cluster->nodes);
     stop_node(cluster, old_place);
     old->state.role = REPLICA_FOLLOWER;
@@ -298,9 +300,9 @@ static void a_new_leader_continues_and_the_old_one_catches_up(void **state)
         assert_int_equal(propose(new, i, 1000), STATUS_OK);
     }
     wanted_count = 30;
-    run_until(cluster, all_have_wanted);
+    run_until(cluster, all_running_have_wanted);
     start_node(cluster, old_place); // With applied_index: nothing is repeated.
-    run_until(cluster, all_have_wanted);
+    run_until(cluster, all_running_have_wanted);
     assert_equal_histories(cluster);
     cluster_close(cluster);
 }
@@ -315,19 +317,86 @@ static void a_restarted_member_without_a_store_replays_the_log_from_disk(void **
         assert_int_equal(propose(&cluster->nodes[0], i, 10000), STATUS_OK);
     }
     wanted_count = 500;
-    run_until(cluster, all_have_wanted);
+    run_until(cluster, all_running_have_wanted);
     uint64_t position = cluster->nodes[0].position_last;
     stop_node(cluster, 0);
     struct node *node = &cluster->nodes[0];
     node->applied_index = 0;
     node->applied_count = 0;
     start_node(cluster, 0);
-    run_until(cluster, all_have_wanted);
+    run_until(cluster, all_running_have_wanted);
     assert_int_equal(node->position_last, position);
     assert_int_equal(node->own_applied, 500);
     uint64_t number = 0;
     assert_int_equal(replica_host_read_now(node->host, position, 8, (uint8_t *)&number), STATUS_OK);
     assert_int_equal(number, 499);
+    cluster_close(cluster);
+}
+
+static void a_member_that_was_away_gets_from_disk_what_left_the_cache(void **state)
+{
+    (void)state;
+    enum { COUNT = 48, SIZE = 1024 * 1024 };
+    struct cluster *cluster = cluster_open(NODES);
+    cluster->election_timeout_ms = 800; // So that a slow disk deposes nobody.
+    start_node(cluster, 0);
+    start_node(cluster, 1);
+    run_until(cluster, has_leader);
+    struct node *node = leader(cluster);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        enum status status = propose(node, i, SIZE);
+        if (status == STATUS_OVERLOADED) {
+            wanted_count = node->applied_count + 1;
+            run_until(cluster, all_running_have_wanted);
+            status = propose(node, i, SIZE);
+        }
+        assert_int_equal(status, STATUS_OK);
+    }
+    wanted_count = COUNT;
+    run_until(cluster, all_running_have_wanted);
+    start_node(cluster, 2);
+    run_until(cluster, all_running_have_wanted);
+    assert_equal_histories(cluster);
+    struct replica_view view;
+    replica_host_view(cluster->nodes[2].host, &view);
+    assert_true(view.applied_index >= node->applied_index); // Barriers count too.
+    assert_true(view.log_end_position > (uint64_t)COUNT * SIZE);
+    cluster_close(cluster);
+}
+
+static unsigned room_calls;
+
+static void on_room(void *context)
+{
+    struct node *node = context;
+    assert_true(replica_host_has_room(node->host));
+    room_calls++;
+}
+
+static bool room_was_called(struct cluster *cluster)
+{
+    (void)cluster;
+    return room_calls > 0;
+}
+
+static void room_is_announced_when_the_write_under_way_is_done(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_open(1);
+    start_node(cluster, 0);
+    run_until(cluster, has_leader);
+    struct node *node = &cluster->nodes[0];
+    replica_host_on_room(node->host, on_room, node);
+    room_calls = 0;
+    uint64_t proposed = 0;
+    while (replica_host_has_room(node->host)) {
+        assert_int_equal(propose(node, proposed++, 100), STATUS_OK);
+    }
+    assert_in_range(proposed, 1, 2); // One being written, one behind it.
+    assert_int_equal(room_calls, 0);
+    run_until(cluster, room_was_called);
+    wanted_count = proposed;
+    run_until(cluster, all_running_have_wanted);
     cluster_close(cluster);
 }
 
@@ -355,7 +424,7 @@ static void reads_by_position_through_the_pool(void **state)
     run_until(cluster, has_leader);
     assert_int_equal(propose(&cluster->nodes[0], 4711, 64), STATUS_OK);
     wanted_count = 1;
-    run_until(cluster, all_have_wanted);
+    run_until(cluster, all_running_have_wanted);
     uint64_t number = 0;
     struct replica_read read = {.position = cluster->nodes[0].position_last,
                                 .size = 8,
@@ -407,7 +476,7 @@ static void leadership_is_handed_to_the_member_that_was_asked_for(void **state)
     assert_int_equal(transfer_status, STATUS_OK);
     assert_ptr_equal(leader(cluster), &cluster->nodes[target]);
     wanted_count = 50;
-    run_until(cluster, all_have_wanted);
+    run_until(cluster, all_running_have_wanted);
     assert_equal_histories(cluster);
     assert_int_equal(old->own_applied, 50);
     cluster_close(cluster);
@@ -447,6 +516,33 @@ static void the_data_of_another_group_is_not_started_on(void **state)
     assert_int_equal(start_node_as(cluster, 0, "another", &error), STATUS_CORRUPT);
     assert_non_null(strstr(error, "another"));
     free(error);
+    cluster_close(cluster);
+}
+
+static void a_store_that_is_ahead_of_the_log_is_refused(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_open(1);
+    cluster->nodes[0].applied_index = 5;
+    char *error = NULL;
+    assert_int_equal(start_node_as(cluster, 0, "test", &error), STATUS_CORRUPT);
+    assert_non_null(strstr(error, "the store contains entry 5"));
+    free(error);
+    cluster_close(cluster);
+}
+
+static void a_log_with_members_that_are_not_configured_is_refused(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_open(2);
+    start_node(cluster, 0);
+    stop_node(cluster, 0);
+    cluster->count = 1;
+    char *error = NULL;
+    assert_int_equal(start_node_as(cluster, 0, "test", &error), STATUS_CORRUPT);
+    assert_non_null(strstr(error, "member 2"));
+    free(error);
+    cluster->count = 2;
     cluster_close(cluster);
 }
 
@@ -601,10 +697,14 @@ int main(void)
         cmocka_unit_test(followers_refuse_proposals_and_keep_nothing),
         cmocka_unit_test(a_new_leader_continues_and_the_old_one_catches_up),
         cmocka_unit_test(a_restarted_member_without_a_store_replays_the_log_from_disk),
+        cmocka_unit_test(a_member_that_was_away_gets_from_disk_what_left_the_cache),
+        cmocka_unit_test(room_is_announced_when_the_write_under_way_is_done),
         cmocka_unit_test(reads_by_position_through_the_pool),
         cmocka_unit_test(leadership_is_handed_to_the_member_that_was_asked_for),
         cmocka_unit_test(a_member_of_another_cluster_is_refused),
         cmocka_unit_test(the_data_of_another_group_is_not_started_on),
+        cmocka_unit_test(a_store_that_is_ahead_of_the_log_is_refused),
+        cmocka_unit_test(a_log_with_members_that_are_not_configured_is_refused),
         cmocka_unit_test(a_port_that_is_taken_is_an_error_with_a_sentence),
         cmocka_unit_test(closing_ends_waiting_proposals_as_unknown),
         cmocka_unit_test(r2_a_new_connection_of_a_member_replaces_its_old_one),
