@@ -15,6 +15,7 @@ enum {
     REQUEST_TIMEOUT_NS_PER_S = 5,
     RECONNECT_NS = 200000000,
     CHECK_NS = 100000000,
+    FINISH_NS = 250000000,
     DRAIN_NS_PER_S = 5,
 };
 
@@ -24,6 +25,7 @@ static void pump(struct bench *bench);
 static void slot_free(struct bench_conn *conn, uint32_t slot);
 static void conn_open(struct bench_conn *conn);
 static void interval_report(struct bench *bench, uint64_t now);
+static void finish(struct bench *bench, uint64_t now);
 static void stop(struct bench *bench);
 
 static uint64_t now_ns(void)
@@ -139,9 +141,15 @@ static void on_command(struct conn *uv_conn, const struct command *command, stru
     (void)frame;
     struct bench_conn *conn = conn_context(uv_conn);
     struct bench *bench = conn->bench;
+    if (!command_is_response(command)) {
+        if (bench->kind->on_request != NULL) {
+            bench->kind->on_request(bench, conn, command);
+        }
+        return;
+    }
     uint32_t slot = (uint32_t)command->opaque - OPAQUE_BASE;
-    if (!command_is_response(command) || slot >= conn->slot_count || !conn->slots[slot].busy) {
-        return; // A notice of the broker, or an answer that came too late.
+    if (slot >= conn->slot_count || !conn->slots[slot].busy) {
+        return; // It came too late, or answers a greeting.
     }
     if (!bench->kind->on_reply(bench, conn, slot, command)) {
         return;
@@ -176,6 +184,8 @@ static void conn_open(struct bench_conn *conn)
         conn->conn = NULL;
         conn->reconnect_at_ns = now_ns() + RECONNECT_NS;
         conn->bench->connections_failed++;
+    } else if (conn->bench->kind->greet != NULL) {
+        conn->bench->kind->greet(conn->bench, conn);
     }
 }
 
@@ -263,14 +273,20 @@ static void on_pump(uv_prepare_t *prepare)
 
 static void conns_check(struct bench *bench, uint64_t now)
 {
+    bool greet = bench->kind->greet != NULL && now - bench->greeted_ns >= NS_PER_S;
+    bool needed = !bench->draining || bench->kind->finished != NULL;
+    bench->greeted_ns = greet ? now : bench->greeted_ns;
     for (size_t i = 0; i < bench->conn_count; i++) {
         struct bench_conn *conn = &bench->conns[i];
         if (conn->conn == NULL) {
-            if (!bench->draining && now >= conn->reconnect_at_ns) {
+            if (needed && now >= conn->reconnect_at_ns) {
                 conn_open(conn);
                 bench_route_refresh(bench); // For the next attempt, should this one fail.
             }
             continue;
+        }
+        if (greet) {
+            bench->kind->greet(bench, conn);
         }
         for (uint32_t slot = 0; slot < conn->slot_count; slot++) {
             if (conn->slots[slot].busy &&
@@ -288,7 +304,7 @@ static void on_tick(uv_timer_t *timer)
     uint64_t now = now_ns();
     uint64_t warm_ns = bench->start_ns + (uint64_t)bench->options->warmup_s * NS_PER_S;
     uint64_t end_ns = warm_ns + (uint64_t)bench->options->seconds * NS_PER_S;
-    if (now - bench->second_ns >= NS_PER_S) {
+    if (now - bench->second_ns >= NS_PER_S && !bench->draining) {
         interval_report(bench, now);
     }
     if (now - bench->checked_ns >= CHECK_NS) {
@@ -309,7 +325,19 @@ static void on_tick(uv_timer_t *timer)
     }
     if (bench->draining &&
         (idle(bench) || now > bench->measured_to_ns + (uint64_t)DRAIN_NS_PER_S * NS_PER_S)) {
+        finish(bench, now);
+    }
+}
+
+static void finish(struct bench *bench, uint64_t now)
+{
+    if (bench->kind->finished == NULL) {
         stop(bench);
+    } else if (now - bench->finish_asked_ns >= FINISH_NS) {
+        bench->finish_asked_ns = now;
+        if (bench->kind->finished(bench)) {
+            stop(bench);
+        }
     }
 }
 

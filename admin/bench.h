@@ -72,6 +72,12 @@ struct bench_kind {
      */
     bool (*on_reply)(struct bench *bench, struct bench_conn *conn, uint32_t slot,
                      const struct command *reply);
+    /* The rest may be NULL. A connection was opened, or a second has passed: say who we are. */
+    void (*greet)(struct bench *bench, struct bench_conn *conn);
+    /* The broker asks something. */
+    void (*on_request)(struct bench *bench, struct bench_conn *conn, const struct command *request);
+    /* All requests are answered; may the connections go? Asked every FINISH_NS until it is true. */
+    bool (*finished)(struct bench *bench);
 };
 
 struct bench_counts {
@@ -102,8 +108,10 @@ struct bench {
     uint64_t issued;     /* Since then. */
     uint64_t second_ns;  /* When the present interval began. */
     uint64_t checked_ns; /* When connections were last looked after. */
-    bool measuring;      /* Warm-up is over. */
-    bool draining;       /* Nothing new is begun. */
+    uint64_t greeted_ns;
+    uint64_t finish_asked_ns;
+    bool measuring; /* Warm-up is over. */
+    bool draining;  /* Nothing new is begun. */
     bool stopping;
     uint64_t measured_from_ns;
     uint64_t measured_to_ns;

@@ -140,7 +140,7 @@ static bool on_reply(struct bench *bench, struct bench_conn *conn, uint32_t slot
 enum cli_exit bench_pull(struct cli *cli, const void *opaque, char **arguments)
 {
     (void)arguments;
-    static const struct bench_kind kind = {start, on_reply};
+    static const struct bench_kind kind = {.start = start, .on_reply = on_reply};
     struct bench_send_options options = *(const struct bench_send_options *)opaque;
     struct route route;
     struct pull_bench pull = {0};

@@ -74,7 +74,7 @@ static bool on_reply(struct bench *bench, struct bench_conn *conn, uint32_t slot
 enum cli_exit bench_send(struct cli *cli, const void *opaque, char **arguments)
 {
     (void)arguments;
-    static const struct bench_kind kind = {start, on_reply};
+    static const struct bench_kind kind = {.start = start, .on_reply = on_reply};
     const struct bench_send_options *options = opaque;
     struct route route;
     struct frame_template template;

@@ -7,6 +7,7 @@
 #include "common/remoting/codes.h"
 #include "common/remoting/extension.h"
 #include "common/remoting/message.h"
+#include "common/remoting/properties.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -19,8 +20,10 @@ struct server {
     int64_t sends;
     int64_t queues_seen[QUEUES];
     int64_t commits;
-    int64_t bad_ends;       /* Commits that fit no half. */
-    int64_t commits_hidden; /* What the counters do not tell. */
+    int64_t bad_ends; /* Commits that fit no half. */
+    int64_t end_lost; /* The commit of this half gets lost; then it is asked for. 0: none. */
+    bool end_lost_asked;
+    char lost_id[33];
     bool ended[HALVES_MAX];
     int64_t stall_at; /* Before answering that send. */
     int64_t refuse_every;
@@ -54,6 +57,13 @@ static bool answer_send(const struct command *request, struct command *response,
 {
     int32_t queue = -1;
     char id[OFFSET_MESSAGE_ID_SIZE];
+    struct slice properties = {0};
+    struct slice unique = {0};
+    assert_true(command_find(request, "i", &properties));
+    assert_true(properties_find(properties, PROPERTY_UNIQUE_KEY, &unique));
+    if (server.sends == server.end_lost) {
+        snprintf(server.lost_id, sizeof server.lost_id, "%.*s", SLICE_ARGS(unique));
+    }
     assert_int_equal(command_i32(request, "e", true, &queue), STATUS_OK);
     assert_in_range(queue, 0, QUEUES - 1);
     server.queues_seen[queue]++;
@@ -87,16 +97,36 @@ static void take_end(const struct command *request)
         server.bad_ends++;
         return;
     }
+    bool from_check = false;
+    assert_int_equal(command_bool(request, "fromTransactionCheck", &from_check), STATUS_OK);
+    if (offset > 0 && offset == server.end_lost && !from_check) {
+        return;
+    }
     server.ended[offset] = true;
     server.commits++;
+}
+
+/* A heartbeat is answered by asking for the transaction whose commit was lost, if there is one. */
+static bool answer_heartbeat(struct command *response, struct buf *scratch)
+{
+    if (server.sends <= server.end_lost || server.end_lost == 0 || server.end_lost_asked) {
+        return true;
+    }
+    server.end_lost_asked = true;
+    command_init_request(response, REQUEST_CHECK_TRANSACTION_STATE, 7);
+    response->flag = COMMAND_FLAG_ONEWAY;
+    command_add_i64(response, "commitLogOffset", 1000 + 7 * server.end_lost, scratch);
+    command_add_i64(response, "tranStateTableOffset", server.end_lost, scratch);
+    command_add(response, "msgId", slice_text(server.lost_id));
+    return true;
 }
 
 static bool answer_status(struct command *response, struct buf *scratch)
 {
     buf_printf(scratch,
                "{\"role\":\"leader\",\"term\":1,\"quorumFresh\":true,\"members\":[],"
-               "\"counters\":{\"commits\":%lld}}",
-               (long long)(server.commits - (server.commits > 0 ? server.commits_hidden : 0)));
+               "\"counters\":{\"commits\":%lld,\"pending\":%lld}}",
+               (long long)server.commits, (long long)(server.sends - server.commits));
     response->body = buf_slice(scratch);
     return true;
 }
@@ -139,6 +169,8 @@ static bool answer(void *context, const struct command *request, struct command 
     case REQUEST_END_TRANSACTION:
         take_end(request);
         return false;
+    case REQUEST_HEART_BEAT:
+        return answer_heartbeat(response, scratch);
     case REQUEST_RAFTMQ_STATUS:
         return answer_status(response, scratch);
     case REQUEST_PULL_MESSAGE:
@@ -239,24 +271,20 @@ static void a_broker_that_moved_is_followed(void **state)
     json_decref(result);
 }
 
-static void each_transaction_is_ended_once_with_its_own_offsets(void **state)
+/* The commit of the fourth one never arrives; the run ends well only because the check for it is
+ * answered. */
+static void each_transaction_is_decided_once_a_lost_one_by_its_check(void **state)
 {
     (void)state;
+    server.end_lost = 3;
     json_t *result = run("txn -s 1 -w 0 -c 2 -d 8 -r 2000 -S 10", CLI_OK);
     assert_int_equal(server.bad_ends, 0);
+    assert_true(server.end_lost_asked);
     assert_int_equal(server.commits, server.sends);
     assert_int_equal(real(result, "messages"), server.commits);
     assert_int_equal(real(result, "committed"), server.commits);
+    assert_int_equal(real(result, "checksAnswered"), 1);
     assert_memory_equal(json_string_value(json_object_get(result, "verified")), "yes", 3);
-    json_decref(result);
-}
-
-static void a_commit_that_the_brokers_did_not_count_is_a_failure(void **state)
-{
-    (void)state;
-    server.commits_hidden = -1; // One too many is no better than one too few, and quicker to see.
-    json_t *result = run("txn -s 1 -w 0 -c 1 -d 1 -r 100 -S 10", CLI_FAILED);
-    assert_memory_equal(json_string_value(json_object_get(result, "verified")), "NO", 2);
     json_decref(result);
 }
 
@@ -281,8 +309,7 @@ int main(void)
         server_test(an_open_loop_keeps_its_rate_and_refusals_have_names),
         server_test(a_stall_is_seen_by_all_that_fell_due_in_it),
         server_test(a_broker_that_moved_is_followed),
-        server_test(each_transaction_is_ended_once_with_its_own_offsets),
-        server_test(a_commit_that_the_brokers_did_not_count_is_a_failure),
+        server_test(each_transaction_is_decided_once_a_lost_one_by_its_check),
         server_test(a_topic_is_read_to_its_end),
     };
     return cmocka_run_group_tests_name("bench", tests, NULL, NULL);
