@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { WRITE_BYTES_MAX = 32 * 1024 * 1024, PARTS_PER_RECORD = 3, SPARE_SYNC_EVERY = 8 << 20 };
+enum { WRITE_BYTES_MAX = 32 * 1024 * 1024, PARTS_PER_RECORD = 3, SPARE_PIECE = 1024 * 1024 };
 
 static const uint8_t padding[LOG_FRAME_ALIGNMENT];
 
@@ -297,17 +297,22 @@ enum status log_write_run(struct log_write *write)
 
 bool segment_log_spare_begin(struct segment_log *log, struct log_spare *spare)
 {
-    // The writer's list may be looked at only between writes.
+    // The writer's list may be looked at only between writes. And a log that always has something
+    // to write shall have the disk for itself: its next segment is then merely allocated.
     if (log->spare_under_way || log->spare_ready != 0 || log->write != NULL ||
-        log->writer.spare_count > 0 ||
+        segment_log_wants_write(log) || log->writer.spare_count > 0 ||
+        log->end_position < log->spare_not_before ||
         log->end_position % log->options.segment_size < log->options.segment_size / 4) {
         return false;
     }
+    uint64_t rest = log->options.segment_size - log->spare_written;
     log->spare_under_way = true;
     *spare = (struct log_spare){
         .directory = &log->options.directory,
-        .number = log->spare_next++,
-        .size = log->options.segment_size,
+        .number = log->spare_next,
+        .offset = log->spare_written,
+        .size = rest < SPARE_PIECE ? rest : SPARE_PIECE,
+        .segment_size = log->options.segment_size,
     };
     return true;
 }
@@ -316,32 +321,36 @@ enum status log_spare_run(struct log_spare *spare)
 {
     static const char unfinished[] = "spare.tmp";
     struct file *file = NULL;
-    enum status status = directory_create(spare->directory, unfinished, spare->size, &file);
+    enum status status = spare->offset == 0 ? directory_create(spare->directory, unfinished,
+                                                               spare->segment_size, &file)
+                                            : directory_open(spare->directory, unfinished, &file);
     if (status != STATUS_OK) {
         return status;
     }
-    // Synced in pieces: one large sync would hold up those of the log.
-    for (uint64_t at = 0; at < spare->size && status == STATUS_OK; at += SPARE_SYNC_EVERY) {
-        uint64_t rest = spare->size - at;
-        status = segment_write_zeros(spare->directory, file, at,
-                                     rest < SPARE_SYNC_EVERY ? rest : SPARE_SYNC_EVERY);
-        if (status == STATUS_OK) {
-            status = directory_sync(spare->directory, file);
-        }
+    status = segment_write_zeros(spare->directory, file, spare->offset, spare->size);
+    if (status == STATUS_OK) {
+        status = directory_sync(spare->directory, file);
     }
     directory_close_file(spare->directory, file);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && spare->offset + spare->size == spare->segment_size) {
         char name[DIRECTORY_NAME_MAX];
         spare_name_format(spare->number, name);
         status = directory_rename(spare->directory, unfinished, name);
+        status = status == STATUS_OK ? directory_sync_names(spare->directory) : status;
     }
-    return status == STATUS_OK ? directory_sync_names(spare->directory) : status;
+    return status;
 }
 
 void segment_log_spare_end(struct segment_log *log, struct log_spare *spare, enum status status)
 {
     log->spare_under_way = false;
-    if (status == STATUS_OK) {
+    log->spare_written = status == STATUS_OK ? spare->offset + spare->size : 0;
+    if (status != STATUS_OK) {
+        log->spare_not_before = log->end_position + log->options.segment_size / 2;
+    }
+    if (log->spare_written == log->options.segment_size) {
         log->spare_ready = spare->number;
+        log->spare_next++;
+        log->spare_written = 0;
     }
 }

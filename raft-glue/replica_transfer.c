@@ -47,10 +47,9 @@ void replica_transfer(struct replica *replica, uint64_t target_id,
         refused = STATUS_NOT_LEADER;
     } else if (replica->transfer.phase != TRANSFER_NONE) {
         refused = STATUS_BUSY;
-    } else if (target_id != 0 &&
-               (server == NULL || server->role != RAFT_VOTER || target_id == replica->options.id)) {
-        refused = STATUS_INVALID_ARGUMENT;
-    } else if (configuration_voters(&replica->raft.configuration) < 2) {
+    } else if (configuration_voters(&replica->raft.configuration) < 2 ||
+               (target_id != 0 && (server == NULL || server->role != RAFT_VOTER ||
+                                   target_id == replica->options.id))) {
         refused = STATUS_INVALID_ARGUMENT;
     }
     if (refused != STATUS_OK) {

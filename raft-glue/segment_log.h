@@ -155,16 +155,18 @@ WARN_UNUSED enum status segment_log_read_begin(struct segment_log *log, uint64_t
 WARN_UNUSED enum status log_read_run(struct log_read *read);
 void segment_log_read_end(struct segment_log *log, struct log_read *read);
 
-/* ---- Spares: segments of zeros made ahead, because syncs on written blocks are much faster ----
- */
+/* ---- Spares: segments of zeros made ahead, because syncs on written blocks are much faster.
+ * Piece by piece, while the disk has nothing better to do. ---- */
 
 struct log_spare {
     const struct directory *directory;
     uint64_t number;
+    uint64_t offset; /* Of this piece. */
     uint64_t size;
+    uint64_t segment_size;
 };
 
-/* Time to make one? Fills spare; at most one under way. */
+/* Time to make a piece of one? Fills spare; at most one under way. */
 bool segment_log_spare_begin(struct segment_log *log, struct log_spare *spare);
 /* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: harmless, there is no spare. */
 WARN_UNUSED enum status log_spare_run(struct log_spare *spare);

@@ -67,8 +67,10 @@ struct segment_log {
     uint64_t reader_tick;
 
     bool spare_under_way;
-    uint64_t spare_ready; /* Made, not yet given to the writer; 0: none. */
-    uint64_t spare_next;  /* Next unused number of a spare file, from 1. */
+    uint64_t spare_written;    /* Bytes of the one being made. */
+    uint64_t spare_not_before; /* After a failure: not before the log ends there. */
+    uint64_t spare_ready;      /* Made, not yet given to the writer; 0: none. */
+    uint64_t spare_next;       /* Next unused number of a spare file, from 1. */
 };
 
 /* Zero log bytes [from, until), guarded by the durable mark. */

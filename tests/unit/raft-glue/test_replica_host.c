@@ -336,7 +336,7 @@ static void a_restarted_member_without_a_store_replays_the_log_from_disk(void **
 static void a_member_that_was_away_gets_from_disk_what_left_the_cache(void **state)
 {
     (void)state;
-    enum { COUNT = 48, SIZE = 1024 * 1024 };
+    enum { COUNT = 36, SIZE = 1024 * 1024 };
     struct cluster *cluster = cluster_open(NODES);
     cluster->election_timeout_ms = 800; // So that a slow disk deposes nobody.
     start_node(cluster, 0);

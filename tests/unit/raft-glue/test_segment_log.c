@@ -419,6 +419,27 @@ static void a_spare_made_ahead_becomes_the_next_segment(void **state)
     sim_disk_free(disk);
 }
 
+static void a_spare_that_cannot_be_made_is_not_tried_at_once_again(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct segment_log *log = open_log(disk);
+    append(log, 1, SEGMENT_BYTES / 2);
+    assert_true(segment_log_wants_write(log));
+    struct log_spare spare;
+    assert_false(segment_log_spare_begin(log, &spare)); // The log comes first.
+    write_all(log);
+    assert_true(segment_log_spare_begin(log, &spare));
+    segment_log_spare_end(log, &spare, STATUS_DISK_FULL);
+    assert_false(segment_log_spare_begin(log, &spare));
+    append(log, 1, SEGMENT_BYTES - 300); // The next segment is made without one.
+    write_all(log);
+    assert_true(segment_log_spare_begin(log, &spare));
+    segment_log_spare_end(log, &spare, STATUS_DISK_FULL);
+    segment_log_close(log);
+    sim_disk_free(disk);
+}
+
 static void the_cache_keeps_what_is_not_durable_and_forgets_the_oldest(void **state)
 {
     (void)state;
@@ -477,6 +498,7 @@ int main(void)
         cmocka_unit_test(what_is_truncated_before_it_was_written_costs_no_cut),
         cmocka_unit_test(recycled_segments_never_bring_back_old_frames),
         cmocka_unit_test(a_spare_made_ahead_becomes_the_next_segment),
+        cmocka_unit_test(a_spare_that_cannot_be_made_is_not_tried_at_once_again),
         cmocka_unit_test(the_cache_keeps_what_is_not_durable_and_forgets_the_oldest),
         cmocka_unit_test(reads_by_position_are_bounded_by_what_is_durable),
     };
