@@ -41,13 +41,23 @@ enum raftmq_status raftmq_producer_new(struct raftmq_client *client, const char 
     list_init(&producer->sends);
     (void)name_set(&producer->group, slice_text(group));
     tasks_run(&client->tasks, register_producer, producer);
+    if (!list_linked(&producer->in_client)) {
+        free(producer);
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                         "this client has a producer of that group already");
+    }
     *out = producer;
     return error_none(error);
 }
 
+/* Brokers know one member per client and group: a second producer would be unregistered with the
+ * first. */
 static void register_producer(void *argument)
 {
     struct raftmq_producer *producer = argument;
+    if (producer_find(producer->client, name_slice(&producer->group)) != NULL) {
+        return;
+    }
     list_append(&producer->client->producers, &producer->in_client);
     heartbeat_all(producer->client); // Those connected already must learn of the new group.
 }

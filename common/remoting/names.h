@@ -17,8 +17,9 @@
 #define TOPIC_SELF_TEST "SELF_TEST_TOPIC"
 #define TOPIC_BENCHMARK "BenchmarkTest"
 #define TOPIC_OFFSET_MOVED "OFFSET_MOVED_EVENT"
-#define GROUP_TOOLS "TOOLS_CONSUMER" /* mqadmin pulls with it, often before its first heartbeat.   \
-                                      */
+#define GROUP_TOOLS                                                                                \
+    "TOOLS_CONSUMER" /* mqadmin pulls with it, often before its first heartbeat.                   \
+                      */
 #define GROUP_CLIENT_INNER_PRODUCER "CLIENT_INNER_PRODUCER"
 
 /* Topic permissions (PermName). */
