@@ -154,9 +154,11 @@ void nameserver_close(struct nameserver *nameserver, void (*closed)(void *contex
     nameserver->closing = true;
     nameserver->closed = closed;
     nameserver->closed_context = context;
+    // Not listener_close(): this struct holds the listener and must know when the loop is done with
+    // it.
+    nameserver->listener.tcp.data = nameserver;
     uv_close((uv_handle_t *)&nameserver->listener.tcp, on_handle_closed);
     uv_close((uv_handle_t *)&nameserver->scanner, on_handle_closed);
-    nameserver->listener.tcp.data = nameserver;
     LIST_FOREACH(at, &nameserver->connections)
     {
         conn_close(CONTAINER_OF(at, struct connection, in_nameserver)->conn, STATUS_OK);
