@@ -114,7 +114,7 @@ static void on_command(struct conn *conn, const struct command *command, struct 
         return; // Nothing was asked: an unmatched response is dropped.
     }
     struct command response;
-    process_request(connection->nameserver, command, conn_id(conn), &response);
+    nameserver_answer(connection->nameserver, command, conn_id(conn), &response);
     if (!command_is_oneway(command)) {
         conn_send_command(conn, &response);
     }
