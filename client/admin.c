@@ -1,8 +1,7 @@
-/* Administration: routes, clusters, topics, groups, statistics, and any request at all. */
-#include "client/invoke.h"
+/* Administration: routes, clusters, topics, groups, and any request at all. */
+#include "client/leaders.h"
 #include "common/remoting/body_group.h"
 #include "common/remoting/body_list.h"
-#include "common/remoting/body_stats.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
 
@@ -26,13 +25,6 @@ struct owned_names {
     struct arena arena;
     size_t capacity;
     const char **list;
-};
-
-struct owned_stats {
-    struct raftmq_stats stats;
-    struct arena arena;
-    size_t capacity;
-    struct raftmq_queue_stats *list;
 };
 
 struct owned_response {
@@ -196,60 +188,6 @@ void raftmq_queues_free(struct raftmq_queues *queues)
     }
 }
 
-/* The leader's address of a broker; false if it has none. */
-static bool leader_of(const struct raftmq_broker *broker, struct host *host)
-{
-    for (size_t i = 0; i < broker->address_count; i++) {
-        if (broker->addresses[i].id == 0) {
-            return host_parse(slice_text(broker->addresses[i].address), host) == STATUS_OK;
-        }
-    }
-    return false;
-}
-
-/* Called with each answer (code SUCCESS); false ends the walk with RAFTMQ_MALFORMED. */
-typedef bool leader_cb(void *context, const struct reply *reply);
-
-/* Send a request to the leader of each broker of a cluster (NULL: all). The first refusal ends it;
- * answers with code `skip` count as nothing. */
-static enum raftmq_status ask_leaders(struct raftmq_client *client, const char *cluster,
-                                      struct command *request, int32_t skip, leader_cb *each,
-                                      void *context, struct raftmq_error *error)
-{
-    struct raftmq_route *all;
-    size_t asked = 0;
-    enum raftmq_status status = raftmq_cluster_info(client, &all, error);
-    if (status != RAFTMQ_OK) {
-        return status;
-    }
-    for (size_t i = 0; i < all->broker_count && status == RAFTMQ_OK; i++) {
-        struct reply reply = {0};
-        struct host host;
-        if (cluster != NULL && strcmp(cluster, all->brokers[i].cluster) != 0) {
-            continue;
-        }
-        if (!leader_of(&all->brokers[i], &host)) {
-            status =
-                error_set(error, RAFTMQ_NO_ROUTE, "broker %s has no leader", all->brokers[i].name);
-            break;
-        }
-        asked++;
-        status = invoke_host(client, host, request, 0, &reply, error);
-        if (status == RAFTMQ_OK && reply.command.code != RESPONSE_SUCCESS) {
-            status =
-                reply.command.code == skip ? RAFTMQ_OK : error_of_response(error, &reply.command);
-        } else if (status == RAFTMQ_OK && each != NULL && !each(context, &reply)) {
-            status = error_of_status(error, STATUS_MALFORMED);
-        }
-        reply_close(&reply);
-    }
-    raftmq_route_free(all);
-    if (status == RAFTMQ_OK && asked == 0) {
-        status = error_set(error, RAFTMQ_NO_ROUTE, "no broker of that cluster is known");
-    }
-    return status;
-}
-
 enum raftmq_status raftmq_topic_create(struct raftmq_client *client, const char *cluster,
                                        const struct raftmq_topic_config *config,
                                        struct raftmq_error *error)
@@ -272,7 +210,7 @@ enum raftmq_status raftmq_topic_create(struct raftmq_client *client, const char 
     command_add(&request, "topicSysFlag", slice_text("0"));
     command_add(&request, "order", slice_text(config->order ? "true" : "false"));
     enum raftmq_status status =
-        ask_leaders(client, cluster, &request, RESPONSE_SUCCESS, NULL, NULL, error);
+        leaders_ask(client, cluster, &request, RESPONSE_SUCCESS, NULL, NULL, error);
     buf_close(&scratch);
     return status;
 }
@@ -284,7 +222,7 @@ enum raftmq_status raftmq_topic_delete(struct raftmq_client *client, const char 
     command_init_request(&request, REQUEST_DELETE_TOPIC_IN_BROKER, 0);
     command_add(&request, "topic", slice_text(topic));
     enum raftmq_status status =
-        ask_leaders(client, cluster, &request, RESPONSE_SUCCESS, NULL, NULL, error);
+        leaders_ask(client, cluster, &request, RESPONSE_SUCCESS, NULL, NULL, error);
     command_init_request(&request, REQUEST_DELETE_TOPIC_IN_NAMESRV, 0);
     command_add(&request, "topic", slice_text(topic));
     if (cluster != NULL) {
@@ -362,7 +300,7 @@ enum raftmq_status raftmq_group_list(struct raftmq_client *client, struct raftmq
     struct owned_names *owned = mem_zalloc(sizeof *owned);
     command_init_request(&request, REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, 0);
     enum raftmq_status status =
-        ask_leaders(client, NULL, &request, RESPONSE_SUCCESS, add_groups, owned, error);
+        leaders_ask(client, NULL, &request, RESPONSE_SUCCESS, add_groups, owned, error);
     if (status == RAFTMQ_OK) {
         *out = &owned->names;
     } else {
@@ -375,118 +313,6 @@ void raftmq_names_free(struct raftmq_names *names)
 {
     if (names != NULL) {
         struct owned_names *owned = CONTAINER_OF(names, struct owned_names, names);
-        arena_close(&owned->arena);
-        free(owned->list);
-        free(owned);
-    }
-}
-
-static struct raftmq_queue_stats *add_stats(struct owned_stats *owned,
-                                            const struct queue_name *queue)
-{
-    if (owned->stats.count == owned->capacity) {
-        owned->capacity = owned->capacity == 0 ? 64 : owned->capacity * 2;
-        owned->list = mem_realloc(owned->list, owned->capacity * sizeof *owned->list);
-        owned->stats.queues = owned->list;
-    }
-    struct raftmq_queue_stats *entry = &owned->list[owned->stats.count++];
-    *entry = (struct raftmq_queue_stats){
-        .queue = {copy(&owned->arena, queue->topic), copy(&owned->arena, queue->broker),
-                  queue->queue_id},
-        .consumer_offset = -1,
-    };
-    return entry;
-}
-
-static int compare_stats(const void *a, const void *b)
-{
-    const struct raftmq_queue *left = &((const struct raftmq_queue_stats *)a)->queue;
-    const struct raftmq_queue *right = &((const struct raftmq_queue_stats *)b)->queue;
-    int order = strcmp(left->topic, right->topic);
-    order = order != 0 ? order : strcmp(left->broker, right->broker);
-    return order != 0 ? order
-                      : (left->queue_id > right->queue_id) - (left->queue_id < right->queue_id);
-}
-
-static bool add_topic_stats(void *context, const struct reply *reply)
-{
-    struct body body;
-    struct topic_stats stats;
-    if (topic_stats_decode(reply->command.body, &body, &stats) != STATUS_OK) {
-        return false;
-    }
-    for (size_t i = 0; i < stats.count; i++) {
-        struct raftmq_queue_stats *entry = add_stats(context, &stats.entries[i].queue);
-        entry->offset_min = stats.entries[i].offset_min;
-        entry->offset_max = stats.entries[i].offset_max;
-        entry->updated_ms = stats.entries[i].updated_ms;
-    }
-    body_close(&body);
-    return true;
-}
-
-static bool add_consume_stats(void *context, const struct reply *reply)
-{
-    struct body body;
-    struct consume_stats stats;
-    if (consume_stats_decode(reply->command.body, &body, &stats) != STATUS_OK) {
-        return false;
-    }
-    for (size_t i = 0; i < stats.count; i++) {
-        struct raftmq_queue_stats *entry = add_stats(context, &stats.entries[i].queue);
-        entry->offset_max = stats.entries[i].broker_offset;
-        entry->consumer_offset = stats.entries[i].consumer_offset;
-        entry->updated_ms = stats.entries[i].consumed_ms;
-    }
-    body_close(&body);
-    return true;
-}
-
-static enum raftmq_status gather_stats(struct raftmq_client *client, struct command *request,
-                                       leader_cb *each, struct raftmq_stats **out,
-                                       struct raftmq_error *error)
-{
-    struct owned_stats *owned = mem_zalloc(sizeof *owned);
-    // Not every broker has every topic.
-    enum raftmq_status status =
-        ask_leaders(client, NULL, request, RESPONSE_TOPIC_NOT_EXIST, each, owned, error);
-    if (status != RAFTMQ_OK) {
-        raftmq_stats_free(&owned->stats);
-        return status;
-    }
-    if (owned->stats.count > 0) {
-        qsort(owned->list, owned->stats.count, sizeof *owned->list, compare_stats);
-    }
-    *out = &owned->stats;
-    return RAFTMQ_OK;
-}
-
-enum raftmq_status raftmq_topic_stats(struct raftmq_client *client, const char *topic,
-                                      struct raftmq_stats **out, struct raftmq_error *error)
-{
-    struct command request;
-    command_init_request(&request, REQUEST_GET_TOPIC_STATS_INFO, 0);
-    command_add(&request, "topic", slice_text(topic));
-    return gather_stats(client, &request, add_topic_stats, out, error);
-}
-
-enum raftmq_status raftmq_consume_stats(struct raftmq_client *client, const char *group,
-                                        const char *topic, struct raftmq_stats **out,
-                                        struct raftmq_error *error)
-{
-    struct command request;
-    command_init_request(&request, REQUEST_GET_CONSUME_STATS, 0);
-    command_add(&request, "consumerGroup", slice_text(group));
-    if (topic != NULL) {
-        command_add(&request, "topic", slice_text(topic));
-    }
-    return gather_stats(client, &request, add_consume_stats, out, error);
-}
-
-void raftmq_stats_free(struct raftmq_stats *stats)
-{
-    if (stats != NULL) {
-        struct owned_stats *owned = CONTAINER_OF(stats, struct owned_stats, stats);
         arena_close(&owned->arena);
         free(owned->list);
         free(owned);

@@ -57,6 +57,11 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
     consumer->persist.ring = on_persist;
     copy_topics(consumer, options);
     tasks_run(&client->tasks, start, consumer);
+    if (!list_linked(&consumer->in_client)) {
+        consumer_free(consumer);
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                         "this client has a consumer of that group already");
+    }
     *out = consumer;
     return error_none(error);
 }
@@ -113,6 +118,13 @@ static void start(void *argument)
 {
     struct raftmq_consumer *consumer = argument;
     struct raftmq_client *client = consumer->client;
+    LIST_FOREACH(at, &client->consumers)
+    {
+        const struct raftmq_consumer *other = CONTAINER_OF(at, struct raftmq_consumer, in_client);
+        if (slice_equals(name_slice(&other->group), name_slice(&consumer->group))) {
+            return; // Brokers know one member per client and group.
+        }
+    }
     list_append(&client->consumers, &consumer->in_client);
     heartbeat_all(client);
     alarms_set(&client->alarms, &consumer->rebalance, 0);

@@ -58,10 +58,8 @@ static void done(struct job *job)
     struct raftmq_consumer *consumer = queue->consumer;
     delivery->running = false;
     queue->running_count--;
-    if (delivery->verdict == RAFTMQ_CONSUMED) {
-        end(delivery);
-    } else if (queue->dropped) {
-        end(delivery); // Another member gets it, from the offset that was told.
+    if (delivery->verdict == RAFTMQ_CONSUMED || queue->dropped) {
+        end(delivery); // Of a dropped queue: another member gets it, from the offset that was told.
     } else if (!consumer->closing && (queue->keeps_failures || !give_back(delivery))) {
         keep(delivery);
     }

@@ -41,13 +41,23 @@ enum raftmq_status raftmq_producer_new(struct raftmq_client *client, const char 
     list_init(&producer->sends);
     (void)name_set(&producer->group, slice_text(group));
     tasks_run(&client->tasks, register_producer, producer);
+    if (!list_linked(&producer->in_client)) {
+        free(producer);
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                         "this client has a producer of that group already");
+    }
     *out = producer;
     return error_none(error);
 }
 
+/* Brokers know one member per client and group: a second producer would be unregistered with the
+ * first. */
 static void register_producer(void *argument)
 {
     struct raftmq_producer *producer = argument;
+    if (producer_find(producer->client, name_slice(&producer->group)) != NULL) {
+        return;
+    }
     list_append(&producer->client->producers, &producer->in_client);
     heartbeat_all(producer->client); // Those connected already must learn of the new group.
 }
@@ -73,9 +83,8 @@ static void close_producer(void *argument)
     producer->checks_running++; // Keeps it from finishing within the loop below.
     while (!list_empty(&producer->sends)) {
         struct send *send = CONTAINER_OF(producer->sends.next, struct send, in_producer);
-        rpc_cancel(producer->client->rpc, send);
-        if (!list_empty(&producer->sends) && producer->sends.next == &send->in_producer) {
-            error_of_status(&send->error, STATUS_CANCELED); // It was waiting for something else.
+        if (rpc_cancel(producer->client->rpc, send) == 0) { // Else on_answer() has ended it.
+            error_of_status(&send->error, STATUS_CANCELED);
             send_end(send);
         }
     }
@@ -200,7 +209,7 @@ enum raftmq_status raftmq_send(struct raftmq_producer *producer,
                                const struct raftmq_message *message, uint64_t timeout_ms,
                                struct raftmq_send_result *result, struct raftmq_error *error)
 {
-    struct send *send;
+    struct send *send = NULL;
     enum raftmq_status status = make_single(producer, message, timeout_ms, false, &send, error);
     return status == RAFTMQ_OK ? send_and_wait(send, result, error) : status;
 }
@@ -209,7 +218,7 @@ enum raftmq_status raftmq_send_async(struct raftmq_producer *producer,
                                      const struct raftmq_message *message, uint64_t timeout_ms,
                                      raftmq_send_cb *cb, void *context)
 {
-    struct send *send;
+    struct send *send = NULL;
     enum raftmq_status status = make_single(producer, message, timeout_ms, false, &send, NULL);
     if (status == RAFTMQ_OK) {
         send->done = call_back;
@@ -232,7 +241,7 @@ static void call_back(struct send *send)
 enum raftmq_status raftmq_send_oneway(struct raftmq_producer *producer,
                                       const struct raftmq_message *message)
 {
-    struct send *send;
+    struct send *send = NULL;
     enum raftmq_status status = make_single(producer, message, 0, false, &send, NULL);
     if (status == RAFTMQ_OK) {
         send->oneway = true;
@@ -316,7 +325,7 @@ enum raftmq_status raftmq_send_transaction(struct raftmq_producer *producer,
                                            enum raftmq_transaction *outcome,
                                            struct raftmq_error *error)
 {
-    struct send *send;
+    struct send *send = NULL;
     struct raftmq_send_result own;
     if (producer->check == NULL) {
         return error_set(error, RAFTMQ_INVALID_ARGUMENT,

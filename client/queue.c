@@ -113,7 +113,7 @@ static void failed(struct consumed_queue *queue, enum status status, const struc
     if (status == STATUS_CANCELED) {
         return; // Dropped or closing: whoever did it goes on.
     }
-    if (status != STATUS_OK || response->code == RESPONSE_SERVICE_NOT_AVAILABLE) {
+    if (response == NULL || response->code == RESPONSE_SERVICE_NOT_AVAILABLE) {
         routes_refresh(&client->routes, name_slice(&queue->topic->topic));
     }
     log_debug(&client->log, "a queue has to wait", "topic=%s broker=%s queue=%d error=%s code=%d",

@@ -51,8 +51,7 @@ void rebalance_cancel(struct raftmq_consumer *consumer)
 {
     while (!list_empty(&consumer->rounds)) {
         struct round *round = CONTAINER_OF(consumer->rounds.next, struct round, in_consumer);
-        rpc_cancel(consumer->client->rpc, round);
-        if (consumer->rounds.next == &round->in_consumer) {
+        if (rpc_cancel(consumer->client->rpc, round) == 0) { // Else on_members() has ended it.
             routes_forget(&round->waiter);
             round_end(round, false);
         }

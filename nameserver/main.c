@@ -149,7 +149,7 @@ int main(int argc, char **argv)
     struct program program = {0};
     int code = EXIT_SUCCESS;
     log_init(&program.log, stderr, LOG_INFO, "nameserver");
-    program.settings = settings_new(&program.log);
+    program.settings = nameserver_settings_new(&program.log);
     enum action action = read_options(program.settings, argc, argv);
     if (action == ACTION_USAGE) {
         fprintf(stderr, "Try 'raftmq-nameserver --help'.\n");

@@ -114,7 +114,7 @@ static void on_command(struct conn *conn, const struct command *command, struct 
         return; // Nothing was asked: an unmatched response is dropped.
     }
     struct command response;
-    process_request(connection->nameserver, command, conn_id(conn), &response);
+    nameserver_answer(connection->nameserver, command, conn_id(conn), &response);
     if (!command_is_oneway(command)) {
         conn_send_command(conn, &response);
     }
@@ -154,9 +154,11 @@ void nameserver_close(struct nameserver *nameserver, void (*closed)(void *contex
     nameserver->closing = true;
     nameserver->closed = closed;
     nameserver->closed_context = context;
+    // Not listener_close(): this struct holds the listener and must know when the loop is done with
+    // it.
+    nameserver->listener.tcp.data = nameserver;
     uv_close((uv_handle_t *)&nameserver->listener.tcp, on_handle_closed);
     uv_close((uv_handle_t *)&nameserver->scanner, on_handle_closed);
-    nameserver->listener.tcp.data = nameserver;
     LIST_FOREACH(at, &nameserver->connections)
     {
         conn_close(CONTAINER_OF(at, struct connection, in_nameserver)->conn, STATUS_OK);

@@ -14,7 +14,7 @@ struct nameserver;
 /* Everything is borrowed for life. */
 struct nameserver_options {
     uv_loop_t *loop;
-    struct config *settings; /* From settings_new(); changed by UPDATE_NAMESRV_CONFIG. */
+    struct config *settings; /* From nameserver_settings_new(); changed by UPDATE_NAMESRV_CONFIG. */
     struct log *log;
     const struct clock *clock;
 };

@@ -35,32 +35,32 @@ struct request {
 };
 
 /* Make the answer to any request in nameserver->body and *response. */
-void process_request(struct nameserver *nameserver, const struct command *command,
-                     uint64_t connection_id, struct command *response);
+void nameserver_answer(struct nameserver *nameserver, const struct command *command,
+                       uint64_t connection_id, struct command *response);
 
 /* The handlers, one for each request code. */
-enum status process_register_broker(struct request *request);
-enum status process_unregister_broker(struct request *request);
-enum status process_broker_heartbeat(struct request *request);
-enum status process_query_data_version(struct request *request);
-enum status process_route(struct request *request);
-enum status process_cluster_info(struct request *request);
-enum status process_member_group(struct request *request);
-enum status process_topic_list(struct request *request);
-enum status process_topics_by_cluster(struct request *request);
-enum status process_system_topics(struct request *request);
-enum status process_unit_topics(struct request *request);
-enum status process_unit_sub_topics(struct request *request);
-enum status process_unit_sub_alone_topics(struct request *request);
-enum status process_delete_topic(struct request *request);
-enum status process_register_topic(struct request *request);
-enum status process_wipe_write(struct request *request);
-enum status process_add_write(struct request *request);
-enum status process_put_kv(struct request *request);
-enum status process_get_kv(struct request *request);
-enum status process_delete_kv(struct request *request);
-enum status process_list_kv(struct request *request);
-enum status process_update_config(struct request *request);
-enum status process_get_config(struct request *request);
+enum status nameserver_register_broker(struct request *request);
+enum status nameserver_unregister_broker(struct request *request);
+enum status nameserver_broker_heartbeat(struct request *request);
+enum status nameserver_query_data_version(struct request *request);
+enum status nameserver_route(struct request *request);
+enum status nameserver_cluster_info(struct request *request);
+enum status nameserver_member_group(struct request *request);
+enum status nameserver_topic_list(struct request *request);
+enum status nameserver_topics_by_cluster(struct request *request);
+enum status nameserver_system_topics(struct request *request);
+enum status nameserver_unit_topics(struct request *request);
+enum status nameserver_unit_sub_topics(struct request *request);
+enum status nameserver_unit_sub_alone_topics(struct request *request);
+enum status nameserver_delete_topic(struct request *request);
+enum status nameserver_register_topic(struct request *request);
+enum status nameserver_wipe_write(struct request *request);
+enum status nameserver_add_write(struct request *request);
+enum status nameserver_put_kv(struct request *request);
+enum status nameserver_get_kv(struct request *request);
+enum status nameserver_delete_kv(struct request *request);
+enum status nameserver_list_kv(struct request *request);
+enum status nameserver_update_config(struct request *request);
+enum status nameserver_get_config(struct request *request);
 
 #endif

@@ -8,35 +8,35 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {REQUEST_GET_ROUTEINFO_BY_TOPIC, process_route},
-    {REQUEST_REGISTER_BROKER, process_register_broker},
-    {REQUEST_UNREGISTER_BROKER, process_unregister_broker},
-    {REQUEST_BROKER_HEARTBEAT, process_broker_heartbeat},
-    {REQUEST_QUERY_DATA_VERSION, process_query_data_version},
-    {REQUEST_GET_BROKER_CLUSTER_INFO, process_cluster_info},
-    {REQUEST_GET_BROKER_MEMBER_GROUP, process_member_group},
-    {REQUEST_GET_ALL_TOPIC_LIST_FROM_NAMESERVER, process_topic_list},
-    {REQUEST_GET_TOPICS_BY_CLUSTER, process_topics_by_cluster},
-    {REQUEST_GET_SYSTEM_TOPIC_LIST_FROM_NS, process_system_topics},
-    {REQUEST_GET_UNIT_TOPIC_LIST, process_unit_topics},
-    {REQUEST_GET_HAS_UNIT_SUB_TOPIC_LIST, process_unit_sub_topics},
-    {REQUEST_GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST, process_unit_sub_alone_topics},
-    {REQUEST_DELETE_TOPIC_IN_NAMESRV, process_delete_topic},
-    {REQUEST_REGISTER_TOPIC_IN_NAMESRV, process_register_topic},
-    {REQUEST_WIPE_WRITE_PERM_OF_BROKER, process_wipe_write},
-    {REQUEST_ADD_WRITE_PERM_OF_BROKER, process_add_write},
-    {REQUEST_PUT_KV_CONFIG, process_put_kv},
-    {REQUEST_GET_KV_CONFIG, process_get_kv},
-    {REQUEST_DELETE_KV_CONFIG, process_delete_kv},
-    {REQUEST_GET_KVLIST_BY_NAMESPACE, process_list_kv},
-    {REQUEST_UPDATE_NAMESRV_CONFIG, process_update_config},
-    {REQUEST_GET_NAMESRV_CONFIG, process_get_config},
+    {REQUEST_GET_ROUTEINFO_BY_TOPIC, nameserver_route},
+    {REQUEST_REGISTER_BROKER, nameserver_register_broker},
+    {REQUEST_UNREGISTER_BROKER, nameserver_unregister_broker},
+    {REQUEST_BROKER_HEARTBEAT, nameserver_broker_heartbeat},
+    {REQUEST_QUERY_DATA_VERSION, nameserver_query_data_version},
+    {REQUEST_GET_BROKER_CLUSTER_INFO, nameserver_cluster_info},
+    {REQUEST_GET_BROKER_MEMBER_GROUP, nameserver_member_group},
+    {REQUEST_GET_ALL_TOPIC_LIST_FROM_NAMESERVER, nameserver_topic_list},
+    {REQUEST_GET_TOPICS_BY_CLUSTER, nameserver_topics_by_cluster},
+    {REQUEST_GET_SYSTEM_TOPIC_LIST_FROM_NS, nameserver_system_topics},
+    {REQUEST_GET_UNIT_TOPIC_LIST, nameserver_unit_topics},
+    {REQUEST_GET_HAS_UNIT_SUB_TOPIC_LIST, nameserver_unit_sub_topics},
+    {REQUEST_GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST, nameserver_unit_sub_alone_topics},
+    {REQUEST_DELETE_TOPIC_IN_NAMESRV, nameserver_delete_topic},
+    {REQUEST_REGISTER_TOPIC_IN_NAMESRV, nameserver_register_topic},
+    {REQUEST_WIPE_WRITE_PERM_OF_BROKER, nameserver_wipe_write},
+    {REQUEST_ADD_WRITE_PERM_OF_BROKER, nameserver_add_write},
+    {REQUEST_PUT_KV_CONFIG, nameserver_put_kv},
+    {REQUEST_GET_KV_CONFIG, nameserver_get_kv},
+    {REQUEST_DELETE_KV_CONFIG, nameserver_delete_kv},
+    {REQUEST_GET_KVLIST_BY_NAMESPACE, nameserver_list_kv},
+    {REQUEST_UPDATE_NAMESRV_CONFIG, nameserver_update_config},
+    {REQUEST_GET_NAMESRV_CONFIG, nameserver_get_config},
 };
 
 static enum status handle(struct request *request);
 
-void process_request(struct nameserver *nameserver, const struct command *command,
-                     uint64_t connection_id, struct command *response)
+void nameserver_answer(struct nameserver *nameserver, const struct command *command,
+                       uint64_t connection_id, struct command *response)
 {
     struct request request = {
         .nameserver = nameserver,

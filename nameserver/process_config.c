@@ -3,7 +3,7 @@
 
 static enum status read_key(const struct command *command, struct slice *space, struct slice *key);
 
-enum status process_put_kv(struct request *request)
+enum status nameserver_put_kv(struct request *request)
 {
     struct slice space;
     struct slice key;
@@ -15,7 +15,7 @@ enum status process_put_kv(struct request *request)
     return status == STATUS_OK ? kv_config_put(request->nameserver->kv, space, key, value) : status;
 }
 
-enum status process_get_kv(struct request *request)
+enum status nameserver_get_kv(struct request *request)
 {
     struct slice space;
     struct slice key;
@@ -33,7 +33,7 @@ enum status process_get_kv(struct request *request)
     return STATUS_OK;
 }
 
-enum status process_delete_kv(struct request *request)
+enum status nameserver_delete_kv(struct request *request)
 {
     struct slice space;
     struct slice key;
@@ -41,7 +41,7 @@ enum status process_delete_kv(struct request *request)
     return status == STATUS_OK ? kv_config_delete(request->nameserver->kv, space, key) : status;
 }
 
-enum status process_list_kv(struct request *request)
+enum status nameserver_list_kv(struct request *request)
 {
     struct slice space;
     enum status status = command_text(request->command, "namespace", NAME_MAX_SIZE, &space);
@@ -89,7 +89,7 @@ static bool all_changeable(struct slice text)
     return true;
 }
 
-enum status process_update_config(struct request *request)
+enum status nameserver_update_config(struct request *request)
 {
     struct nameserver *nameserver = request->nameserver;
     if (!all_changeable(request->command->body)) {
@@ -107,7 +107,7 @@ enum status process_update_config(struct request *request)
     return status;
 }
 
-enum status process_get_config(struct request *request)
+enum status nameserver_get_config(struct request *request)
 {
     config_print(request->nameserver->options.settings, &request->nameserver->body);
     return STATUS_OK;

@@ -7,7 +7,7 @@ static enum status read_identity(const struct command *command, struct registrat
 static enum status answer_registration(struct request *request,
                                        const struct registration *registration);
 
-enum status process_register_broker(struct request *request)
+enum status nameserver_register_broker(struct request *request)
 {
     const struct command *command = request->command;
     struct nameserver *nameserver = request->nameserver;
@@ -93,7 +93,7 @@ static enum status read_identity(const struct command *command, struct registrat
     return status == STATUS_OK ? command_i64(command, "brokerId", false, &out->id) : status;
 }
 
-enum status process_unregister_broker(struct request *request)
+enum status nameserver_unregister_broker(struct request *request)
 {
     struct registration identity = {0};
     enum status status = read_identity(request->command, &identity);
@@ -104,7 +104,7 @@ enum status process_unregister_broker(struct request *request)
     return status;
 }
 
-enum status process_broker_heartbeat(struct request *request)
+enum status nameserver_broker_heartbeat(struct request *request)
 {
     struct registration identity = {0};
     int64_t lease_ms = 0;
@@ -119,7 +119,7 @@ enum status process_broker_heartbeat(struct request *request)
     return status;
 }
 
-enum status process_query_data_version(struct request *request)
+enum status nameserver_query_data_version(struct request *request)
 {
     struct registration identity = {0};
     struct data_version asked;

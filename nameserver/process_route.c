@@ -3,7 +3,7 @@
 
 static enum status topics(struct request *request, enum topic_filter filter, struct slice cluster);
 
-enum status process_route(struct request *request)
+enum status nameserver_route(struct request *request)
 {
     struct nameserver *nameserver = request->nameserver;
     struct slice topic;
@@ -25,13 +25,13 @@ enum status process_route(struct request *request)
     return STATUS_OK;
 }
 
-enum status process_cluster_info(struct request *request)
+enum status nameserver_cluster_info(struct request *request)
 {
     route_table_clusters(request->nameserver->routes, &request->nameserver->body);
     return STATUS_OK;
 }
 
-enum status process_member_group(struct request *request)
+enum status nameserver_member_group(struct request *request)
 {
     struct slice cluster;
     struct slice broker;
@@ -52,12 +52,12 @@ static enum status topics(struct request *request, enum topic_filter filter, str
     return STATUS_OK;
 }
 
-enum status process_topic_list(struct request *request)
+enum status nameserver_topic_list(struct request *request)
 {
     return topics(request, TOPICS_ALL, (struct slice){0});
 }
 
-enum status process_topics_by_cluster(struct request *request)
+enum status nameserver_topics_by_cluster(struct request *request)
 {
     struct slice cluster;
     enum status status = command_text(request->command, "cluster", NAME_MAX_SIZE, &cluster);
@@ -67,28 +67,28 @@ enum status process_topics_by_cluster(struct request *request)
     return status == STATUS_OK ? topics(request, TOPICS_ALL, cluster) : status;
 }
 
-enum status process_system_topics(struct request *request)
+enum status nameserver_system_topics(struct request *request)
 {
     route_table_system_topics(request->nameserver->routes, &request->nameserver->body);
     return STATUS_OK;
 }
 
-enum status process_unit_topics(struct request *request)
+enum status nameserver_unit_topics(struct request *request)
 {
     return topics(request, TOPICS_UNIT, (struct slice){0});
 }
 
-enum status process_unit_sub_topics(struct request *request)
+enum status nameserver_unit_sub_topics(struct request *request)
 {
     return topics(request, TOPICS_UNIT_SUB, (struct slice){0});
 }
 
-enum status process_unit_sub_alone_topics(struct request *request)
+enum status nameserver_unit_sub_alone_topics(struct request *request)
 {
     return topics(request, TOPICS_UNIT_SUB_ALONE, (struct slice){0});
 }
 
-enum status process_delete_topic(struct request *request)
+enum status nameserver_delete_topic(struct request *request)
 {
     struct slice topic;
     struct slice cluster = {0};
@@ -104,7 +104,7 @@ enum status process_delete_topic(struct request *request)
     return STATUS_OK;
 }
 
-enum status process_register_topic(struct request *request)
+enum status nameserver_register_topic(struct request *request)
 {
     struct slice topic;
     struct body body;
@@ -136,12 +136,12 @@ static enum status change_write(struct request *request,
     return status;
 }
 
-enum status process_wipe_write(struct request *request)
+enum status nameserver_wipe_write(struct request *request)
 {
     return change_write(request, route_table_wipe_write, "wipeTopicCount");
 }
 
-enum status process_add_write(struct request *request)
+enum status nameserver_add_write(struct request *request)
 {
     return change_write(request, route_table_add_write, "addTopicCount");
 }

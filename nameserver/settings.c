@@ -19,7 +19,7 @@ static const struct config_key keys[] = {
     {"logLevel", CONFIG_TEXT, "info", 0, 0, "debug, info, warn or error."},
 };
 
-struct config *settings_new(const struct log *log)
+struct config *nameserver_settings_new(const struct log *log)
 {
     return config_new(keys, sizeof keys / sizeof keys[0], log);
 }

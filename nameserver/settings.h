@@ -5,6 +5,6 @@
 #include "common/base/config.h"
 
 /* A config of the nameserver's keys, at their defaults. The caller frees it. */
-struct config *settings_new(const struct log *log);
+struct config *nameserver_settings_new(const struct log *log);
 
 #endif

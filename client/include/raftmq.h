@@ -164,8 +164,8 @@ enum raftmq_transaction {
 typedef enum raftmq_transaction raftmq_check_cb(void *context,
                                                 const struct raftmq_received *message);
 
-/* Make a producer of a group. Copies group. `check` is needed for transactions only, else NULL; it
- * and context must stay valid until the producer is closed. */
+/* Make a producer of a group, of which a client may have one. Copies group. `check` is needed for
+ * transactions only, else NULL; it and context must stay valid until the producer is closed. */
 RAFTMQ_API enum raftmq_status raftmq_producer_new(struct raftmq_client *client, const char *group,
                                                   raftmq_check_cb *check, void *context,
                                                   struct raftmq_producer **producer,
@@ -279,9 +279,9 @@ struct raftmq_consumer_options {
     uint64_t redeliver_ms;
 };
 
-/* Start consuming: join the group, share its queues with the other members, pull, call the
- * listener. A message is done when the listener says so; it is delivered at least once, again after
- * LATER and after a crash of this process. Copies options. */
+/* Start consuming: join the group (of which a client may have one consumer), share its queues with
+ * the other members, pull, call the listener. A message is done when the listener says so; it is
+ * delivered at least once, again after LATER and after a crash of this process. Copies options. */
 RAFTMQ_API enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
                                                   const struct raftmq_consumer_options *options,
                                                   struct raftmq_consumer **consumer,

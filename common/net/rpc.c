@@ -134,12 +134,15 @@ void rpc_on_close(struct rpc *rpc, struct conn *conn, enum status why)
     }
 }
 
-void rpc_cancel(struct rpc *rpc, void *context)
+size_t rpc_cancel(struct rpc *rpc, void *context)
 {
     struct call *call;
+    size_t count = 0;
     while ((call = find_context(rpc, context)) != NULL) {
         finish(rpc, call, STATUS_CANCELED, NULL);
+        count++;
     }
+    return count;
 }
 
 static struct call *find_context(const struct rpc *rpc, const void *context)

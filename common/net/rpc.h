@@ -41,8 +41,8 @@ bool rpc_on_command(struct rpc *rpc, struct conn *conn, const struct command *co
 /* From conn_events.on_close: ends the calls that wait on this connection. */
 void rpc_on_close(struct rpc *rpc, struct conn *conn, enum status why);
 
-/* Cancel the calls with this context. */
-void rpc_cancel(struct rpc *rpc, void *context);
+/* Cancel the calls with this context; returns how many there were. */
+size_t rpc_cancel(struct rpc *rpc, void *context);
 
 /* Calls that wait. */
 size_t rpc_pending(const struct rpc *rpc);

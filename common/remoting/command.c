@@ -37,10 +37,12 @@ static void init(struct command *command, int32_t code, int32_t opaque, int32_t 
 bool command_find(const struct command *command, const char *name, struct slice *value)
 {
     size_t size = strlen(name);
-    // From the end, as of equal names the last one counts.
+    ASSERT(size > 0);
+    // From the end, as of equal names the last one counts. Most differ in size or first letter.
     for (uint32_t i = command->field_count; i > 0; i--) {
         const struct field *field = &command->fields[i - 1];
-        if (field->name.size == size && memcmp(field->name.data, name, size) == 0) {
+        if (field->name.size == size && field->name.data[0] == (uint8_t)name[0] &&
+            memcmp(field->name.data, name, size) == 0) {
             *value = field->value;
             return true;
         }

@@ -283,6 +283,9 @@ static void bad_options_are_refused(void **state)
     assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
                      RAFTMQ_INVALID_ARGUMENT);
     options.subscription_count = 1;
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT); // There is one already.
     options.group = "";
     assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
                      RAFTMQ_INVALID_ARGUMENT);

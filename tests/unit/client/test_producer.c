@@ -420,6 +420,8 @@ static void bad_arguments_are_refused(void **state)
     assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_INVALID_ARGUMENT);
     assert_int_equal(raftmq_producer_new(fixture->client, "a b", NULL, NULL, &producer, NULL),
                      RAFTMQ_INVALID_ARGUMENT);
+    assert_int_equal(raftmq_producer_new(fixture->client, "g", NULL, NULL, &producer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT); // There is one already.
     struct raftmq_message message = hello();
     message.topic = "no spaces";
     assert_int_equal(raftmq_send(fixture->producer, &message, 0, NULL, &fixture->error),

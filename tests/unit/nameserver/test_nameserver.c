@@ -31,7 +31,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(fixture->directory));
     uv_loop_init(&fixture->loop);
     log_init(&fixture->log, stderr, LOG_SILENT, "test");
-    fixture->settings = settings_new(&fixture->log);
+    fixture->settings = nameserver_settings_new(&fixture->log);
     buf_printf(&assignment, "kvConfigPath=%s/kv.json", fixture->directory);
     assert_int_equal(config_set(fixture->settings, buf_text(&assignment)), STATUS_OK);
     assert_int_equal(config_set(fixture->settings, "listenPort=0"), STATUS_OK);

@@ -520,6 +520,60 @@ static void nonsense_is_refused_by_all(void **state)
                      STATUS_MALFORMED); // No client id.
 }
 
+static void decode_all(struct slice text)
+{
+    struct body body;
+    struct heartbeat heartbeat;
+    struct topic_route route;
+    struct topic_table topic_table;
+    struct topic_stats stats;
+    if (heartbeat_decode(text, &body, &heartbeat) == STATUS_OK) {
+        body_close(&body);
+    }
+    if (topic_route_decode(text, &body, &route) == STATUS_OK) {
+        body_close(&body);
+    }
+    if (register_body_decode(text, false, 479, &body, &topic_table) == STATUS_OK) {
+        body_close(&body);
+    }
+    if (register_body_decode(text, true, 479, &body, &topic_table) == STATUS_OK) {
+        body_close(&body);
+    }
+    if (topic_stats_decode(text, &body, &stats) == STATUS_OK) {
+        body_close(&body);
+    }
+}
+
+/* Whatever the bytes, decoding ends, stays within them and leaks nothing. */
+static void mangled_bodies_never_overrun(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"clientID\":\"c\",\"consumerDataSet\":[{\"groupName\":\"g\",\"subscriptionDataSet\":"
+        "[{\"topic\":\"T\",\"subString\":\"*\"}]}],\"producerDataSet\":[{\"groupName\":\"p\"}]}",
+        "{\"brokerDatas\":[{\"brokerAddrs\":{0:\"10.0.0.1:1\"},\"brokerName\":\"b\"}],"
+        "\"queueDatas\":[{\"brokerName\":\"b\",\"perm\":6}]}",
+        "{\"offsetTable\":{{\"brokerName\":\"b\",\"queueId\":0,\"topic\":\"T\"}:{\"maxOffset\":1}}"
+        "}",
+    };
+    uint64_t seed = 88172645463325252u;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        size_t size = strlen(texts[i]);
+        for (int round = 0; round < 1500; round++) {
+            char *copy = mem_alloc(size); // Exactly sized: no NUL to stop at.
+            memcpy(copy, texts[i], size);
+            for (int j = 0; j < 2; j++) {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                copy[seed % size] = (char)(seed >> 40);
+            }
+            decode_all(slice_of(copy, round % 3 == 0 ? seed % size : size));
+            free(copy);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +592,7 @@ int main(void)
         cmocka_unit_test(connection_lists_have_every_member_that_tools_need),
         cmocka_unit_test(locks_echo_queues_exactly),
         cmocka_unit_test(nonsense_is_refused_by_all),
+        cmocka_unit_test(mangled_bodies_never_overrun),
     };
     return cmocka_run_group_tests_name("bodies", tests, NULL, NULL);
 }
