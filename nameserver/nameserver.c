@@ -127,7 +127,7 @@ static void on_close(struct conn *conn, enum status why)
     (void)why;
     size_t before = route_table_broker_count(nameserver->routes);
     route_table_disconnect(nameserver->routes, conn_id(conn));
-    if (route_table_broker_count(nameserver->routes) != before) {
+    if (!nameserver->closing && route_table_broker_count(nameserver->routes) != before) {
         log_warn(nameserver->options.log, "broker gone: its connection closed", "brokers=%zu",
                  route_table_broker_count(nameserver->routes));
     }

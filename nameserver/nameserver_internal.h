@@ -1,4 +1,4 @@
-/* What nameserver.c (connections) and process_*.c (requests) share. */
+/* What nameserver.c (connections) and process*.c (requests) share. */
 #ifndef NAMESERVER_NAMESERVER_INTERNAL_H
 #define NAMESERVER_NAMESERVER_INTERNAL_H
 

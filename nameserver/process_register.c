@@ -45,13 +45,21 @@ enum status nameserver_register_broker(struct request *request)
     if (status != STATUS_OK) {
         return status;
     }
-    size_t brokers_before = route_table_broker_count(nameserver->routes);
+    struct slice master = {0};
+    struct slice ha_address;
+    bool is_leader =
+        registration.id == 0 &&
+        route_table_master(nameserver->routes, registration.broker, &master, &ha_address) &&
+        slice_equals(master, registration.address);
     status = route_table_register(nameserver->routes, &registration, request->now_ms);
-    if (status == STATUS_OK && route_table_broker_count(nameserver->routes) != brokers_before) {
-        log_info(nameserver->options.log, "broker registered",
-                 "broker=%.*s id=%lld address=%.*s term=%lld", SLICE_ARGS(registration.broker),
-                 (long long)registration.id, SLICE_ARGS(registration.address),
+    if (status == STATUS_OK && registration.id == 0 && !is_leader) {
+        log_info(nameserver->options.log, "leader registered", "broker=%.*s address=%.*s term=%lld",
+                 SLICE_ARGS(registration.broker), SLICE_ARGS(registration.address),
                  (long long)registration.topics.version.state);
+    } else if (status == STATUS_STALE) {
+        log_warn(nameserver->options.log, "registration of a deposed leader ignored",
+                 "broker=%.*s address=%.*s term=%lld", SLICE_ARGS(registration.broker),
+                 SLICE_ARGS(registration.address), (long long)registration.topics.version.state);
     }
     body_close(&body);
     if (status == STATUS_STALE) {

@@ -171,6 +171,10 @@ static void on_timer(uv_timer_t *timer)
     } else if (uv_now(conn->tcp.loop) - conn->active_ms >= conn->idle_timeout_ms) {
         conn_close(conn, STATUS_TIMED_OUT);
     } else {
+        if (conn->in.size == 0) {
+            buf_close(&conn->in); // A quiet connection should cost little.
+            buf_close(&conn->scratch);
+        }
         arm_idle(conn);
     }
 }
