@@ -9,12 +9,12 @@
 #include "client/producer.h"
 #include "common/base/decimal.h"
 #include "common/remoting/codes.h"
+#include "common/remoting/extension.h"
 #include "common/remoting/names.h"
 
 #include <stdlib.h>
 
 /* See docs/protocol.md. */
-#define FIELD_HINT "leaderHint"
 
 enum { PAUSE_FIRST_MS = 20, PAUSE_MAX_MS = 200, DEFAULT_TOPIC_QUEUES = 4 };
 
@@ -301,7 +301,7 @@ static void on_pause_over(struct alarm *alarm)
 static void read_hint(struct send *send, const struct command *response)
 {
     struct slice text;
-    send->hinted = command_find(response, FIELD_HINT, &text) &&
+    send->hinted = command_find(response, FIELD_LEADER_HINT, &text) &&
                    host_parse(text, &send->hint) == STATUS_OK && send->free_retries < 3;
 }
 
