@@ -1,5 +1,6 @@
 """Clusters whose nodes are killed: what was acknowledged is there, and nothing is decided twice."""
 
+import os
 import threading
 import time
 import unittest
@@ -98,7 +99,7 @@ class Failover(unittest.TestCase):
         with Cluster(groups=1) as cluster:
             cluster.wait_ready()
             sent, committed, rolled_back = [], [], []
-            for round_number in range(5):
+            for round_number in range(int(os.environ.get("RAFTMQ_POWER_CUTS", "5"))):
                 stop = threading.Event()
                 worker = threading.Thread(
                     target=self.load, args=(cluster, round_number, stop, sent, committed,
