@@ -127,10 +127,15 @@ void broker_on_leader_connected(struct broker *broker)
     proposer_turn(&broker->proposer);
 }
 
-void broker_on_leader_lost(struct broker *broker, enum status why)
+void broker_on_leader_lost(struct broker *broker, uint64_t member_id, enum status why)
 {
-    proposer_on_leader_lost(&broker->proposer, why);
-    relay_on_leader_lost(broker->relay, why);
+    proposer_on_leader_lost(&broker->proposer, member_id, why);
+    relay_on_leader_lost(broker->relay, member_id, why);
+}
+
+bool broker_awaits_leader(const struct broker *broker, uint64_t member_id)
+{
+    return proposer_awaits(&broker->proposer, member_id) || relay_awaits(broker->relay, member_id);
 }
 
 /* --- From the replica --------------------------------------------------------------------- */

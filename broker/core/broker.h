@@ -109,10 +109,12 @@ void broker_on_command(struct broker *broker, struct channel *channel,
                        const struct command *command);
 /* A frame from the leader, over our connection to it. */
 void broker_on_leader_command(struct broker *broker, const struct command *command);
-/* The connection to the leader is there (say hello), or gone: with STATUS_CONNECT_FAILED nothing
- * was ever sent over it. */
+/* The connection to the leader is there (say hello). One to a member that leads, or led, is gone:
+ * with STATUS_CONNECT_FAILED nothing was ever sent over it. */
 void broker_on_leader_connected(struct broker *broker);
-void broker_on_leader_lost(struct broker *broker, enum status why);
+void broker_on_leader_lost(struct broker *broker, uint64_t member_id, enum status why);
+/* Has this member still to answer something that it was given while it led? */
+bool broker_awaits_leader(const struct broker *broker, uint64_t member_id);
 
 /* --- From the replica --------------------------------------------------------------------- */
 

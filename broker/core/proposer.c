@@ -116,6 +116,7 @@ static bool batch_forward(struct proposer *proposer, struct batch *batch)
         return false; // Waits for a leader; proposer_tick() bounds how long.
     }
     batch->opaque = proposer->next_opaque++ & INT32_MAX;
+    batch->leader_id = broker->state.leader_id;
     forwarded_batch_encode(batch->opaque, buf_slice(&batch->entry), out);
     ports->leader_flush(ports->context);
     list_remove(&batch->link);
@@ -220,17 +221,37 @@ bool proposer_on_answer(struct proposer *proposer, const struct command *answer)
     return false;
 }
 
-void proposer_on_leader_lost(struct proposer *proposer, enum status why)
+bool proposer_awaits(const struct proposer *proposer, uint64_t member_id)
 {
-    if (why == STATUS_CONNECT_FAILED) {
-        while (!list_empty(&proposer->forwarded)) {
-            struct list *last = proposer->forwarded.prev;
-            list_remove(last);
-            list_prepend(&proposer->ready, last);
+    LIST_FOREACH(at, &proposer->forwarded)
+    {
+        if (CONTAINER_OF(at, struct batch, link)->leader_id == member_id) {
+            return true;
         }
+    }
+    return false;
+}
+
+void proposer_on_leader_lost(struct proposer *proposer, uint64_t member_id, enum status why)
+{
+    struct list lost;
+    list_init(&lost);
+    LIST_FOREACH(at, &proposer->forwarded)
+    {
+        if (CONTAINER_OF(at, struct batch, link)->leader_id == member_id) {
+            list_remove(at);
+            list_append(&lost, at);
+        }
+    }
+    if (why != STATUS_CONNECT_FAILED) {
+        end_all(proposer, &lost, STATUS_UNKNOWN_OUTCOME);
         return;
     }
-    end_all(proposer, &proposer->forwarded, STATUS_UNKNOWN_OUTCOME);
+    while (!list_empty(&lost)) {
+        struct list *last = lost.prev; // Nothing was sent: first in line again, in their order.
+        list_remove(last);
+        list_prepend(&proposer->ready, last);
+    }
 }
 
 static struct batch *batch_open(struct proposer *proposer)

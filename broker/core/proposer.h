@@ -33,7 +33,8 @@ struct batch {
     uint32_t waiter_count;
     uint32_t waiter_capacity;
     uint64_t opened_ms; /* Monotonic. */
-    int32_t opaque;     /* Of the request to the leader, when forwarded. */
+    int32_t opaque;     /* Of the request to the leader, when forwarded, */
+    uint64_t leader_id; /* and to whom that went. */
 };
 
 struct proposer {
@@ -76,6 +77,8 @@ enum status proposer_process_forwarded(struct broker *broker, struct request *re
 bool proposer_on_answer(struct proposer *proposer, const struct command *answer);
 /* The connection to the leader is gone: what was sent has an unknown outcome; what was not waits
  * for the next connection. */
-void proposer_on_leader_lost(struct proposer *proposer, enum status why);
+void proposer_on_leader_lost(struct proposer *proposer, uint64_t member_id, enum status why);
+/* Is an answer of this member still due? */
+bool proposer_awaits(const struct proposer *proposer, uint64_t member_id);
 
 #endif

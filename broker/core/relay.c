@@ -14,6 +14,7 @@ struct relayed {
     struct list link;     /* In held or sent. */
     int32_t opaque;
     bool copy_only;
+    uint64_t leader_id; /* To whom it was sent. */
     struct reply_to to;
     struct host host;
     uint64_t since_ms;
@@ -122,6 +123,7 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
 
     struct command copy = *request;
     relayed->opaque = next_opaque(relay);
+    relayed->leader_id = broker->state.leader_id;
     copy.opaque = relayed->opaque;
     command_add(&copy, FIELD_FORWARD_CHANNEL, slice_text(channel));
     command_add(&copy, FIELD_FORWARD_HOST, buf_slice(&host));
@@ -219,11 +221,27 @@ void relay_on_leader_connected(struct relay *relay)
     }
 }
 
-void relay_on_leader_lost(struct relay *relay, enum status why)
+bool relay_awaits(const struct relay *relay, uint64_t member_id)
+{
+    LIST_FOREACH(at, &relay->sent)
+    {
+        const struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
+        if (relayed->leader_id == member_id && !relayed->copy_only) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void relay_on_leader_lost(struct relay *relay, uint64_t member_id, enum status why)
 {
     enum status outcome = why == STATUS_CONNECT_FAILED ? STATUS_NO_LEADER : STATUS_UNKNOWN_OUTCOME;
-    while (!list_empty(&relay->sent)) {
-        end(relay, CONTAINER_OF(relay->sent.next, struct relayed, link), outcome);
+    LIST_FOREACH(at, &relay->sent)
+    {
+        struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
+        if (relayed->leader_id == member_id) {
+            end(relay, relayed, outcome);
+        }
     }
 }
 

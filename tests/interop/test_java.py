@@ -1,6 +1,7 @@
 """RocketMQ's own Java client, unmodified, in two versions."""
 
 import os
+import re
 import sys
 import time
 import unittest
@@ -162,7 +163,7 @@ class Java533(JavaClient, unittest.TestCase):
                     time.sleep(0.7)  # Down for a while, as a crashed process is.
                     cluster.start(node)
                     cluster.wait_ready()
-                self.check_load(client, rounds)
+                self.check_load(client, rounds, self.abandoned_by_the_client(cluster))
 
     def test_planned_transfers_under_load_fail_no_request(self):
         rounds = int(os.environ.get("RAFTMQ_TRANSFERS", "6"))
@@ -190,11 +191,36 @@ class Java533(JavaClient, unittest.TestCase):
         for i in range(24):
             client("send", "Load", "t", f"warm-{i}")
 
-    def check_load(self, client, rounds):
+    def abandoned_by_the_client(self, cluster):
+        """Counts calls that the client itself forgets; see docs/limits.md.
+
+        It fails the calls on a connection that was reset, so that they are retried, unless another
+        thread has begun to reconnect in the moment between: those it lets run into their timeout.
+        """
+
+        def count():
+            reset, forgotten = set(), 0
+            for folder, _, names in os.walk(os.path.join(cluster.directory, "java-home")):
+                for name in names:
+                    with open(os.path.join(folder, name), errors="replace") as log:
+                        for line in log:
+                            found = re.search(r"channel\[addr=[^,]*, id=(\w+)\]", line)
+                            if found and "exceptionCaught" in line:
+                                reset.add(found.group(1))
+                            elif found and "wait response timeout" in line:
+                                forgotten += found.group(1) in reset
+            return forgotten
+
+        return count
+
+    def check_load(self, client, rounds, excused=lambda: 0):
         sent, failed, slowest_ms, *why = client("loadstop").split()
-        self.assertEqual((failed, why), ("0", []))
+        forgotten = excused()
+        self.assertLessEqual(int(failed), forgotten, why)
+        self.assertLessEqual(forgotten, rounds // 5)
         self.assertGreater(int(sent), 200 * rounds)
-        print(f"\n  {rounds} rounds: {sent} sends, 0 failed, slowest {slowest_ms} ms")
+        print(f"\n  {rounds} rounds: {sent} sends, {failed} failed ({forgotten} calls that the "
+              f"client forgot on a reset connection), slowest {slowest_ms} ms")
         return int(sent)
 
 
