@@ -112,7 +112,7 @@ class Demo:
         """Of the leaders; None while one is missing."""
         total = {}
         for group in self.cli("cluster", "status"):
-            leaders = [r for r in group["replicas"] if r["role"] == "leader"]
+            leaders = [r for r in group["replicas"] if r.get("role") == "leader"]
             if not leaders:
                 return None
             for name, value in leaders[0]["status"]["counters"].items():
