@@ -75,7 +75,7 @@ struct channel *broker_channel_open(struct broker *broker, void *transport, stru
 
 void broker_channel_close(struct broker *broker, struct channel *channel)
 {
-    bool member = !list_empty(&channel->memberships);
+    bool relayed = channel->relayed;
     uint64_t id = channel->id;
     channel->transport = NULL;
     pulls_drop_channel(&broker->pulls, channel);
@@ -84,7 +84,7 @@ void broker_channel_close(struct broker *broker, struct channel *channel)
         pulls_drop_channel(&broker->pulls, CONTAINER_OF(at, struct channel, behind));
     }
     channels_drop(&broker->channels, channel, client_notify_changed, broker);
-    if (member && broker->relay != NULL) {
+    if (relayed && broker->relay != NULL) {
         relay_channel_closed(broker->relay, id);
     }
 }

@@ -65,6 +65,12 @@ void relay_free(struct relay *relay)
     free(relay);
 }
 
+/* The client's connection; NULL if it is gone. */
+static struct channel *channel_of(const struct relay *relay, const struct relayed *relayed)
+{
+    return channels_find(&relay->broker->channels, relayed->to.channel_id);
+}
+
 static void relayed_free(struct relay *relay, struct relayed *relayed)
 {
     if (relayed->opaque != 0) {
@@ -129,6 +135,7 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
     broker->ports->leader_flush(broker->ports->context);
     buf_close(&host);
 
+    channel_of(relay, relayed)->relayed = true;
     map_put(&relay->by_opaque, &relayed->node, slice_of(&relayed->opaque, sizeof relayed->opaque));
     list_remove(&relayed->link);
     list_append(&relay->sent, &relayed->link);
@@ -138,6 +145,10 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
 
 static void send_held(struct relay *relay, struct relayed *relayed)
 {
+    if (channel_of(relay, relayed) == NULL) {
+        relayed_free(relay, relayed); // Nobody waits, and the leader would never forget the client.
+        return;
+    }
     struct buf scratch = {0};
     struct command request;
     enum status status = command_decode(buf_slice(&relayed->frame), &scratch, &request);
@@ -231,7 +242,7 @@ void relay_on_leading(struct relay *relay)
 {
     while (!list_empty(&relay->held)) {
         struct relayed *relayed = CONTAINER_OF(relay->held.next, struct relayed, link);
-        struct channel *channel = channels_find(&relay->broker->channels, relayed->to.channel_id);
+        struct channel *channel = channel_of(relay, relayed);
         if (channel != NULL && !relayed->copy_only) {
             struct buf scratch = {0};
             struct command request;

@@ -11,7 +11,7 @@
 /* A text of `size` times the same character. Static storage. */
 static const char *repeated(char character, size_t size)
 {
-    static char text[70000];
+    static char text[512 * 1024];
     assert_true(size < sizeof text);
     memset(text, character, size);
     text[size] = '\0';
@@ -65,11 +65,37 @@ static void changing_a_topics_queues_keeps_its_attributes(void **state)
     harness_free(harness);
 }
 
+static void a_client_that_left_a_follower_is_forgotten_by_the_leader(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    const struct channels *known = &harness_leader(harness)->broker.channels;
+    // Asked before there is a connection to the leader, and gone when there is one.
+    struct harness_pipe *early = harness_connect(follower, 5000);
+    harness_send(early, 30, 1, 0, NO_BODY, "topic", "T", "queueId", "0", NULL);
+    harness_disconnect(early);
+    harness_link(follower);
+    harness_commit(harness);
+    assert_int_equal(known->remotes.count, 0);
+    // A tool that asks one question sends no heartbeat, but the leader knows it all the same.
+    struct harness_pipe *pipe = harness_connect(follower, 5001);
+    harness_send(pipe, 30, 2, 0, NO_BODY, "topic", "T", "queueId", "0", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 2, 0);
+    assert_int_equal(known->remotes.count, 1);
+    harness_disconnect(pipe);
+    harness_commit(harness);
+    assert_int_equal(known->remotes.count, 0);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attributes_too_long_for_the_log_are_refused),
         cmocka_unit_test(changing_a_topics_queues_keeps_its_attributes),
+        cmocka_unit_test(a_client_that_left_a_follower_is_forgotten_by_the_leader),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }
