@@ -13,6 +13,7 @@ struct relayed {
     struct map_node node; /* By our opaque, once sent. */
     struct list link;     /* In held or sent. */
     int32_t opaque;
+    uint64_t connection; /* To the leader, once sent. */
     bool copy_only;
     struct reply_to to;
     struct host host;
@@ -128,6 +129,7 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
 
     struct command copy = *request;
     relayed->opaque = next_opaque(relay);
+    relayed->connection = broker->leader_connection;
     copy.opaque = relayed->opaque;
     command_add(&copy, FIELD_FORWARD_CHANNEL, slice_text(channel));
     command_add(&copy, FIELD_FORWARD_HOST, buf_slice(&host));
@@ -230,12 +232,28 @@ void relay_on_leader_connected(struct relay *relay)
     }
 }
 
-void relay_on_leader_lost(struct relay *relay, enum status why)
+void relay_on_leader_lost(struct relay *relay, uint64_t connection, enum status why)
 {
     enum status outcome = why == STATUS_CONNECT_FAILED ? STATUS_NO_LEADER : STATUS_UNKNOWN_OUTCOME;
-    while (!list_empty(&relay->sent)) {
-        end(relay, CONTAINER_OF(relay->sent.next, struct relayed, link), outcome);
+    LIST_FOREACH(at, &relay->sent)
+    {
+        struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
+        if (relayed->connection == connection) {
+            end(relay, relayed, outcome);
+        }
     }
+}
+
+bool relay_awaits_leader(const struct relay *relay, uint64_t connection)
+{
+    LIST_FOREACH(at, &relay->sent)
+    {
+        const struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
+        if (relayed->connection == connection && !relayed->copy_only) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void relay_on_leading(struct relay *relay)

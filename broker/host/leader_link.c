@@ -12,13 +12,33 @@ void leader_link_init(struct leader_link *link, uv_loop_t *loop, struct broker *
     *link = (struct leader_link){.loop = loop, .broker = broker};
 }
 
-static void drop(struct leader_link *link)
+/* Close a connection; what it still says is no longer ours. */
+static void drop(struct conn *conn)
 {
-    struct conn *conn = link->conn;
-    link->conn = NULL;
-    link->answered = false;
-    conn_set_context(conn, NULL); // What it still says is no longer ours.
+    conn_set_context(conn, NULL);
     conn_close(conn, STATUS_CANCELED);
+}
+
+static void drop_former(struct leader_link *link)
+{
+    struct conn *former = link->former;
+    link->former = NULL;
+    drop(former);
+    broker_on_leader_lost(link->broker, link->former_number, STATUS_CONNECTION_LOST);
+}
+
+/* Another member leads. What the one before was sent it may have committed all the same, and will
+ * answer; what it has not it hands back or on. */
+static void retire(struct leader_link *link)
+{
+    if (link->former != NULL) {
+        drop_former(link);
+    }
+    link->former = link->conn;
+    link->former_number = link->number;
+    link->conn = NULL;
+    link->failures = 0;
+    link->retry_ms = 0;
 }
 
 void leader_link_update(struct leader_link *link)
@@ -26,10 +46,10 @@ void leader_link_update(struct leader_link *link)
     struct broker *broker = link->broker;
     uint64_t leader_id = broker->state.leader_id;
     if (link->conn != NULL && link->leader_id != leader_id && leader_id != 0) {
-        drop(link);
-        broker_on_leader_lost(broker, STATUS_CONNECTION_LOST);
-        link->failures = 0;
-        link->retry_ms = 0;
+        retire(link);
+    }
+    if (link->former != NULL && !broker_awaits_leader(broker, link->former_number)) {
+        drop_former(link);
     }
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
     struct host host;
@@ -44,14 +64,19 @@ void leader_link_update(struct leader_link *link)
         link->retry_ms = now + BACKOFF_MAX_MS;
         return;
     }
-    broker_on_leader_connected(broker);
+    link->number = broker_on_leader_connected(broker);
 }
 
 void leader_link_close(struct leader_link *link)
 {
     link->closing = true;
     if (link->conn != NULL) {
-        drop(link);
+        drop(link->conn);
+        link->conn = NULL;
+    }
+    if (link->former != NULL) {
+        drop(link->former);
+        link->former = NULL;
     }
 }
 
@@ -74,7 +99,6 @@ static void on_command(struct conn *conn, const struct command *command, struct 
     struct leader_link *link = conn_context(conn);
     (void)frame;
     if (link != NULL) {
-        link->answered = true;
         link->failures = 0;
         broker_on_leader_command(link->broker, command);
     }
@@ -86,11 +110,15 @@ static void on_close(struct conn *conn, enum status why)
     if (link == NULL) {
         return;
     }
+    if (conn == link->former) {
+        link->former = NULL;
+        broker_on_leader_lost(link->broker, link->former_number, why);
+        return;
+    }
     uint64_t backoff = (uint64_t)BACKOFF_FIRST_MS << (link->failures < 5 ? link->failures : 5);
     link->conn = NULL;
-    link->answered = false;
     link->failures++;
     link->retry_ms = clock_monotonic_ms(link->broker->ports->clock) +
                      (backoff < BACKOFF_MAX_MS ? backoff : BACKOFF_MAX_MS);
-    broker_on_leader_lost(link->broker, why);
+    broker_on_leader_lost(link->broker, link->number, why);
 }

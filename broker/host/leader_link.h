@@ -1,5 +1,7 @@
 /* A follower's connection to the leader's client port: forwarded batches and relayed requests go
- * there. Follows the leader wherever it moves, reconnects with a back-off. Loop thread only. */
+ * there. Follows the leader wherever it moves, reconnects with a back-off. The connection to a
+ * leader that handed over stays until it has answered what it was sent: a transfer costs no
+ * request. Loop thread only. */
 #ifndef BROKER_HOST_LEADER_LINK_H
 #define BROKER_HOST_LEADER_LINK_H
 
@@ -10,10 +12,12 @@ struct leader_link {
     uv_loop_t *loop;
     struct broker *broker;
     struct conn *conn;
-    uint64_t leader_id; /* Whose connection it is. */
-    uint64_t retry_ms;  /* Not before, monotonic. */
+    uint64_t number;     /* Of the connection, see broker.h. */
+    uint64_t leader_id;  /* Whose connection it is. */
+    struct conn *former; /* To the leader before, while answers are awaited. */
+    uint64_t former_number;
+    uint64_t retry_ms; /* Not before, monotonic. */
     uint32_t failures;
-    bool answered; /* The leader has accepted our hello. */
     bool closing;
 };
 

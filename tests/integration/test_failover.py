@@ -172,6 +172,8 @@ class Failover(unittest.TestCase):
                 target = leader % 3 + 1
                 cluster.transfer("broker-a", target)
                 wait_for("the target to lead", lambda: cluster.leader("broker-a") == target)
+                seen = counts[0]
+                wait_for("requests under the new leader", lambda: counts[0] >= seen + 5)
             stop.set()
             worker.join()
             self.assertEqual(failures, [])

@@ -90,12 +90,43 @@ static void a_client_that_left_a_follower_is_forgotten_by_the_leader(void **stat
     harness_free(harness);
 }
 
+static void what_the_former_leader_was_sent_it_may_still_answer(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct broker *broker = &follower->broker;
+    harness_link(follower);
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    send_message(pipe, 1, "T", "", slice_text("m"));
+    harness_send(pipe, 30, 2, 0, NO_BODY, "topic", "T", "queueId", "0", NULL);
+    broker_turn_end(broker);
+    uint64_t former = broker->leader_connection;
+    uint64_t next = broker_on_leader_connected(broker);
+    assert_true(broker_awaits_leader(broker, former));
+    assert_false(broker_awaits_leader(broker, next));
+    broker_on_leader_lost(broker, next, STATUS_CONNECTION_LOST);
+    expect_silence(pipe);
+    harness_commit(harness);
+    expect_answer(pipe, 2, 0);
+    expect_answer(pipe, 1, 0);
+    assert_false(broker_awaits_leader(broker, former));
+    // One that is lost with the question leaves the outcome unknown.
+    send_message(pipe, 3, "T", "", slice_text("m"));
+    broker_turn_end(broker);
+    broker_on_leader_lost(broker, broker->leader_connection, STATUS_CONNECTION_LOST);
+    expect_answer(pipe, 3, 14);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attributes_too_long_for_the_log_are_refused),
         cmocka_unit_test(changing_a_topics_queues_keeps_its_attributes),
         cmocka_unit_test(a_client_that_left_a_follower_is_forgotten_by_the_leader),
+        cmocka_unit_test(what_the_former_leader_was_sent_it_may_still_answer),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }
