@@ -75,7 +75,7 @@ struct channel *broker_channel_open(struct broker *broker, void *transport, stru
 
 void broker_channel_close(struct broker *broker, struct channel *channel)
 {
-    bool member = !list_empty(&channel->memberships);
+    bool relayed = channel->relayed;
     uint64_t id = channel->id;
     channel->transport = NULL;
     pulls_drop_channel(&broker->pulls, channel);
@@ -84,7 +84,7 @@ void broker_channel_close(struct broker *broker, struct channel *channel)
         pulls_drop_channel(&broker->pulls, CONTAINER_OF(at, struct channel, behind));
     }
     channels_drop(&broker->channels, channel, client_notify_changed, broker);
-    if (member && broker->relay != NULL) {
+    if (relayed && broker->relay != NULL) {
         relay_channel_closed(broker->relay, id);
     }
 }
@@ -107,13 +107,14 @@ void broker_on_leader_command(struct broker *broker, const struct command *comma
     }
 }
 
-void broker_on_leader_connected(struct broker *broker)
+uint64_t broker_on_leader_connected(struct broker *broker)
 {
     char id[24];
     struct command hello;
     struct buf *out = broker->ports->leader_out(broker->ports->context);
+    broker->leader_connection++;
     if (out == NULL) {
-        return;
+        return broker->leader_connection;
     }
     snprintf(id, sizeof id, "%" PRIu64, broker->self->id);
     command_init_request(&hello, REQUEST_RAFTMQ_FORWARD_HELLO, 0);
@@ -125,17 +126,19 @@ void broker_on_leader_connected(struct broker *broker)
     client_announce_all(broker); // So that checks and notices reach those who are connected here.
     relay_on_leader_connected(broker->relay);
     proposer_turn(&broker->proposer);
+    return broker->leader_connection;
 }
 
-void broker_on_leader_lost(struct broker *broker, uint64_t member_id, enum status why)
+void broker_on_leader_lost(struct broker *broker, uint64_t connection, enum status why)
 {
-    proposer_on_leader_lost(&broker->proposer, member_id, why);
-    relay_on_leader_lost(broker->relay, member_id, why);
+    proposer_on_leader_lost(&broker->proposer, connection, why);
+    relay_on_leader_lost(broker->relay, connection, why);
 }
 
-bool broker_awaits_leader(const struct broker *broker, uint64_t member_id)
+bool broker_awaits_leader(const struct broker *broker, uint64_t connection)
 {
-    return proposer_awaits(&broker->proposer, member_id) || relay_awaits(broker->relay, member_id);
+    return proposer_awaits_leader(&broker->proposer, connection) ||
+           relay_awaits_leader(broker->relay, connection);
 }
 
 /* --- From the replica --------------------------------------------------------------------- */

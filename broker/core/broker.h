@@ -76,6 +76,7 @@ struct broker {
     struct channels channels;
     struct proposer proposer;
     struct relay *relay;
+    uint64_t leader_connection; /* Number of the newest one. */
     struct pulls pulls;
     struct checker checker;
     struct balancer balancer;
@@ -109,12 +110,13 @@ void broker_on_command(struct broker *broker, struct channel *channel,
                        const struct command *command);
 /* A frame from the leader, over our connection to it. */
 void broker_on_leader_command(struct broker *broker, const struct command *command);
-/* The connection to the leader is there (say hello). One to a member that leads, or led, is gone:
- * with STATUS_CONNECT_FAILED nothing was ever sent over it. */
-void broker_on_leader_connected(struct broker *broker);
-void broker_on_leader_lost(struct broker *broker, uint64_t member_id, enum status why);
-/* Has this member still to answer something that it was given while it led? */
-bool broker_awaits_leader(const struct broker *broker, uint64_t member_id);
+/* A connection to the leader is there: say hello. Frames go there from now on; answers may still
+ * come over the one before. Returns its number. */
+uint64_t broker_on_leader_connected(struct broker *broker);
+/* A connection is gone; with STATUS_CONNECT_FAILED nothing was ever sent over it. */
+void broker_on_leader_lost(struct broker *broker, uint64_t connection, enum status why);
+/* Is anything that was sent over it yet to be answered? */
+bool broker_awaits_leader(const struct broker *broker, uint64_t connection);
 
 /* --- From the replica --------------------------------------------------------------------- */
 

@@ -45,6 +45,7 @@ struct channel {
     struct list remotes;         /* Remote channels behind this one. */
     size_t remote_count;
     uint64_t member_id; /* > 0: another replica forwards over it. */
+    bool relayed;       /* The leader has heard of it from us. */
     struct host host;   /* The client's address. */
     int32_t language;
     int32_t version;

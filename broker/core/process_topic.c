@@ -25,6 +25,11 @@ static enum status check_spec(const struct broker *broker, struct request *reque
         return request_fail(request, STATUS_TOPIC_INVALID, "%.*s is a system topic",
                             SLICE_ARGS(spec->name));
     }
+    if (spec->attributes.size > TOPIC_ATTRIBUTES_MAX) {
+        return request_fail(request, STATUS_INVALID_ARGUMENT,
+                            "the attributes of a topic may have %d bytes together",
+                            TOPIC_ATTRIBUTES_MAX);
+    }
     bool queues = spec->read_queue_count >= 0 && spec->write_queue_count >= 0 &&
                   spec->read_queue_count <= QUEUES_PER_TOPIC_MAX &&
                   spec->write_queue_count <= QUEUES_PER_TOPIC_MAX &&
@@ -81,10 +86,10 @@ enum status process_put_topic(struct broker *broker, struct request *request)
         command_find(command, "topicFilterType", &filter) && slice_equals_text(filter, "MULTI_TAG");
     struct buf attributes = {0};
     struct slice text = {0};
+    const struct topic *known = machine_topic_find(broker->machine, spec.name);
+    spec.attributes = known == NULL ? (struct slice){0} : buf_slice(&known->attributes);
     if (command_find(command, "attributes", &text) && text.size > 0) {
-        const struct topic *known = machine_topic_find(broker->machine, spec.name);
-        struct slice kept = known == NULL ? (struct slice){0} : buf_slice(&known->attributes);
-        status = topic_attributes_change(kept, text, &attributes);
+        status = topic_attributes_change(spec.attributes, text, &attributes);
         spec.attributes = buf_slice(&attributes);
     }
     if (status != STATUS_OK) {

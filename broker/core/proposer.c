@@ -116,7 +116,7 @@ static bool batch_forward(struct proposer *proposer, struct batch *batch)
         return false; // Waits for a leader; proposer_tick() bounds how long.
     }
     batch->opaque = proposer->next_opaque++ & INT32_MAX;
-    batch->leader_id = broker->state.leader_id;
+    batch->connection = broker->leader_connection;
     forwarded_batch_encode(batch->opaque, buf_slice(&batch->entry), out);
     ports->leader_flush(ports->context);
     list_remove(&batch->link);
@@ -221,37 +221,36 @@ bool proposer_on_answer(struct proposer *proposer, const struct command *answer)
     return false;
 }
 
-bool proposer_awaits(const struct proposer *proposer, uint64_t member_id)
-{
-    LIST_FOREACH(at, &proposer->forwarded)
-    {
-        if (CONTAINER_OF(at, struct batch, link)->leader_id == member_id) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void proposer_on_leader_lost(struct proposer *proposer, uint64_t member_id, enum status why)
+void proposer_on_leader_lost(struct proposer *proposer, uint64_t connection, enum status why)
 {
     struct list lost;
     list_init(&lost);
     LIST_FOREACH(at, &proposer->forwarded)
     {
-        if (CONTAINER_OF(at, struct batch, link)->leader_id == member_id) {
+        if (CONTAINER_OF(at, struct batch, link)->connection == connection) {
             list_remove(at);
             list_append(&lost, at);
         }
     }
     if (why != STATUS_CONNECT_FAILED) {
         end_all(proposer, &lost, STATUS_UNKNOWN_OUTCOME);
-        return;
     }
     while (!list_empty(&lost)) {
-        struct list *last = lost.prev; // Nothing was sent: first in line again, in their order.
+        struct list *last = lost.prev;
         list_remove(last);
         list_prepend(&proposer->ready, last);
     }
+}
+
+bool proposer_awaits_leader(const struct proposer *proposer, uint64_t connection)
+{
+    LIST_FOREACH(at, &proposer->forwarded)
+    {
+        if (CONTAINER_OF(at, struct batch, link)->connection == connection) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static struct batch *batch_open(struct proposer *proposer)

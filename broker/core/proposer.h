@@ -32,9 +32,9 @@ struct batch {
     struct waiter *waiters; /* One per operation. */
     uint32_t waiter_count;
     uint32_t waiter_capacity;
-    uint64_t opened_ms; /* Monotonic. */
-    int32_t opaque;     /* Of the request to the leader, when forwarded, */
-    uint64_t leader_id; /* and to whom that went. */
+    uint64_t opened_ms;  /* Monotonic. */
+    int32_t opaque;      /* Of the request to the leader, when forwarded, */
+    uint64_t connection; /* and the number of the connection that it went over. */
 };
 
 struct proposer {
@@ -75,10 +75,9 @@ void proposer_dropped(struct proposer *proposer, struct batch *batch, enum statu
 enum status proposer_process_forwarded(struct broker *broker, struct request *request);
 /* The leader's answer to one of ours; false if the opaque is not ours. */
 bool proposer_on_answer(struct proposer *proposer, const struct command *answer);
-/* The connection to the leader is gone: what was sent has an unknown outcome; what was not waits
- * for the next connection. */
-void proposer_on_leader_lost(struct proposer *proposer, uint64_t member_id, enum status why);
-/* Is an answer of this member still due? */
-bool proposer_awaits(const struct proposer *proposer, uint64_t member_id);
+/* A connection to the leader is gone: what was sent over it has an unknown outcome; what was not
+ * waits for the next connection. */
+void proposer_on_leader_lost(struct proposer *proposer, uint64_t connection, enum status why);
+bool proposer_awaits_leader(const struct proposer *proposer, uint64_t connection);
 
 #endif

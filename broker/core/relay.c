@@ -13,8 +13,8 @@ struct relayed {
     struct map_node node; /* By our opaque, once sent. */
     struct list link;     /* In held or sent. */
     int32_t opaque;
+    uint64_t connection; /* To the leader, once sent. */
     bool copy_only;
-    uint64_t leader_id; /* To whom it was sent. */
     struct reply_to to;
     struct host host;
     uint64_t since_ms;
@@ -64,6 +64,12 @@ void relay_free(struct relay *relay)
     }
     map_close(&relay->by_opaque);
     free(relay);
+}
+
+/* The client's connection; NULL if it is gone. */
+static struct channel *channel_of(const struct relay *relay, const struct relayed *relayed)
+{
+    return channels_find(&relay->broker->channels, relayed->to.channel_id);
 }
 
 static void relayed_free(struct relay *relay, struct relayed *relayed)
@@ -123,7 +129,7 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
 
     struct command copy = *request;
     relayed->opaque = next_opaque(relay);
-    relayed->leader_id = broker->state.leader_id;
+    relayed->connection = broker->leader_connection;
     copy.opaque = relayed->opaque;
     command_add(&copy, FIELD_FORWARD_CHANNEL, slice_text(channel));
     command_add(&copy, FIELD_FORWARD_HOST, buf_slice(&host));
@@ -131,6 +137,7 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
     broker->ports->leader_flush(broker->ports->context);
     buf_close(&host);
 
+    channel_of(relay, relayed)->relayed = true;
     map_put(&relay->by_opaque, &relayed->node, slice_of(&relayed->opaque, sizeof relayed->opaque));
     list_remove(&relayed->link);
     list_append(&relay->sent, &relayed->link);
@@ -140,6 +147,10 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
 
 static void send_held(struct relay *relay, struct relayed *relayed)
 {
+    if (channel_of(relay, relayed) == NULL) {
+        relayed_free(relay, relayed); // Nobody waits, and the leader would never forget the client.
+        return;
+    }
     struct buf scratch = {0};
     struct command request;
     enum status status = command_decode(buf_slice(&relayed->frame), &scratch, &request);
@@ -221,35 +232,35 @@ void relay_on_leader_connected(struct relay *relay)
     }
 }
 
-bool relay_awaits(const struct relay *relay, uint64_t member_id)
+void relay_on_leader_lost(struct relay *relay, uint64_t connection, enum status why)
+{
+    enum status outcome = why == STATUS_CONNECT_FAILED ? STATUS_NO_LEADER : STATUS_UNKNOWN_OUTCOME;
+    LIST_FOREACH(at, &relay->sent)
+    {
+        struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
+        if (relayed->connection == connection) {
+            end(relay, relayed, outcome);
+        }
+    }
+}
+
+bool relay_awaits_leader(const struct relay *relay, uint64_t connection)
 {
     LIST_FOREACH(at, &relay->sent)
     {
         const struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
-        if (relayed->leader_id == member_id && !relayed->copy_only) {
+        if (relayed->connection == connection && !relayed->copy_only) {
             return true;
         }
     }
     return false;
 }
 
-void relay_on_leader_lost(struct relay *relay, uint64_t member_id, enum status why)
-{
-    enum status outcome = why == STATUS_CONNECT_FAILED ? STATUS_NO_LEADER : STATUS_UNKNOWN_OUTCOME;
-    LIST_FOREACH(at, &relay->sent)
-    {
-        struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
-        if (relayed->leader_id == member_id) {
-            end(relay, relayed, outcome);
-        }
-    }
-}
-
 void relay_on_leading(struct relay *relay)
 {
     while (!list_empty(&relay->held)) {
         struct relayed *relayed = CONTAINER_OF(relay->held.next, struct relayed, link);
-        struct channel *channel = channels_find(&relay->broker->channels, relayed->to.channel_id);
+        struct channel *channel = channel_of(relay, relayed);
         if (channel != NULL && !relayed->copy_only) {
             struct buf scratch = {0};
             struct command request;

@@ -29,11 +29,10 @@ void relay_on_request(struct relay *relay, const struct command *request);
 /* Tell the leader that a client is gone. */
 void relay_channel_closed(struct relay *relay, uint64_t channel_id);
 
-/* The connection to the leader is there / gone. */
+/* A connection to the leader is there / gone. */
 void relay_on_leader_connected(struct relay *relay);
-void relay_on_leader_lost(struct relay *relay, uint64_t member_id, enum status why);
-/* Is an answer of this member still due? */
-bool relay_awaits(const struct relay *relay, uint64_t member_id);
+void relay_on_leader_lost(struct relay *relay, uint64_t connection, enum status why);
+bool relay_awaits_leader(const struct relay *relay, uint64_t connection);
 /* We lead now: process what was held here. */
 void relay_on_leading(struct relay *relay);
 /* Answer what waited too long. */

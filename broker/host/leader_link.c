@@ -1,6 +1,6 @@
 #include "broker/host/leader_link.h"
 
-enum { BACKOFF_FIRST_MS = 20, BACKOFF_MAX_MS = 500, BACKOFF_SHIFT_MAX = 5 };
+enum { BACKOFF_FIRST_MS = 20, BACKOFF_MAX_MS = 500 };
 
 static void on_command(struct conn *conn, const struct command *command, struct slice frame);
 static void on_close(struct conn *conn, enum status why);
@@ -10,110 +10,115 @@ static const struct conn_events events = {.on_command = on_command, .on_close = 
 void leader_link_init(struct leader_link *link, uv_loop_t *loop, struct broker *broker)
 {
     *link = (struct leader_link){.loop = loop, .broker = broker};
-    for (size_t i = 0; i < broker->group->member_count; i++) {
-        link->slots[i].link = link;
-        link->slots[i].member_id = broker->group->members[i].id;
-    }
 }
 
-static struct leader_slot *slot_of(struct leader_link *link, uint64_t member_id)
+/* Close a connection; what it still says is no longer ours. */
+static void drop(struct conn *conn)
 {
-    for (size_t i = 0; i < link->broker->group->member_count; i++) {
-        if (link->slots[i].member_id == member_id) {
-            return &link->slots[i];
-        }
-    }
-    return NULL;
-}
-
-static void drop(struct leader_slot *slot)
-{
-    struct conn *conn = slot->conn;
-    slot->conn = NULL;
-    conn_set_context(conn, NULL); // What it still says is no longer ours.
+    conn_set_context(conn, NULL);
     conn_close(conn, STATUS_CANCELED);
 }
 
-static void connect_slot(struct leader_slot *slot, uint64_t now)
+static void drop_former(struct leader_link *link)
 {
-    struct leader_link *link = slot->link;
-    struct broker *broker = link->broker;
-    struct host host;
-    if (slot->conn != NULL || now < slot->retry_ms || !broker_leader_host(broker, &host)) {
-        return;
+    struct conn *former = link->former;
+    link->former = NULL;
+    drop(former);
+    broker_on_leader_lost(link->broker, link->former_number, STATUS_CONNECTION_LOST);
+}
+
+/* Another member leads. What the one before was sent it may have committed all the same, and will
+ * answer; what it has not it hands back or on. */
+static void retire(struct leader_link *link)
+{
+    if (link->former != NULL) {
+        drop_former(link);
     }
-    const struct conn_options options = {.events = &events, .context = slot, .log = broker->log};
-    if (conn_connect(link->loop, host, &options, &slot->conn) != STATUS_OK) {
-        slot->conn = NULL;
-        slot->retry_ms = now + BACKOFF_MAX_MS;
-        return;
-    }
-    broker_on_leader_connected(broker);
+    link->former = link->conn;
+    link->former_number = link->number;
+    link->conn = NULL;
+    link->failures = 0;
+    link->retry_ms = 0;
 }
 
 void leader_link_update(struct leader_link *link)
 {
     struct broker *broker = link->broker;
     uint64_t leader_id = broker->state.leader_id;
-    for (size_t i = 0; i < broker->group->member_count; i++) {
-        struct leader_slot *slot = &link->slots[i];
-        bool needed = leader_id == 0 || slot->member_id == leader_id ||
-                      broker_awaits_leader(broker, slot->member_id);
-        if (slot->conn != NULL && !needed) {
-            drop(slot);
-        }
+    if (link->conn != NULL && link->leader_id != leader_id && leader_id != 0) {
+        retire(link);
     }
-    if (!link->closing && leader_id != 0 && leader_id != broker->self->id) {
-        connect_slot(slot_of(link, leader_id), clock_monotonic_ms(broker->ports->clock));
+    if (link->former != NULL && !broker_awaits_leader(broker, link->former_number)) {
+        drop_former(link);
     }
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    struct host host;
+    if (link->closing || link->conn != NULL || leader_id == 0 || leader_id == broker->self->id ||
+        now < link->retry_ms || !broker_leader_host(broker, &host)) {
+        return;
+    }
+    const struct conn_options options = {.events = &events, .context = link, .log = broker->log};
+    link->leader_id = leader_id;
+    if (conn_connect(link->loop, host, &options, &link->conn) != STATUS_OK) {
+        link->conn = NULL;
+        link->retry_ms = now + BACKOFF_MAX_MS;
+        return;
+    }
+    link->number = broker_on_leader_connected(broker);
 }
 
 void leader_link_close(struct leader_link *link)
 {
     link->closing = true;
-    for (size_t i = 0; i < link->broker->group->member_count; i++) {
-        if (link->slots[i].conn != NULL) {
-            drop(&link->slots[i]);
-        }
+    if (link->conn != NULL) {
+        drop(link->conn);
+        link->conn = NULL;
+    }
+    if (link->former != NULL) {
+        drop(link->former);
+        link->former = NULL;
     }
 }
 
 struct buf *leader_link_out(struct leader_link *link)
 {
-    struct leader_slot *slot = slot_of(link, link->broker->state.leader_id);
-    return slot == NULL || slot->conn == NULL ? NULL : conn_out(slot->conn);
+    return link->conn == NULL || link->leader_id != link->broker->state.leader_id
+               ? NULL
+               : conn_out(link->conn);
 }
 
 void leader_link_flush(struct leader_link *link)
 {
-    struct leader_slot *slot = slot_of(link, link->broker->state.leader_id);
-    if (slot != NULL && slot->conn != NULL) {
-        conn_flush_later(slot->conn);
+    if (link->conn != NULL) {
+        conn_flush_later(link->conn);
     }
 }
 
 static void on_command(struct conn *conn, const struct command *command, struct slice frame)
 {
-    struct leader_slot *slot = conn_context(conn);
+    struct leader_link *link = conn_context(conn);
     (void)frame;
-    if (slot != NULL) {
-        slot->failures = 0;
-        broker_on_leader_command(slot->link->broker, command);
+    if (link != NULL) {
+        link->failures = 0;
+        broker_on_leader_command(link->broker, command);
     }
 }
 
 static void on_close(struct conn *conn, enum status why)
 {
-    struct leader_slot *slot = conn_context(conn);
-    if (slot == NULL) {
+    struct leader_link *link = conn_context(conn);
+    if (link == NULL) {
         return;
     }
-    struct broker *broker = slot->link->broker;
-    uint32_t shift = slot->failures < BACKOFF_SHIFT_MAX ? slot->failures : BACKOFF_SHIFT_MAX;
-    uint64_t backoff = (uint64_t)BACKOFF_FIRST_MS << shift;
-    slot->conn = NULL;
-    slot->failures++;
-    slot->retry_ms = clock_monotonic_ms(broker->ports->clock) +
+    if (conn == link->former) {
+        link->former = NULL;
+        broker_on_leader_lost(link->broker, link->former_number, why);
+        return;
+    }
+    uint64_t backoff = (uint64_t)BACKOFF_FIRST_MS << (link->failures < 5 ? link->failures : 5);
+    link->conn = NULL;
+    link->failures++;
+    link->retry_ms = clock_monotonic_ms(link->broker->ports->clock) +
                      (backoff < BACKOFF_MAX_MS ? backoff : BACKOFF_MAX_MS);
-    broker_on_leader_lost(broker, slot->member_id, why);
+    broker_on_leader_lost(link->broker, link->number, why);
 }

@@ -86,6 +86,8 @@ struct operation_offsets {
     struct offset_commit commits[OFFSETS_MAX];
 };
 
+enum { TOPIC_ATTRIBUTES_MAX = 4096 };
+
 /* The fields of TopicConfig. */
 struct topic_spec {
     struct slice name;
@@ -95,7 +97,7 @@ struct topic_spec {
     int32_t sys_flag;
     bool order;
     bool multi_tag;          /* topicFilterType MULTI_TAG */
-    struct slice attributes; /* JSON object text, "" = {} */
+    struct slice attributes; /* JSON object text, "" = {}; at most TOPIC_ATTRIBUTES_MAX. */
 };
 
 struct operation_topic_put {

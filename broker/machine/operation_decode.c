@@ -179,7 +179,7 @@ static enum status topic_put_decode(struct slice body, struct operation_topic_pu
             config->multi_tag = map_reader_bool(&reader);
             break;
         case TOPIC_PUT_ATTRIBUTES:
-            config->attributes = map_reader_text(&reader, ATTRIBUTES_MAX);
+            config->attributes = map_reader_text(&reader, TOPIC_ATTRIBUTES_MAX);
             break;
         case TOPIC_PUT_CREATE_ONLY:
             put->create_only = map_reader_bool(&reader);

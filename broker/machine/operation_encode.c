@@ -139,7 +139,7 @@ void entry_put_topic_put(struct buf *entry, const struct operation_topic_put *pu
     put_i64(&packer, TOPIC_PUT_SYS_FLAG, config->sys_flag);
     put_bool(&packer, TOPIC_PUT_ORDER, config->order);
     put_bool(&packer, TOPIC_PUT_MULTI_TAG, config->multi_tag);
-    put_text(&packer, TOPIC_PUT_ATTRIBUTES, config->attributes, ATTRIBUTES_MAX);
+    put_text(&packer, TOPIC_PUT_ATTRIBUTES, config->attributes, TOPIC_ATTRIBUTES_MAX);
     put_bool(&packer, TOPIC_PUT_CREATE_ONLY, put->create_only);
     entry_operation_end(entry, begin);
 }

@@ -7,8 +7,6 @@ enum {
     OPERATION_VERSION = 1, /* Of every type so far. */
     ENTRY_HEADER_SIZE = 8 + 4,
     OPERATION_HEADER_SIZE = 4 + 1 + 1 + 2,
-    /* JSON text of topic attributes. */
-    ATTRIBUTES_MAX = 4096,
 };
 
 enum end_field {

@@ -173,12 +173,12 @@ class Failover(unittest.TestCase):
                 target = leader % 3 + 1
                 cluster.transfer("broker-a", target)
                 wait_for("the target to lead", lambda: cluster.leader("broker-a") == target)
-                before = counts[0]
-                wait_for("sends under the new leader", lambda: counts[0] >= before + 10)
+                seen = counts[0]
+                wait_for("requests under the new leader", lambda: counts[0] >= seen + 5)
             stop.set()
             worker.join()
             self.assertEqual(failures, [])
-            self.assertGreater(counts[0], 50)
+            self.assertGreater(counts[0], 20)
             with cluster.connect("broker-a") as connection:
                 self.assertEqual(len(read_queue(connection, "T", 0)), counts[0])
 

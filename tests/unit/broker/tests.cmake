@@ -3,3 +3,4 @@
 set(HARNESS ${CMAKE_SOURCE_DIR}/tests/support/broker_harness.c)
 raftmq_unit_test(broker/send_pull SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/transactions SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/hostile SOURCES ${HARNESS} LINK raftmq_core)
