@@ -12,10 +12,16 @@
 
 struct file; /* Each implementation's own. */
 
-enum { DIRECTORY_NAME_MAX = 64 }; /* With the terminating NUL. */
+enum {
+    DIRECTORY_NAME_MAX = 64, /* With the terminating NUL. */
+    /* What writes to a file opened with directory_open_direct() should be aligned to: their
+     * offset, memory and size. */
+    DIRECTORY_BLOCK_SIZE = 4096,
+};
 
 struct directory_ops {
     enum status (*open)(void *context, const char *name, struct file **out);
+    enum status (*open_direct)(void *context, const char *name, struct file **out);
     enum status (*create)(void *context, const char *name, uint64_t size, struct file **out);
     void (*close)(void *context, struct file *file);
     enum status (*write)(void *context, struct file *file, uint64_t offset,
@@ -43,6 +49,15 @@ WARN_UNUSED static inline enum status directory_open(const struct directory *dir
                                                      const char *name, struct file **out)
 {
     return directory->ops->open(directory->context, name, out);
+}
+
+/* Open an existing file for writing past the cache of the operating system, which reads through
+ * other openings of it stay coherent with. Where the file system cannot do that, or a write is not
+ * aligned, its writes are like any others. Errors: as directory_open(). */
+WARN_UNUSED static inline enum status directory_open_direct(const struct directory *directory,
+                                                            const char *name, struct file **out)
+{
+    return directory->ops->open_direct(directory->context, name, out);
 }
 
 /* Make (or empty) a file of that size, reading as zeros. Durable only after sync_names().

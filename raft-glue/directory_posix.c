@@ -13,6 +13,7 @@
 
 struct file {
     int fd;
+    bool direct; // O_DIRECT is in force.
 };
 
 struct posix_directory {
@@ -37,7 +38,7 @@ static enum status from_errno(int error)
 static struct file *file_new(int fd)
 {
     struct file *file = mem_alloc(sizeof *file);
-    file->fd = fd;
+    *file = (struct file){.fd = fd};
     return file;
 }
 
@@ -50,6 +51,26 @@ static enum status posix_open(void *context, const char *name, struct file **out
     }
     *out = file_new(fd);
     return STATUS_OK;
+}
+
+static enum status posix_open_direct(void *context, const char *name, struct file **out)
+{
+    struct posix_directory *directory = context;
+    int fd = openat(directory->fd, name, O_RDWR | O_CLOEXEC | O_DIRECT);
+    if (fd < 0) {
+        return errno == EINVAL ? posix_open(context, name, out) : from_errno(errno);
+    }
+    *out = file_new(fd);
+    (*out)->direct = true;
+    return STATUS_OK;
+}
+
+/* What the file system refuses to write directly is written like anything else from now on. */
+static bool leave_direct(struct file *file)
+{
+    int flags = file->direct ? fcntl(file->fd, F_GETFL) : -1;
+    file->direct = false;
+    return flags >= 0 && fcntl(file->fd, F_SETFL, flags & ~O_DIRECT) == 0;
 }
 
 static enum status posix_create(void *context, const char *name, uint64_t size, struct file **out)
@@ -77,15 +98,16 @@ static void posix_close(void *context, struct file *file)
 
 /* Write one batch of parts (at most IOV_MAX), copying the descriptors to step over what a short
  * write has taken. */
-static enum status write_parts(int fd, uint64_t offset, const struct iovec *parts, size_t count)
+static enum status write_parts(struct file *file, uint64_t offset, const struct iovec *parts,
+                               size_t count)
 {
     struct iovec rest[IOV_MAX];
     memcpy(rest, parts, count * sizeof *parts);
     struct iovec *at = rest;
     while (count > 0) {
-        ssize_t written = pwritev(fd, at, (int)count, (off_t)offset);
+        ssize_t written = pwritev(file->fd, at, (int)count, (off_t)offset);
         if (written < 0) {
-            if (errno == EINTR) {
+            if (errno == EINTR || (errno == EINVAL && leave_direct(file))) {
                 continue;
             }
             return errno == EAGAIN ? STATUS_IO : from_errno(errno);
@@ -111,7 +133,7 @@ static enum status posix_write(void *context, struct file *file, uint64_t offset
     (void)context;
     while (count > 0) {
         size_t batch = count < IOV_MAX ? count : IOV_MAX;
-        enum status status = write_parts(file->fd, offset, parts, batch);
+        enum status status = write_parts(file, offset, parts, batch);
         if (status != STATUS_OK) {
             return status;
         }
@@ -232,6 +254,7 @@ static enum status posix_list(void *context, void (*each)(void *argument, const 
 
 static const struct directory_ops posix_ops = {
     .open = posix_open,
+    .open_direct = posix_open_direct,
     .create = posix_create,
     .close = posix_close,
     .write = posix_write,

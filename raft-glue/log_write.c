@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { WRITE_BYTES_MAX = 32 * 1024 * 1024, PARTS_PER_RECORD = 3, SPARE_PIECE = 1024 * 1024 };
+enum { WRITE_BYTES_MAX = 32 * 1024 * 1024, SPARE_PIECE = 1024 * 1024 };
 
 static const uint8_t padding[LOG_FRAME_ALIGNMENT];
 
@@ -112,6 +112,7 @@ void log_writer_add_spare(struct log_writer *writer, uint64_t number)
 void log_writer_close(struct log_writer *writer)
 {
     directory_close_file(writer->directory, writer->file);
+    log_stage_close(&writer->stage);
     twin_file_close(&writer->cut_mark);
     free(writer->spares);
     *writer = (struct log_writer){0};
@@ -158,26 +159,44 @@ enum status log_writer_cut(struct log_writer *writer, uint64_t from, uint64_t un
     return status == STATUS_OK ? mark_cut(writer, 0, 0) : status;
 }
 
-/* Open the file for a segment: one that is there (after a cut), a spare, or a new one. */
-static enum status open_segment(struct log_writer *writer, uint64_t number)
+/* Make the file for a segment be there: it is (after a cut), was a spare, or is new. */
+static enum status provide_segment(struct log_writer *writer, const char *name)
 {
-    directory_close_file(writer->directory, writer->file);
-    writer->file = NULL;
-    char name[DIRECTORY_NAME_MAX];
-    segment_name_format(number, name);
-    enum status status = directory_open(writer->directory, name, &writer->file);
+    struct file *file = NULL;
+    enum status status = directory_open(writer->directory, name, &file);
     if (status == STATUS_NOT_FOUND && writer->spare_count > 0) {
         char spare[DIRECTORY_NAME_MAX];
         spare_name_format(writer->spares[--writer->spare_count], spare);
         status = directory_rename(writer->directory, spare, name);
-        if (status == STATUS_OK) {
-            status = directory_open(writer->directory, name, &writer->file);
-        }
     } else if (status == STATUS_NOT_FOUND) {
-        status = directory_create(writer->directory, name, writer->segment_size, &writer->file);
+        status = directory_create(writer->directory, name, writer->segment_size, &file);
+    }
+    directory_close_file(writer->directory, file);
+    return status == STATUS_OK ? directory_sync_names(writer->directory) : status;
+}
+
+static void leave_segment(struct log_writer *writer)
+{
+    directory_close_file(writer->directory, writer->file);
+    writer->file = NULL;
+}
+
+/* Open a segment to be written from an offset on. */
+static enum status open_segment(struct log_writer *writer, uint64_t number, uint64_t offset)
+{
+    leave_segment(writer);
+    char name[DIRECTORY_NAME_MAX];
+    segment_name_format(number, name);
+    enum status status = provide_segment(writer, name);
+    if (status == STATUS_OK) {
+        status =
+            log_stage_begin(&writer->stage, writer->directory, name, writer->segment_size, offset);
+    }
+    if (status == STATUS_OK) {
+        status = directory_open_direct(writer->directory, name, &writer->file);
     }
     writer->number = number;
-    return status == STATUS_OK ? directory_sync_names(writer->directory) : status;
+    return status;
 }
 
 static enum status write_segment_header(struct log_writer *writer, const struct log_record *record)
@@ -193,62 +212,52 @@ static enum status write_segment_header(struct log_writer *writer, const struct 
     };
     uint8_t bytes[SEGMENT_HEADER_SIZE];
     segment_header_encode(&header, bytes);
-    struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
-    return directory_write(writer->directory, writer->file, 0, &part, 1);
+    return log_stage_put(&writer->stage, writer->directory, writer->file, bytes, sizeof bytes);
 }
 
-/* Make the writer stand in the segment of a record, its header written if it is the first there. */
+/* Make the writer stand where a record begins, behind the header if it is the segment's first. */
 static enum status enter_segment(struct log_writer *writer, const struct log_record *record)
 {
     uint64_t number = record->position / writer->segment_size;
-    enum status status = STATUS_OK;
-    if (writer->file == NULL || writer->number != number) {
-        status = open_segment(writer, number);
+    uint64_t offset = record->position % writer->segment_size;
+    if (writer->file != NULL && writer->number == number &&
+        log_stage_offset(&writer->stage) == offset) {
+        return STATUS_OK;
     }
-    if (status == STATUS_OK && record->position % writer->segment_size == SEGMENT_HEADER_SIZE) {
-        status = write_segment_header(writer, record);
-    }
-    return status;
+    bool first = offset == SEGMENT_HEADER_SIZE;
+    enum status status = open_segment(writer, number, first ? 0 : offset);
+    return status == STATUS_OK && first ? write_segment_header(writer, record) : status;
 }
 
-static size_t fill_parts(const struct log_record *record, struct iovec *parts)
+static enum status put_record(struct log_writer *writer, const struct log_record *record)
 {
-    size_t count = 0;
-    parts[count++] = (struct iovec){
-        .iov_base = (void *)(uintptr_t)record->header,
-        .iov_len = LOG_FRAME_HEADER_SIZE,
-    };
-    if (record->payload_size > 0) {
-        parts[count++] = (struct iovec){
-            .iov_base = (void *)(uintptr_t)record->payload,
-            .iov_len = record->payload_size,
-        };
-    }
+    struct log_stage *stage = &writer->stage;
     size_t pad =
         log_frame_size(record->payload_size) - LOG_FRAME_HEADER_SIZE - record->payload_size;
-    if (pad > 0) {
-        parts[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)padding, .iov_len = pad};
+    enum status status = log_stage_put(stage, writer->directory, writer->file, record->header,
+                                       LOG_FRAME_HEADER_SIZE);
+    if (status == STATUS_OK) {
+        status = log_stage_put(stage, writer->directory, writer->file, record->payload,
+                               record->payload_size);
     }
-    return count;
+    return status == STATUS_OK ? log_stage_put(stage, writer->directory, writer->file, padding, pad)
+                               : status;
 }
 
 /* Write and sync the records that lie in the segment of the first; *done is how many. */
 static enum status write_one_segment(struct log_writer *writer, struct log_record **records,
-                                     size_t count, struct iovec *parts, size_t *done)
+                                     size_t count, size_t *done)
 {
     enum status status = enter_segment(writer, records[0]);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    size_t part_count = 0;
     size_t taken = 0;
-    while (taken < count && records[taken]->position / writer->segment_size == writer->number) {
-        part_count += fill_parts(records[taken], parts + part_count);
-        taken++;
+    while (status == STATUS_OK && taken < count &&
+           records[taken]->position / writer->segment_size == writer->number) {
+        status = put_record(writer, records[taken++]);
     }
     *done = taken;
-    uint64_t offset = records[0]->position % writer->segment_size;
-    status = directory_write(writer->directory, writer->file, offset, parts, part_count);
+    if (status == STATUS_OK) {
+        status = log_stage_flush(&writer->stage, writer->directory, writer->file);
+    }
     return status == STATUS_OK ? directory_sync(writer->directory, writer->file) : status;
 }
 
@@ -278,17 +287,16 @@ enum status log_write_run(struct log_write *write)
     struct log_writer *writer = write->writer;
     enum status status = STATUS_OK;
     if (write->cut_until != 0) {
+        leave_segment(writer); // What the stage keeps of its last block may be cut.
         status = log_writer_cut(writer, write->cut_from, write->cut_until);
     }
-    struct iovec *parts = mem_alloc((write->record_count * PARTS_PER_RECORD + 1) * sizeof *parts);
     size_t done = 0;
     while (done < write->record_count && status == STATUS_OK) {
         size_t taken = 0;
-        status = write_one_segment(writer, write->records + done, write->record_count - done, parts,
-                                   &taken);
+        status =
+            write_one_segment(writer, write->records + done, write->record_count - done, &taken);
         done += taken;
     }
-    free(parts);
     if (status == STATUS_OK && write->recycle_until != 0) {
         status = recycle(writer, write->recycle_from, write->recycle_until);
     }
@@ -321,9 +329,14 @@ enum status log_spare_run(struct log_spare *spare)
 {
     static const char unfinished[] = "spare.tmp";
     struct file *file = NULL;
-    enum status status = spare->offset == 0 ? directory_create(spare->directory, unfinished,
-                                                               spare->segment_size, &file)
-                                            : directory_open(spare->directory, unfinished, &file);
+    enum status status = STATUS_OK;
+    if (spare->offset == 0) {
+        status = directory_create(spare->directory, unfinished, spare->segment_size, &file);
+        directory_close_file(spare->directory, file);
+    }
+    if (status == STATUS_OK) {
+        status = directory_open_direct(spare->directory, unfinished, &file);
+    }
     if (status != STATUS_OK) {
         return status;
     }

@@ -11,7 +11,7 @@ enum { SEGMENT_MAGIC = 0x73514D52, NUMBER_DIGITS = 16, ZEROS_SIZE = 1024 * 1024 
 static const char segment_prefix[] = "segment-";
 static const char spare_prefix[] = "spare-";
 static const char digits[] = "0123456789abcdef";
-static const uint8_t zeros[ZEROS_SIZE];
+static const _Alignas(DIRECTORY_BLOCK_SIZE) uint8_t zeros[ZEROS_SIZE];
 
 void segment_header_encode(const struct segment_header *header, uint8_t to[SEGMENT_HEADER_SIZE])
 {

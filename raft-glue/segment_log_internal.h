@@ -2,6 +2,7 @@
 #ifndef RAFT_GLUE_SEGMENT_LOG_INTERNAL_H
 #define RAFT_GLUE_SEGMENT_LOG_INTERNAL_H
 
+#include "raft-glue/log_stage.h"
 #include "raft-glue/segment_file.h"
 #include "raft-glue/segment_log.h"
 #include "raft-glue/twin_file.h"
@@ -14,7 +15,8 @@ struct log_writer {
     struct twin_file cut_mark;
     struct file *file; /* The segment being written, or NULL. */
     uint64_t number;
-    uint64_t *spares; /* Numbers of spare files, taken from the end. */
+    struct log_stage stage; /* Of that segment. */
+    uint64_t *spares;       /* Numbers of spare files, taken from the end. */
     size_t spare_count;
     size_t spare_capacity;
 };

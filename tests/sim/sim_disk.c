@@ -24,6 +24,7 @@ struct content {
 struct file {
     struct file *next; // All that were opened, to be freed at a crash.
     struct content *content;
+    bool direct; // Takes whole aligned blocks alone.
 };
 
 struct named {
@@ -199,6 +200,24 @@ static enum status sim_open(void *context, const char *name, struct file **out)
     return STATUS_OK;
 }
 
+static enum status sim_open_direct(void *context, const char *name, struct file **out)
+{
+    enum status status = sim_open(context, name, out);
+    if (status == STATUS_OK) {
+        (*out)->direct = true;
+    }
+    return status;
+}
+
+static void assert_aligned(const struct file *file, uint64_t offset, const struct iovec *parts,
+                           size_t count)
+{
+    ASSERT(count == 1 && offset % DIRECTORY_BLOCK_SIZE == 0);
+    ASSERT((uintptr_t)parts->iov_base % DIRECTORY_BLOCK_SIZE == 0);
+    uint64_t end = offset + parts->iov_len;
+    ASSERT(end % DIRECTORY_BLOCK_SIZE == 0 || end == file->content->size);
+}
+
 static enum status sim_create(void *context, const char *name, uint64_t size, struct file **out)
 {
     struct sim_disk *disk = context;
@@ -243,6 +262,9 @@ static enum status sim_write(void *context, struct file *file, uint64_t offset,
     struct sim_disk *disk = context;
     if (dead(disk)) {
         return STATUS_IO;
+    }
+    if (file->direct) {
+        assert_aligned(file, offset, parts, count);
     }
     struct content *content = file->content;
     uint64_t at = offset;
@@ -338,6 +360,7 @@ static enum status sim_list(void *context, void (*each)(void *argument, const ch
 
 static const struct directory_ops sim_ops = {
     .open = sim_open,
+    .open_direct = sim_open_direct,
     .create = sim_create,
     .close = sim_close,
     .write = sim_write,

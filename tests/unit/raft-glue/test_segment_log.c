@@ -175,6 +175,87 @@ static void a_log_cut_at_any_byte_of_its_last_three_frames_ends_before_the_cut(v
     sim_disk_free(disk);
 }
 
+/* Open a log whose last block was being written again when power failed: the new bytes reached the
+ * disk up to `torn`, behind that are the old ones. */
+static void assert_torn_block_keeps(struct sim_disk *old, struct sim_disk *new, uint64_t torn,
+                                    uint64_t synced)
+{
+    struct sim_disk *disk = sim_disk_copy(new, 1);
+    size_t size = 0;
+    uint8_t *bytes = sim_disk_bytes(disk, first_segment, &size);
+    memcpy(bytes + torn, sim_disk_bytes(old, first_segment, &size) + torn, size - torn);
+    struct segment_log *log = open_log(disk);
+    uint64_t last = segment_log_last_index(log);
+    assert_true(last >= synced);
+    for (uint64_t i = synced - 1; i <= last; i++) {
+        assert_entry_on_disk(log, i, 1);
+    }
+    fill(log, 1, 2);
+    segment_log_close(log);
+    log = open_log(disk);
+    assert_int_equal(segment_log_last_index(log), last + 1);
+    segment_log_close(log);
+    sim_disk_free(disk);
+}
+
+static void a_last_block_torn_at_any_byte_of_its_rewriting_keeps_what_was_synced(void **state)
+{
+    (void)state;
+    enum { SYNCED = 50, MORE = 3 };
+    struct sim_disk *old = disk_with(SYNCED);
+    struct sim_disk *new = sim_disk_copy(old, 1);
+    struct log_entry last;
+    places(old, SYNCED, &last, 1);
+    uint64_t end = last.position + log_frame_size(last.payload_size);
+    uint64_t block = end - end % DIRECTORY_BLOCK_SIZE;
+    assert_true(block > 0 && block < end); // It is not the first, and written again.
+    struct segment_log *log = open_log(new);
+    for (unsigned i = 0; i < MORE; i++) {
+        append(log, 1, 30);
+    }
+    write_all(log);
+    uint64_t until = segment_log_end_position(log);
+    segment_log_close(log);
+    size_t size = 0;
+    assert_memory_equal(sim_disk_bytes(old, first_segment, &size),
+                        sim_disk_bytes(new, first_segment, &size), end);
+    for (uint64_t torn = block; torn <= end; torn += 64) {
+        assert_torn_block_keeps(old, new, torn, SYNCED);
+    }
+    for (uint64_t torn = end; torn <= until; torn++) {
+        assert_torn_block_keeps(old, new, torn, SYNCED);
+    }
+    sim_disk_free(old);
+    sim_disk_free(new);
+}
+
+static void a_crash_within_a_write_keeps_what_was_synced_wherever_it_ends_in_a_block(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 60, CRASHES = 4 };
+    for (unsigned synced = 1; synced <= ENTRIES; synced++) {
+        for (uint64_t seed = 1; seed <= CRASHES; seed++) {
+            struct sim_disk *before = disk_with(synced);
+            struct sim_disk *disk = sim_disk_copy(before, seed * 1000 + synced);
+            struct segment_log *log = open_log(disk);
+            append(log, 1, 200 + 100 * synced);
+            append(log, 1, 30);
+            struct log_write *write = segment_log_write_begin(log);
+            sim_disk_die_after(disk, 2); // The names, the write; not its sync.
+            assert_int_not_equal(log_write_run(write), STATUS_OK);
+            segment_log_write_abandon(log, write);
+            segment_log_close(log);
+            sim_disk_crash(disk);
+            log = open_log(disk);
+            assert_true(segment_log_last_index(log) >= synced);
+            assert_entry_on_disk(log, synced, 1);
+            segment_log_close(log);
+            sim_disk_free(disk);
+            sim_disk_free(before);
+        }
+    }
+}
+
 static void any_flipped_byte_of_the_last_frame_cuts_just_that_frame(void **state)
 {
     (void)state;
@@ -487,6 +568,8 @@ int main(void)
         cmocka_unit_test(entries_are_readable_at_once_and_after_reopening),
         cmocka_unit_test(a_frame_that_does_not_fit_begins_the_next_segment),
         cmocka_unit_test(a_log_cut_at_any_byte_of_its_last_three_frames_ends_before_the_cut),
+        cmocka_unit_test(a_last_block_torn_at_any_byte_of_its_rewriting_keeps_what_was_synced),
+        cmocka_unit_test(a_crash_within_a_write_keeps_what_was_synced_wherever_it_ends_in_a_block),
         cmocka_unit_test(any_flipped_byte_of_the_last_frame_cuts_just_that_frame),
         cmocka_unit_test(any_flipped_byte_below_the_durable_mark_is_refused_and_not_cut),
         cmocka_unit_test(a_damaged_segment_header_is_refused),
