@@ -248,8 +248,7 @@ static void put_topic(struct broker *broker, const struct send *send, struct buf
     }
 }
 
-/* What the answer needs and apply does not know. Inline for the common case would save an
- * allocation, but a waiter is copied; a key of 32 bytes is small enough to be kept apart. */
+/* What the answer needs and apply does not know. */
 static struct stored_context *context_new(const struct send *send)
 {
     size_t size =

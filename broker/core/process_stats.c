@@ -289,8 +289,8 @@ enum status process_broker_config(struct broker *broker, struct request *request
     const struct data_version data_version = {.state = (int64_t)broker->state.term};
     data_version_encode(&data_version, &version);
     settings_print(broker->settings, &request->body);
-    buf_printf(&request->body, "brokerName=%s\nbrokerId=%s\nlistenPort=%u\n",
-               broker->group->name.text, broker_leads(broker) ? "0" : "1",
+    buf_printf(&request->body, "brokerName=%s\nbrokerId=%" PRIu64 "\nlistenPort=%u\n",
+               broker->group->name.text, broker_leads(broker) ? 0 : broker->self->id,
                broker->self->client_host.port);
     ASSERT(version.size < sizeof request->scratch);
     memcpy(request->scratch, version.data, version.size);
