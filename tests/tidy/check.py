@@ -72,12 +72,13 @@ IMPURE = {
 
 
 def sources():
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.c", "*.h"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )
-    return [name for name in listed.stdout.split("\n") if name and
-            os.path.exists(os.path.join(ROOT, name))]
+    """All C files but those below folders that are built or hidden."""
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "build")
+        found += [os.path.relpath(os.path.join(folder, name), ROOT)
+                  for name in sorted(names) if name.endswith((".c", ".h"))]
+    return found
 
 
 def code_of(text):
