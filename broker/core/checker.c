@@ -101,6 +101,7 @@ static void gather(struct checker *checker, struct check_round *round)
     struct broker *broker = checker->broker;
     const struct transaction *due[ROUND_MAX];
     uint64_t now = clock_wall_ms(broker->ports->clock);
+    size_t bytes = 0;
     const struct map *groups = machine_producer_groups(broker->machine);
     MAP_FOREACH(node, groups)
     {
@@ -112,7 +113,8 @@ static void gather(struct checker *checker, struct check_round *round)
         uint32_t count =
             machine_transactions_due(broker->machine, group, now, ROUND_MAX - round->count, due);
         for (uint32_t i = 0; i < count; i++) {
-            if (due[i]->attempts < broker->settings->transaction_check_max) {
+            if (due[i]->attempts < broker->settings->transaction_check_max &&
+                read_has_room(&bytes, due[i]->size)) {
                 round->checks[round->count++] = (struct check){round, due[i]->position};
             }
         }

@@ -63,6 +63,7 @@ void read_messages(struct broker *broker, const struct message_ref *refs, uint32
         size += refs[i].entry.size;
     }
     reader->offsets[count] = size;
+    ASSERT(size <= READ_BYTES_MAX);
     reader->data = mem_alloc(size);
     reader->read = (struct position_read){.done = on_read, .context = reader};
     go_on(reader);

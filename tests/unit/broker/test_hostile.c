@@ -2,6 +2,7 @@
  * can hold, connections that vanish. Each test is a bug that was found. */
 #include "tests/support/test.h"
 
+#include "broker/core/reader.h"
 #include "broker/core/relay.h"
 #include "tests/support/broker_expect.h"
 
@@ -120,6 +121,90 @@ static void what_the_former_leader_was_sent_it_may_still_answer(void **state)
     harness_free(harness);
 }
 
+static void a_send_may_come_before_the_template_of_topics(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct broker *broker = &harness_leader(harness)->broker;
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct buf *entry;
+    assert_int_equal(proposer_begin(&broker->proposer, 64, &entry), STATUS_OK);
+    entry_put_topic_delete(entry, slice_text("TBW102"));
+    proposer_add(&broker->proposer, &(struct waiter){0});
+    harness_commit(harness);
+    assert_null(machine_topic_find(broker->machine, slice_text("TBW102")));
+    send_message(pipe, 1, "T", "", slice_text("m"));
+    harness_commit(harness);
+    expect_answer(pipe, 1, 0);
+    assert_int_equal(machine_topic_find(broker->machine, slice_text("T"))->write_queue_count, 4);
+    // No other template is made up.
+    harness_send(pipe, 310, 2, 0, slice_text("m"), "a", "P", "b", "U", "c", "none", "d", "4", "e",
+                 "0", "f", "0", "g", "0", "h", "0", NULL);
+    expect_answer(pipe, 2, 17);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void queries_and_lists_take_no_more_than_a_frame_holds(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    const size_t size = 3 * 1024 * 1024;
+    struct buf large = {0};
+    memset(buf_extend(&large, size), 'x', size);
+    for (int32_t i = 0; i < 7; i++) {
+        char properties[128];
+        snprintf(properties, sizeof properties,
+                 "UNIQ_KEY\001U%d\002KEYS\001k\002TRAN_MSG\001true\002PGROUP\001P\002", i);
+        send_message(pipe, 1, "T", "UNIQ_KEY\001U\002KEYS\001k\002", buf_slice(&large));
+        send_message(pipe, 2, "T", properties, buf_slice(&large));
+        harness_commit(harness);
+        expect_answer(pipe, 1, 0);
+        expect_answer(pipe, 2, 0);
+    }
+    harness_send(pipe, 12, 3, 0, NO_BODY, "topic", "T", "key", "k", "maxNum", "64", NULL);
+    struct command response = expect_answer(pipe, 3, 0);
+    assert_in_range(response.body.size, 2 * size, READ_BYTES_MAX);
+    // A list says that there is more; nothing is left out by going on after its last.
+    harness_send(pipe, 7110, 4, 0, NO_BODY, "state", "pending", NULL);
+    response = expect_answer(pipe, 4, 0);
+    assert_true(slice_contains(response.body, "\"more\":true"));
+    assert_true(slice_contains(response.body, "\"U1\""));
+    assert_false(slice_contains(response.body, "\"U2\""));
+    // Asking producers is bounded the same way.
+    harness_send(pipe, 34, 5, 0,
+                 slice_text("{\"clientID\":\"c\",\"producerDataSet\":[{\"groupName\":\"P\"}]}"),
+                 NULL);
+    expect_answer(pipe, 5, 0);
+    harness->block_reads = true;
+    harness->now_ms += 10000;
+    broker_tick(&harness_leader(harness)->broker);
+    assert_int_equal(harness->blocked_count, 2);
+    harness_run_reads(harness);
+    buf_close(&large);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void an_answer_beyond_a_frame_becomes_an_error(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    const struct reply_to to = {.channel_id = pipe->channel->id, .code = 21, .opaque = 1};
+    struct command response;
+    struct buf large = {0};
+    reply_init(&response, &to, 0);
+    memset(buf_extend(&large, FRAME_SIZE_MAX), 'x', FRAME_SIZE_MAX);
+    response.body = buf_slice(&large);
+    broker_reply(&harness_leader(harness)->broker, &to, &response);
+    expect_answer(pipe, 1, 1);
+    buf_close(&large);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +212,9 @@ int main(void)
         cmocka_unit_test(changing_a_topics_queues_keeps_its_attributes),
         cmocka_unit_test(a_client_that_left_a_follower_is_forgotten_by_the_leader),
         cmocka_unit_test(what_the_former_leader_was_sent_it_may_still_answer),
+        cmocka_unit_test(a_send_may_come_before_the_template_of_topics),
+        cmocka_unit_test(queries_and_lists_take_no_more_than_a_frame_holds),
+        cmocka_unit_test(an_answer_beyond_a_frame_becomes_an_error),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }
