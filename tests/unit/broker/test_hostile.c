@@ -205,6 +205,69 @@ static void an_answer_beyond_a_frame_becomes_an_error(void **state)
     harness_free(harness);
 }
 
+/* A request whose header has `count` fields more, of `size` bytes together. */
+static void send_wide(struct harness_pipe *pipe, int32_t opaque, uint32_t count, size_t size)
+{
+    struct command command;
+    struct command decoded;
+    struct buf frame = {0};
+    struct buf scratch = {0};
+    char names[HEADER_FIELDS_MAX][8];
+    command_init_request(&command, 30, opaque);
+    command_add(&command, "topic", slice_text("T"));
+    command_add(&command, "queueId", slice_text("0"));
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(names[i], sizeof names[i], "f%u", i);
+        command_add(&command, names[i], slice_text(repeated('x', size / count)));
+    }
+    command_encode(&command, &frame);
+    assert_int_equal(command_decode(buf_slice(&frame), &scratch, &decoded), STATUS_OK);
+    broker_on_command(&pipe->replica->broker, pipe->channel, &decoded);
+    buf_close(&frame);
+    buf_close(&scratch);
+}
+
+static void a_request_too_wide_to_be_relayed_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    // Two fields are added on the way: neither their number nor the header's size may overflow.
+    for (int linked = 0; linked <= 1; linked++) {
+        send_wide(pipe, 1, HEADER_FIELDS_MAX - 2, 1000);
+        expect_answer(pipe, 1, 29);
+        send_wide(pipe, 2, 1, HEADER_SIZE_MAX - 300);
+        expect_answer(pipe, 2, 29);
+        if (linked == 0) {
+            harness_link(follower);
+        }
+    }
+    send_wide(pipe, 3, HEADER_FIELDS_MAX - 4, 1000);
+    harness_commit(harness);
+    expect_answer(pipe, 3, 0);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void oneway_requests_that_are_relayed_leave_no_place_taken(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    harness_link(follower);
+    for (int i = 0; i < RELAY_WAITING_MAX; i++) {
+        harness_send(pipe, 30, 1, COMMAND_FLAG_ONEWAY, NO_BODY, "topic", "T", "queueId", "0", NULL);
+    }
+    harness_send(pipe, 30, 2, 0, NO_BODY, "topic", "T", "queueId", "0", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 2, 0);
+    expect_silence(pipe);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +278,8 @@ int main(void)
         cmocka_unit_test(a_send_may_come_before_the_template_of_topics),
         cmocka_unit_test(queries_and_lists_take_no_more_than_a_frame_holds),
         cmocka_unit_test(an_answer_beyond_a_frame_becomes_an_error),
+        cmocka_unit_test(a_request_too_wide_to_be_relayed_is_refused_at_once),
+        cmocka_unit_test(oneway_requests_that_are_relayed_leave_no_place_taken),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }
