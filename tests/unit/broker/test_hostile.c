@@ -268,6 +268,94 @@ static void oneway_requests_that_are_relayed_leave_no_place_taken(void **state)
     harness_free(harness);
 }
 
+static void messages_that_wait_are_bounded_in_bytes(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    struct buf large = {0};
+    struct command response;
+    memset(buf_extend(&large, MESSAGE_BODY_MAX), 'x', MESSAGE_BODY_MAX);
+    const int32_t fitting = PROPOSER_READY_MAX / MESSAGE_BODY_MAX;
+    int32_t refused = 0;
+    for (int32_t i = 0; i < fitting + 4; i++) {
+        send_message(pipe, i, "T", "", buf_slice(&large));
+        while (harness_receive(pipe, &response)) {
+            assert_int_equal(response.code, 2);
+            refused++;
+        }
+    }
+    assert_in_range(refused, 4, 6);
+    // The leader gets no more at once than its connection can take.
+    harness->replicas[1].to_leader = mem_zalloc(sizeof(struct harness_pipe));
+    broker_on_leader_connected(&follower->broker);
+    broker_turn_end(&follower->broker);
+    assert_in_range(follower->to_leader->written.size, MESSAGE_BODY_MAX,
+                    PROPOSER_FORWARDED_MAX + 2 * MESSAGE_BODY_MAX);
+    harness_pipe_free(follower->to_leader);
+    follower->to_leader = NULL;
+    // What left makes room.
+    broker_on_leader_lost(&follower->broker, follower->broker.leader_connection,
+                          STATUS_CONNECTION_LOST);
+    while (harness_receive(pipe, &response)) {
+        assert_int_equal(response.code, 14);
+    }
+    send_message(pipe, 99, "T", "", buf_slice(&large));
+    expect_silence(pipe);
+    buf_close(&large);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void forwarded_batches_go_on_when_their_numbers_are_used_up(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    harness_link(follower);
+    follower->broker.proposer.next_opaque = INT32_MAX;
+    for (int32_t i = 0; i < 3; i++) {
+        send_message(pipe, i, "T", "", slice_text("m"));
+        harness_commit(harness);
+        expect_answer(pipe, i, 0);
+    }
+    assert_int_equal(follower->broker.proposer.next_opaque, 3);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void a_leader_with_a_full_disk_takes_no_messages_from_followers(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct broker *leader = &harness_leader(harness)->broker;
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    harness_link(follower);
+    send_message(pipe, 1, "T", "", slice_text("m"));
+    harness_commit(harness);
+    expect_answer(pipe, 1, 0);
+    leader->disk_full = true;
+    send_message(pipe, 2, "T", "", slice_text("m"));
+    harness_commit(harness);
+    expect_answer(pipe, 2, 14);
+    // What frees memory or decides is small and goes on, also from the same batch.
+    send_message(pipe, 3, "T", "TRAN_MSG\001true\002PGROUP\001P\002", slice_text("m"));
+    harness_send(pipe, 15, 4, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "commitOffset", "1", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 3, 14);
+    expect_answer(pipe, 4, 0);
+    leader->disk_full = false;
+    send_message(pipe, 5, "T", "", slice_text("m"));
+    harness_commit(harness);
+    expect_answer(pipe, 5, 0);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +368,9 @@ int main(void)
         cmocka_unit_test(an_answer_beyond_a_frame_becomes_an_error),
         cmocka_unit_test(a_request_too_wide_to_be_relayed_is_refused_at_once),
         cmocka_unit_test(oneway_requests_that_are_relayed_leave_no_place_taken),
+        cmocka_unit_test(messages_that_wait_are_bounded_in_bytes),
+        cmocka_unit_test(forwarded_batches_go_on_when_their_numbers_are_used_up),
+        cmocka_unit_test(a_leader_with_a_full_disk_takes_no_messages_from_followers),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }
