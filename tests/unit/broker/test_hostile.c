@@ -356,6 +356,63 @@ static void a_leader_with_a_full_disk_takes_no_messages_from_followers(void **st
     harness_free(harness);
 }
 
+static void the_last_thing_in_the_log_can_be_viewed_by_its_id(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    // A short END at the very end of the log, and one longer than a message's fixed part.
+    const size_t group_sizes[] = {1, 200};
+    for (int32_t i = 0; i < 2; i++) {
+        struct buf properties = {0};
+        char number[24];
+        char position[24];
+        buf_printf(&properties, "UNIQ_KEY\001U%d\002TRAN_MSG\001true\002PGROUP\001%s\002", i,
+                   repeated('p', group_sizes[i]));
+        send_message(pipe, 1, "T", buf_text(&properties), slice_text("pay"));
+        harness_commit(harness);
+        struct command response = expect_answer(pipe, 1, 0);
+        struct slice id;
+        struct host host;
+        int64_t half;
+        assert_true(command_find(&response, "msgId", &id));
+        assert_int_equal(offset_message_id_parse(id, &host, &half), STATUS_OK);
+        snprintf(number, sizeof number, "%" PRId64, expect_field(&response, "queueOffset"));
+        snprintf(position, sizeof position, "%" PRId64, half);
+        harness_send(pipe, 37, 2, 0, NO_BODY, "producerGroup", repeated('p', group_sizes[i]),
+                     "tranStateTableOffset", number, "commitLogOffset", position,
+                     "commitOrRollback", "8", NULL);
+        harness_commit(harness);
+        expect_answer(pipe, 2, 0);
+        snprintf(number, sizeof number, "%d", i);
+        harness_send(pipe, 11, 3, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                     "queueOffset", number, "maxMsgNums", "1", "sysFlag", "4", "subscription", "*",
+                     NULL);
+        response = expect_answer(pipe, 3, 0);
+        struct message message;
+        harness_message(response.body, &message);
+        struct buf pulled = {0};
+        buf_put_slice(&pulled, response.body);
+        snprintf(position, sizeof position, "%" PRId64, message.physical_offset);
+        harness_send(pipe, 33, 4, 0, NO_BODY, "offset", position, NULL);
+        response = expect_answer(pipe, 4, 0);
+        assert_true(slice_equals(response.body, buf_slice(&pulled)));
+        buf_close(&pulled);
+        buf_close(&properties);
+        harness_commit(harness);
+    }
+    // Anywhere else there is nothing, whatever the bytes look like.
+    for (size_t at = 0; at < harness->log_bytes.size + 10; at += 7) {
+        char position[24];
+        struct command response;
+        snprintf(position, sizeof position, "%zu", at);
+        harness_send(pipe, 33, 5, 0, NO_BODY, "offset", position, NULL);
+        assert_true(harness_receive(pipe, &response));
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +428,7 @@ int main(void)
         cmocka_unit_test(messages_that_wait_are_bounded_in_bytes),
         cmocka_unit_test(forwarded_batches_go_on_when_their_numbers_are_used_up),
         cmocka_unit_test(a_leader_with_a_full_disk_takes_no_messages_from_followers),
+        cmocka_unit_test(the_last_thing_in_the_log_can_be_viewed_by_its_id),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }
