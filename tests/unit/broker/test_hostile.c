@@ -413,6 +413,79 @@ static void the_last_thing_in_the_log_can_be_viewed_by_its_id(void **state)
     harness_free(harness);
 }
 
+static void a_producer_that_does_not_read_keeps_nobody_else_from_being_asked(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *stuck = harness_connect(harness_leader(harness), 5000);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    struct command check;
+    harness_send(stuck, 34, 1, 0,
+                 slice_text("{\"clientID\":\"s\",\"producerDataSet\":[{\"groupName\":\"P\"}]}"),
+                 NULL);
+    harness_send(other, 34, 1, 0,
+                 slice_text("{\"clientID\":\"o\",\"producerDataSet\":[{\"groupName\":\"Q\"}]}"),
+                 NULL);
+    expect_answer(stuck, 1, 0);
+    expect_answer(other, 1, 0);
+    // More of the one group than a round holds, all older than the other's.
+    for (int i = 0; i < 300; i++) {
+        char properties[128];
+        snprintf(properties, sizeof properties,
+                 "UNIQ_KEY\001U%d\002TRAN_MSG\001true\002PGROUP\001P\002", i);
+        send_message(stuck, 2, "T", properties, slice_text("m"));
+    }
+    harness_commit(harness);
+    while (harness_receive(stuck, &check)) {
+    }
+    send_message(other, 2, "T", "UNIQ_KEY\001V\002TRAN_MSG\001true\002PGROUP\001Q\002",
+                 slice_text("m"));
+    harness_commit(harness);
+    expect_answer(other, 2, 0);
+    stuck->congested = true;
+    harness_advance(harness, 7000);
+    assert_true(harness_receive(other, &check));
+    assert_int_equal(check.code, 39);
+    // A colleague of the one that is stuck is asked in its place.
+    struct harness_pipe *colleague = harness_connect(harness_leader(harness), 5002);
+    harness_send(colleague, 34, 1, 0,
+                 slice_text("{\"clientID\":\"c\",\"producerDataSet\":[{\"groupName\":\"P\"}]}"),
+                 NULL);
+    expect_answer(colleague, 1, 0);
+    harness_advance(harness, 100);
+    assert_true(harness_receive(colleague, &check));
+    assert_int_equal(check.code, 39);
+    harness_disconnect(colleague);
+    harness_disconnect(stuck);
+    harness_disconnect(other);
+    harness_free(harness);
+}
+
+static void immunity_that_is_no_time_is_the_usual_one(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    const char *const values[] = {"-1", "-5", "x", "+7", ""};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char properties[160];
+        snprintf(properties, sizeof properties,
+                 "UNIQ_KEY\001U%zu\002TRAN_MSG\001true\002PGROUP\001P\002"
+                 "CHECK_IMMUNITY_TIME_IN_SECONDS\001%s\002",
+                 i, values[i]);
+        send_message(pipe, 1, "T", properties, slice_text("m"));
+        harness_commit(harness);
+        expect_answer(pipe, 1, 0);
+        char id[8];
+        snprintf(id, sizeof id, "U%zu", i);
+        const struct transaction *transaction = machine_transaction_find_unique(
+            harness_leader(harness)->machine, slice_text("P"), slice_text(id));
+        assert_int_equal(transaction->due.due, harness->now_ms + 6000);
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +502,8 @@ int main(void)
         cmocka_unit_test(forwarded_batches_go_on_when_their_numbers_are_used_up),
         cmocka_unit_test(a_leader_with_a_full_disk_takes_no_messages_from_followers),
         cmocka_unit_test(the_last_thing_in_the_log_can_be_viewed_by_its_id),
+        cmocka_unit_test(a_producer_that_does_not_read_keeps_nobody_else_from_being_asked),
+        cmocka_unit_test(immunity_that_is_no_time_is_the_usual_one),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }
