@@ -41,18 +41,25 @@ bool auto_topic_spec(const struct broker *broker, struct slice topic, struct sli
         config->perm = PERM_READ | PERM_WRITE;
         return true;
     }
+    const struct settings *settings = broker->settings;
     const struct topic *pattern = machine_topic_find(broker->machine, default_topic);
-    bool enabled =
-        broker->settings->auto_create_topic || !slice_equals_text(default_topic, TOPIC_DEFAULT);
-    if (!enabled || pattern == NULL || (pattern->perm & PERM_INHERIT) == 0) {
+    // The first leader of a new group has proposed TBW102, but a send may come before it is there.
+    int32_t count_max = settings->default_queue_count;
+    int32_t perm = PERM_READ | PERM_WRITE | PERM_INHERIT;
+    if (pattern != NULL) {
+        count_max = pattern->write_queue_count;
+        perm = pattern->perm;
+    }
+    bool usual = slice_equals_text(default_topic, TOPIC_DEFAULT);
+    bool enabled = usual ? settings->auto_create_topic : pattern != NULL;
+    if (!enabled || (perm & PERM_INHERIT) == 0) {
         return false;
     }
-    int32_t count =
-        default_queue_count > 0 ? default_queue_count : broker->settings->default_queue_count;
-    count = smaller(count, pattern->write_queue_count);
+    int32_t count = default_queue_count > 0 ? default_queue_count : settings->default_queue_count;
+    count = smaller(count, count_max);
     config->read_queue_count = count;
     config->write_queue_count = count;
-    config->perm = pattern->perm & ~PERM_INHERIT;
+    config->perm = perm & ~PERM_INHERIT;
     return count > 0;
 }
 

@@ -344,6 +344,22 @@ static void *transport_of(const struct channel *channel)
     return channel->via != NULL ? channel->via->transport : channel->transport;
 }
 
+bool channel_writable(const struct channels *channels, const struct channel *channel)
+{
+    return !channels->transport->congested(transport_of(channel));
+}
+
+bool client_group_reachable(const struct client_group *group, const struct channels *channels)
+{
+    LIST_FOREACH(at, &group->members)
+    {
+        if (channel_writable(channels, CONTAINER_OF(at, struct membership, in_group)->channel)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct channel *client_group_pick(struct client_group *group, const struct channels *channels,
                                   struct slice preferred_client)
 {
@@ -353,7 +369,7 @@ struct channel *client_group_pick(struct client_group *group, const struct chann
     for (size_t i = 0; i < group->member_count; i++) {
         at = at->next == &group->members ? group->members.next : at->next;
         struct membership *membership = CONTAINER_OF(at, struct membership, in_group);
-        if (channels->transport->congested(transport_of(membership->channel))) {
+        if (!channel_writable(channels, membership->channel)) {
             continue;
         }
         bool preferred = preferred_client.size > 0 &&

@@ -160,6 +160,12 @@ struct subscription *client_group_subscription(const struct client_group *group,
 struct channel *client_group_pick(struct client_group *group, const struct channels *channels,
                                   struct slice preferred_client);
 
+/* Would client_group_pick() find anybody? */
+bool client_group_reachable(const struct client_group *group, const struct channels *channels);
+
+/* Can something unasked be sent to this client now? */
+bool channel_writable(const struct channels *channels, const struct channel *channel);
+
 /* Where to encode a frame for this channel; NULL if it is closing. Follow with channel_flush. */
 struct buf *channel_out(const struct channels *channels, struct channel *channel);
 void channel_flush(const struct channels *channels, struct channel *channel);

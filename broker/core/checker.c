@@ -95,24 +95,28 @@ void checker_tick(struct checker *checker)
     }
 }
 
-/* Only groups that have somebody to ask. */
+/* Only groups that have somebody who reads: those that do not would take all places. */
 static void gather(struct checker *checker, struct check_round *round)
 {
     struct broker *broker = checker->broker;
     const struct transaction *due[ROUND_MAX];
     uint64_t now = clock_wall_ms(broker->ports->clock);
+    size_t bytes = 0;
     const struct map *groups = machine_producer_groups(broker->machine);
     MAP_FOREACH(node, groups)
     {
         const struct producer_group *group = CONTAINER_OF(node, struct producer_group, node);
-        if (group->pending_count == 0 ||
-            channels_group(&broker->channels, MEMBER_PRODUCER, name_slice(&group->name)) == NULL) {
+        const struct client_group *producers =
+            channels_group(&broker->channels, MEMBER_PRODUCER, name_slice(&group->name));
+        if (group->pending_count == 0 || producers == NULL ||
+            !client_group_reachable(producers, &broker->channels)) {
             continue;
         }
         uint32_t count =
             machine_transactions_due(broker->machine, group, now, ROUND_MAX - round->count, due);
         for (uint32_t i = 0; i < count; i++) {
-            if (due[i]->attempts < broker->settings->transaction_check_max) {
+            if (due[i]->attempts < broker->settings->transaction_check_max &&
+                read_has_room(&bytes, due[i]->size)) {
                 round->checks[round->count++] = (struct check){round, due[i]->position};
             }
         }
@@ -177,7 +181,8 @@ static struct channel *pick(struct broker *broker, const struct message *half,
     {
         struct channel *channel = CONTAINER_OF(at, struct membership, in_group)->channel;
         if (channel->host.address == half->born_host.address &&
-            channel->host.port == half->born_host.port) {
+            channel->host.port == half->born_host.port &&
+            channel_writable(&broker->channels, channel)) {
             return channel;
         }
     }

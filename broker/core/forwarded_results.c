@@ -19,6 +19,7 @@ struct forwarded_batch {
 
 static void on_result(struct broker *broker, const struct waiter *waiter,
                       const struct operation *operation, const struct operation_result *result);
+static void finish(struct broker *broker, struct forwarded_batch *batch);
 static void refuse(struct broker *broker, const struct reply_to *to, enum status why);
 
 void forwarded_batch_encode(int32_t opaque, struct slice entry, struct buf *out)
@@ -108,6 +109,11 @@ static enum status count_operations(struct slice payload, uint32_t *count)
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+static bool brings_messages(enum operation_type type)
+{
+    return type == OPERATION_MESSAGE || type == OPERATION_HALF;
+}
+
 enum status proposer_process_forwarded(struct broker *broker, struct request *request)
 {
     struct slice payload = request->command->body;
@@ -130,12 +136,21 @@ enum status proposer_process_forwarded(struct broker *broker, struct request *re
     *batch = (struct forwarded_batch){.to = request->to, .count = count, .left = count};
     batch->results = mem_zalloc((size_t)count * FORWARDED_RESULT_SIZE);
 
+    // The follower has asked its own disk, not ours.
+    enum status accepts = broker_accepts_writes(broker);
     struct entry_reader reader;
     struct operation operation;
     status = entry_reader_init(&reader, payload);
     for (uint32_t i = 0; i < count; i++) {
         status = entry_reader_next(&reader, &operation);
         ASSERT(status == STATUS_OK);
+        if (brings_messages(operation.type) && accepts != STATUS_OK) {
+            const struct operation_result refused = {.status = accepts};
+            forwarded_result_encode(operation.type, &refused,
+                                    batch->results + (size_t)i * FORWARDED_RESULT_SIZE);
+            batch->left--;
+            continue;
+        }
         size_t begin = entry_operation_begin(entry, operation.type);
         buf_put_slice(entry, operation.body);
         entry_operation_end(entry, begin);
@@ -145,6 +160,9 @@ enum status proposer_process_forwarded(struct broker *broker, struct request *re
             .number = (uint64_t)operation.type << 32 | i,
         };
         proposer_add(&broker->proposer, &waiter);
+    }
+    if (batch->left == 0) {
+        finish(broker, batch);
     }
     return STATUS_PENDING;
 }
@@ -174,9 +192,14 @@ static void on_result(struct broker *broker, const struct waiter *waiter,
     forwarded_result_encode((enum operation_type)(waiter->number >> 32), result,
                             batch->results +
                                 (uint32_t)waiter->number * (size_t)FORWARDED_RESULT_SIZE);
-    if (--batch->left > 0) {
-        return;
+    if (--batch->left == 0) {
+        finish(broker, batch);
     }
+}
+
+/* All results are there: answer and free. */
+static void finish(struct broker *broker, struct forwarded_batch *batch)
+{
     if (batch->why != STATUS_OK) {
         refuse(broker, &batch->to, batch->why);
     } else {

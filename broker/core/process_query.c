@@ -140,10 +140,12 @@ enum status process_query_message(struct broker *broker, struct request *request
     if (status != STATUS_OK) {
         return status;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        refs[i] = (struct message_ref){.entry = entries[i]}; // locate() finds the queue offset.
+    size_t bytes = 0;
+    uint32_t taken = 0;
+    for (; taken < count && read_has_room(&bytes, entries[taken].size); taken++) {
+        refs[taken] = (struct message_ref){.entry = entries[taken]}; // Its offset: locate().
     }
-    if (count == 0) {
+    if (taken == 0) {
         return request_fail(request, STATUS_NOT_FOUND, "no message has that key");
     }
     struct query *query = mem_alloc(sizeof *query);
@@ -151,7 +153,7 @@ enum status process_query_message(struct broker *broker, struct request *request
     query->unique = unique;
     query->key_size = key.size;
     memcpy(query->key, key.data, key.size);
-    read_messages(broker, refs, count, on_found, query);
+    read_messages(broker, refs, taken, on_found, query);
     return STATUS_PENDING;
 }
 

@@ -9,6 +9,7 @@
 #include "broker/core/processors.h"
 #include "broker/core/send_batch.h"
 #include "broker/core/send_header.h"
+#include "common/base/decimal.h"
 #include "common/remoting/names.h"
 #include "common/remoting/properties.h"
 
@@ -224,17 +225,13 @@ static int32_t stored_sys_flag(const struct send_header *header)
 /* First check of a half: after the timeout, or the immunity its producer asked for. */
 static uint64_t first_due_ms(const struct broker *broker, struct slice properties)
 {
+    enum { IMMUNITY_MAX_S = 365 * 24 * 3600 };
     uint64_t wait = broker->settings->transaction_timeout_ms;
     struct slice value;
-    if (properties_find(properties, PROPERTY_CHECK_IMMUNITY, &value) && value.size > 0 &&
-        value.size < 8) {
-        char text[8] = {0};
-        char *end;
-        memcpy(text, value.data, value.size);
-        unsigned long seconds = strtoul(text, &end, 10);
-        if (*end == '\0') {
-            wait = (uint64_t)seconds * 1000;
-        }
+    int64_t seconds;
+    if (properties_find(properties, PROPERTY_CHECK_IMMUNITY, &value) &&
+        decimal_parse(value, &seconds) && seconds >= 0 && seconds <= IMMUNITY_MAX_S) {
+        wait = (uint64_t)seconds * 1000;
     }
     return clock_wall_ms(broker->ports->clock) + wait;
 }

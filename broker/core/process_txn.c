@@ -148,6 +148,7 @@ enum status process_txn_list(struct broker *broker, struct request *request)
     }
     uint32_t wanted = max < READ_MESSAGES_MAX ? (uint32_t)max : READ_MESSAGES_MAX;
     struct listing *listing = mem_zalloc(sizeof *listing);
+    size_t bytes = 0;
     listing->to = request->to;
     const struct transaction *at =
         machine_transaction_next(broker->machine, states[state].state, NULL);
@@ -157,7 +158,7 @@ enum status process_txn_list(struct broker *broker, struct request *request)
              !slice_equals(producer_group, name_slice(&at->group->name)))) {
             continue;
         }
-        if (listing->count == wanted) {
+        if (listing->count == wanted || !read_has_room(&bytes, at->size)) {
             listing->more = true;
             break;
         }

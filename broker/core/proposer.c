@@ -39,7 +39,8 @@ void proposer_close(struct proposer *proposer)
 
 enum status proposer_begin(struct proposer *proposer, size_t size, struct buf **entry)
 {
-    if (proposer->operation_count >= proposer->broker->settings->inflight_max) {
+    if (proposer->operation_count >= proposer->broker->settings->inflight_max ||
+        proposer->ready_size + size > PROPOSER_READY_MAX) {
         return STATUS_OVERLOADED;
     }
     struct batch *batch = list_empty(&proposer->ready)
@@ -62,8 +63,29 @@ void proposer_add(struct proposer *proposer, const struct waiter *waiter)
             mem_realloc(batch->waiters, batch->waiter_capacity * sizeof batch->waiters[0]);
     }
     batch->waiters[batch->waiter_count++] = *waiter;
+    proposer->ready_size += batch->entry.size - batch->counted;
+    batch->counted = batch->entry.size;
     proposer->operation_count++;
     ASSERT(batch->waiter_count == entry_count(&batch->entry));
+}
+
+/* Where a batch is decides whose bytes it counts among. */
+static void ready_remove(struct proposer *proposer, struct batch *batch)
+{
+    list_remove(&batch->link);
+    proposer->ready_size -= batch->counted;
+}
+
+static void ready_put_back(struct proposer *proposer, struct batch *batch)
+{
+    list_prepend(&proposer->ready, &batch->link);
+    proposer->ready_size += batch->counted;
+}
+
+static void forwarded_remove(struct proposer *proposer, struct batch *batch)
+{
+    list_remove(&batch->link);
+    proposer->forwarded_size -= batch->counted;
 }
 
 void proposer_turn(struct proposer *proposer)
@@ -71,7 +93,7 @@ void proposer_turn(struct proposer *proposer)
     while (!list_empty(&proposer->ready)) {
         struct batch *batch = CONTAINER_OF(proposer->ready.next, struct batch, link);
         if (batch->waiter_count == 0) {
-            list_remove(&batch->link);
+            ready_remove(proposer, batch);
             batch_recycle(proposer, batch);
             continue;
         }
@@ -93,14 +115,14 @@ static bool batch_propose(struct proposer *proposer, struct batch *batch)
         return false;
     }
     entry_finish(&batch->entry, clock_wall_ms(ports->clock));
-    list_remove(&batch->link);
+    ready_remove(proposer, batch);
     list_append(&proposer->proposed, &batch->link);
     enum status status =
         ports->propose(ports->context, batch->entry.data, batch->entry.size, batch);
     if (status != STATUS_OK) {
         // It is in no log and still ours: first in line again, for whoever leads next.
         list_remove(&batch->link);
-        list_prepend(&proposer->ready, &batch->link);
+        ready_put_back(proposer, batch);
         return false;
     }
     batch->entry = (struct buf){0};
@@ -112,15 +134,17 @@ static bool batch_forward(struct proposer *proposer, struct batch *batch)
     struct broker *broker = proposer->broker;
     const struct broker_ports *ports = broker->ports;
     struct buf *out = broker->state.leader_id == 0 ? NULL : ports->leader_out(ports->context);
-    if (out == NULL) {
-        return false; // Waits for a leader; proposer_tick() bounds how long.
+    if (out == NULL || proposer->forwarded_size >= PROPOSER_FORWARDED_MAX) {
+        return false; // Waits for a leader, or for answers; proposer_tick() bounds how long.
     }
-    batch->opaque = proposer->next_opaque++ & INT32_MAX;
+    batch->opaque = proposer->next_opaque;
+    proposer->next_opaque = proposer->next_opaque == INT32_MAX ? 1 : proposer->next_opaque + 1;
     batch->connection = broker->leader_connection;
     forwarded_batch_encode(batch->opaque, buf_slice(&batch->entry), out);
     ports->leader_flush(ports->context);
-    list_remove(&batch->link);
+    ready_remove(proposer, batch);
     list_append(&proposer->forwarded, &batch->link);
+    proposer->forwarded_size += batch->counted;
     broker->counters.forwarded += batch->waiter_count;
     return true;
 }
@@ -134,7 +158,7 @@ void proposer_tick(struct proposer *proposer)
         struct batch *batch = CONTAINER_OF(at, struct batch, link);
         bool late = now - batch->opened_ms > broker->settings->hold_ms;
         if (late && !broker_leads(broker)) {
-            list_remove(&batch->link);
+            ready_remove(proposer, batch);
             batch_end(proposer, batch, STATUS_NO_LEADER);
         }
     }
@@ -143,7 +167,7 @@ void proposer_tick(struct proposer *proposer)
         // The leader answers or its connection breaks; this is for one that does neither.
         struct batch *batch = CONTAINER_OF(at, struct batch, link);
         if (now - batch->opened_ms > 2 * broker->settings->hold_ms) {
-            list_remove(&batch->link);
+            forwarded_remove(proposer, batch);
             batch_end(proposer, batch, STATUS_UNKNOWN_OUTCOME);
         }
     }
@@ -203,7 +227,7 @@ bool proposer_on_answer(struct proposer *proposer, const struct command *answer)
         if (batch->opaque != answer->opaque) {
             continue;
         }
-        list_remove(&batch->link);
+        forwarded_remove(proposer, batch);
         if (answer->code == 0 && forwarded_results_deliver(proposer, batch, answer->body)) {
             batch_recycle(proposer, batch);
             return true;
@@ -212,9 +236,10 @@ bool proposer_on_answer(struct proposer *proposer, const struct command *answer)
         if (command_i32(answer, FIELD_STATUS, true, &why) == STATUS_OK &&
             (why == STATUS_NOT_LEADER || why == STATUS_NO_LEADER)) {
             // Whom we took for the leader is none: it kept nothing, so the batch may go again.
-            list_prepend(&proposer->ready, &batch->link);
+            ready_put_back(proposer, batch);
         } else {
-            batch_end(proposer, batch, (enum status)why);
+            batch_end(proposer, batch,
+                      why == STATUS_OK ? STATUS_UNKNOWN_OUTCOME : (enum status)why);
         }
         return true;
     }
@@ -227,8 +252,9 @@ void proposer_on_leader_lost(struct proposer *proposer, uint64_t connection, enu
     list_init(&lost);
     LIST_FOREACH(at, &proposer->forwarded)
     {
-        if (CONTAINER_OF(at, struct batch, link)->connection == connection) {
-            list_remove(at);
+        struct batch *batch = CONTAINER_OF(at, struct batch, link);
+        if (batch->connection == connection) {
+            forwarded_remove(proposer, batch);
             list_append(&lost, at);
         }
     }
@@ -236,9 +262,9 @@ void proposer_on_leader_lost(struct proposer *proposer, uint64_t connection, enu
         end_all(proposer, &lost, STATUS_UNKNOWN_OUTCOME);
     }
     while (!list_empty(&lost)) {
-        struct list *last = lost.prev;
-        list_remove(last);
-        list_prepend(&proposer->ready, last);
+        struct batch *last = CONTAINER_OF(lost.prev, struct batch, link);
+        list_remove(&last->link);
+        ready_put_back(proposer, last);
     }
 }
 
@@ -263,6 +289,7 @@ static struct batch *batch_open(struct proposer *proposer)
         proposer->spare_count--;
     }
     batch->waiter_count = 0;
+    batch->counted = 0;
     batch->opened_ms = clock_monotonic_ms(proposer->broker->ports->clock);
     buf_clear(&batch->entry);
     entry_begin(&batch->entry);

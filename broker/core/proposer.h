@@ -14,6 +14,14 @@
 struct broker;
 struct waiter;
 
+enum {
+    /* Bytes that may wait to be proposed or forwarded. */
+    PROPOSER_READY_MAX = 64 * 1024 * 1024,
+    /* Forwarded bytes without an answer at which further batches wait: well below what ends a
+     * connection that does not drain. */
+    PROPOSER_FORWARDED_MAX = 8 * 1024 * 1024,
+};
+
 /* The end of an operation: its result, or in result->status why there is none. `operation` is NULL
  * unless it was applied from a batch of this very replica. It may add further operations. */
 typedef void waiter_cb(struct broker *broker, const struct waiter *waiter,
@@ -32,6 +40,7 @@ struct batch {
     struct waiter *waiters; /* One per operation. */
     uint32_t waiter_count;
     uint32_t waiter_capacity;
+    size_t counted;      /* Its bytes in ready_size or forwarded_size. */
     uint64_t opened_ms;  /* Monotonic. */
     int32_t opaque;      /* Of the request to the leader, when forwarded, */
     uint64_t connection; /* and the number of the connection that it went over. */
@@ -45,7 +54,8 @@ struct proposer {
     struct list spare;     /* For reuse. */
     uint32_t spare_count;
     uint32_t operation_count; /* Waiting, in all batches. */
-    size_t ready_size;        /* Bytes in ready batches. */
+    size_t ready_size;        /* Bytes in ready batches, */
+    size_t forwarded_size;    /* and in forwarded ones. */
     int32_t next_opaque;
 };
 
@@ -54,7 +64,7 @@ void proposer_close(struct proposer *proposer);
 
 /* Start adding operations of `size` bytes (about): the buffer to use with entry_operation_begin()
  * and friends. Each operation added must be followed by proposer_add() at once.
- * Errors: STATUS_OVERLOADED  inflight_max operations are waiting. */
+ * Errors: STATUS_OVERLOADED  inflight_max operations or PROPOSER_READY_MAX bytes are waiting. */
 WARN_UNUSED enum status proposer_begin(struct proposer *proposer, size_t size, struct buf **entry);
 /* Who waits for the operation just added. Copies. */
 void proposer_add(struct proposer *proposer, const struct waiter *waiter);

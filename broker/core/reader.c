@@ -63,6 +63,7 @@ void read_messages(struct broker *broker, const struct message_ref *refs, uint32
         size += refs[i].entry.size;
     }
     reader->offsets[count] = size;
+    ASSERT(size <= READ_BYTES_MAX);
     reader->data = mem_alloc(size);
     reader->read = (struct position_read){.done = on_read, .context = reader};
     go_on(reader);
@@ -126,7 +127,13 @@ static void finish(struct message_reader *reader, enum status status)
 
 /* --- By physical offset ------------------------------------------------------------------- */
 
-enum { OPERATION_PEEK_SIZE = 512 }; // An END or SETTLE, header and all, is smaller.
+enum {
+    /* Size and magic of a message, or the header of an operation: tells which of them it is, and
+     * how much there is to read. No more is asked for: it may be the last thing in the log. */
+    PEEK_SIZE = 8,
+    /* An END, SETTLE or EXPIRE, header and all, is smaller. */
+    OPERATION_READ_MAX = 512,
+};
 
 struct position_reader {
     struct broker *broker;
@@ -135,14 +142,16 @@ struct position_reader {
     uint64_t position;      /* As asked. */
     uint64_t body_position; /* Where the stored message is. */
     struct position_read read;
-    uint8_t peek[OPERATION_PEEK_SIZE];
+    uint8_t peek[OPERATION_READ_MAX];
     size_t size;
     uint8_t *whole;
     bool by_reference;
 };
 
-static void peek_at(struct position_reader *reader, uint64_t position, size_t size);
+static void peek_at(struct position_reader *reader, uint64_t position, size_t size,
+                    void (*done)(struct position_read *read, enum status status));
 static void on_peeked(struct position_read *read, enum status status);
+static void on_operation(struct position_read *read, enum status status);
 static void on_whole(struct position_read *read, enum status status);
 static void position_finish(struct position_reader *reader, enum status status);
 
@@ -155,22 +164,23 @@ void read_position(struct broker *broker, uint64_t position, reader_cb *done, vo
     reader->position = position;
     reader->body_position = position;
     reader->read.context = reader;
-    peek_at(reader, position, MESSAGE_FIXED_SIZE);
+    peek_at(reader, position, PEEK_SIZE, on_peeked);
 }
 
 /* Read `size` bytes at a position into peek, through whatever way is needed. */
-static void peek_at(struct position_reader *reader, uint64_t position, size_t size)
+static void peek_at(struct position_reader *reader, uint64_t position, size_t size,
+                    void (*done)(struct position_read *read, enum status status))
 {
     const struct broker_ports *ports = reader->broker->ports;
     reader->read.position = position;
     reader->read.size = size;
     reader->read.to = reader->peek;
-    reader->read.done = on_peeked;
+    reader->read.done = done;
     enum status status = ports->read_now(ports->context, position, size, reader->peek);
     if (status == STATUS_BUSY) {
         ports->read(ports->context, &reader->read);
     } else {
-        on_peeked(&reader->read, status);
+        done(&reader->read, status);
     }
 }
 
@@ -180,6 +190,16 @@ static bool is_message(const struct position_reader *reader)
     uint32_t size = be32_get(reader->peek + MESSAGE_AT_SIZE);
     return (magic == MESSAGE_MAGIC_V1 || magic == MESSAGE_MAGIC_V2) && size >= MESSAGE_SIZE_MIN &&
            size <= MESSAGE_SIZE_MAX;
+}
+
+/* Size of the operation whose header was peeked at, header and all; 0 if it is none of those that
+ * make a half visible. */
+static size_t operation_size(const struct position_reader *reader)
+{
+    uint32_t body = le32_get(reader->peek);
+    uint8_t type = reader->peek[4];
+    bool refers = type == OPERATION_END || type == OPERATION_SETTLE || type == OPERATION_EXPIRE;
+    return refers && body <= OPERATION_READ_MAX - PEEK_SIZE ? PEEK_SIZE + (size_t)body : 0;
 }
 
 /* The half that an END or SETTLE at this place made visible; 0 if it is none. */
@@ -225,11 +245,22 @@ static void on_peeked(struct position_read *read, enum status status)
         }
         return;
     }
-    uint64_t half = reader->by_reference ? 0 : half_position_of(reader);
+    size_t size = reader->by_reference ? 0 : operation_size(reader);
+    if (size > 0) {
+        peek_at(reader, reader->position, size, on_operation);
+    } else {
+        position_finish(reader, STATUS_NOT_FOUND);
+    }
+}
+
+static void on_operation(struct position_read *read, enum status status)
+{
+    struct position_reader *reader = read->context;
+    uint64_t half = status == STATUS_OK ? half_position_of(reader) : 0;
     if (half != 0) {
         reader->by_reference = true;
         reader->body_position = half;
-        peek_at(reader, half, MESSAGE_FIXED_SIZE);
+        peek_at(reader, half, PEEK_SIZE, on_peeked);
     } else {
         position_finish(reader, STATUS_NOT_FOUND);
     }

@@ -22,10 +22,25 @@ void message_patch(const struct broker *broker, uint8_t *message, const struct m
 typedef void reader_cb(struct broker *broker, void *context, enum status status, uint8_t *data,
                        size_t size);
 
-enum { READ_MESSAGES_MAX = 256 };
+enum { READ_MESSAGES_MAX = 256, READ_BYTES_MAX = 8 * 1024 * 1024 };
 
-/* Read up to READ_MESSAGES_MAX messages; done is called exactly once, maybe before this returns.
- * Copies refs. */
+static_assert((int)READ_BYTES_MAX > (int)MESSAGE_SIZE_MAX &&
+                  (int)READ_BYTES_MAX + (int)HEADER_SIZE_MAX < (int)FRAME_SIZE_MAX,
+              "what is read together holds any message and fits into a frame");
+
+/* Will a further message of `size` bytes be read together with those of `*bytes`? Then it is
+ * counted. */
+static inline bool read_has_room(size_t *bytes, size_t size)
+{
+    if (*bytes + size > READ_BYTES_MAX) {
+        return false;
+    }
+    *bytes += size;
+    return true;
+}
+
+/* Read up to READ_MESSAGES_MAX messages, of READ_BYTES_MAX bytes together; done is called exactly
+ * once, maybe before this returns. Copies refs. */
 void read_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
                    reader_cb *done, void *context);
 

@@ -92,9 +92,26 @@ static void end(struct relay *relay, struct relayed *relayed, enum status why)
     relayed_free(relay, relayed);
 }
 
+/* Will the frame still be one, with the fields that are added and every byte escaped? */
+static bool fits(const struct command *request)
+{
+    enum { ADDED_FIELDS = 2, PUNCTUATION = 8, FIXED = 1024, ESCAPED = 6 };
+    size_t texts = request->remark.size;
+    for (uint32_t i = 0; i < request->field_count; i++) {
+        texts += request->fields[i].name.size + request->fields[i].value.size;
+    }
+    size_t header = FIXED + (size_t)request->field_count * PUNCTUATION +
+                    (request->serialize_type == SERIALIZE_JSON ? ESCAPED : 1) * texts;
+    return request->field_count + ADDED_FIELDS <= HEADER_FIELDS_MAX && header <= HEADER_SIZE_MAX &&
+           request->body.size <= FRAME_SIZE_MAX - HEADER_SIZE_MAX;
+}
+
 enum status relay_request(struct relay *relay, const struct request *request, bool copy_only)
 {
     struct broker *broker = relay->broker;
+    if (!fits(request->command)) {
+        return STATUS_INVALID_ARGUMENT;
+    }
     if (relay->count >= RELAY_WAITING_MAX || relay->held_bytes >= RELAY_HELD_BYTES_MAX) {
         return STATUS_OVERLOADED;
     }
@@ -112,14 +129,15 @@ enum status relay_request(struct relay *relay, const struct request *request, bo
     return STATUS_PENDING;
 }
 
-/* Send if there is a connection to the leader, and move to the sent ones. */
+/* Send if there is a connection to the leader, and move to the sent ones; a oneway request is done
+ * with and freed. */
 static bool send_now(struct relay *relay, struct relayed *relayed, const struct command *request)
 {
     struct broker *broker = relay->broker;
     struct buf *out = broker->state.leader_id == 0 || broker->state.leader_id == broker->self->id
                           ? NULL
                           : broker->ports->leader_out(broker->ports->context);
-    if (out == NULL || request->field_count + 2 > HEADER_FIELDS_MAX) {
+    if (out == NULL) {
         return false;
     }
     char channel[24];
@@ -138,10 +156,17 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
     buf_close(&host);
 
     channel_of(relay, relayed)->relayed = true;
+    broker->counters.forwarded++;
+    relay->held_bytes -= relayed->frame.size;
+    buf_close(&relayed->frame);
+    if (command_is_oneway(request)) {
+        relayed->opaque = 0;
+        relayed_free(relay, relayed); // The leader will not answer.
+        return true;
+    }
     map_put(&relay->by_opaque, &relayed->node, slice_of(&relayed->opaque, sizeof relayed->opaque));
     list_remove(&relayed->link);
     list_append(&relay->sent, &relayed->link);
-    broker->counters.forwarded++;
     return true;
 }
 
@@ -154,11 +179,8 @@ static void send_held(struct relay *relay, struct relayed *relayed)
     struct buf scratch = {0};
     struct command request;
     enum status status = command_decode(buf_slice(&relayed->frame), &scratch, &request);
-    ASSERT(status == STATUS_OK); // We encoded it.
-    if (send_now(relay, relayed, &request)) {
-        relay->held_bytes -= relayed->frame.size;
-        buf_close(&relayed->frame);
-    }
+    ASSERT(status == STATUS_OK);              // We encoded it.
+    (void)send_now(relay, relayed, &request); // Without a connection it stays.
     buf_close(&scratch);
 }
 

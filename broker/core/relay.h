@@ -19,7 +19,8 @@ void relay_free(struct relay *relay);
 
 /* Pass a client's request on; its answer goes to request->to. With `copy_only` nobody waits for the
  * answer. Copies.
- * Errors: STATUS_OVERLOADED; else STATUS_PENDING. */
+ * Errors: STATUS_OVERLOADED; STATUS_INVALID_ARGUMENT if it would be no frame any more with what is
+ * added to it; else STATUS_PENDING. */
 enum status relay_request(struct relay *relay, const struct request *request, bool copy_only);
 
 /* An answer from the leader; false if it is not to one of these. */

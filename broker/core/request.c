@@ -56,6 +56,11 @@ void broker_reply(struct broker *broker, const struct reply_to *to, struct comma
     if (out == NULL) {
         return;
     }
+    if (response->body.size > FRAME_SIZE_MAX - HEADER_SIZE_MAX) {
+        // A larger frame would break the connection, and with it all that share it.
+        broker_reply_status(broker, to, STATUS_INTERNAL, "the answer is larger than a frame");
+        return;
+    }
     command_encode(response, out);
     channel_flush(&broker->channels, channel);
 }

@@ -4,6 +4,7 @@
 #include "common/base/decimal.h"
 #include "common/remoting/names.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MINUTE_MS (60 * 1000)
@@ -104,13 +105,31 @@ static bool parse_node(struct slice text, struct member_settings *node)
     }
     parts[0] = slice_of(rest.data, (size_t)(colon - rest.data));
     parts[1] = slice_from(rest, parts[0].size + 1);
-    if (host_parse(parts[0], &node->client_host) != STATUS_OK ||
+    if (host_parse(parts[0], &node->client_host) != STATUS_OK || node->client_host.port == 0 ||
         !decimal_parse(parts[1], &raft_port) || raft_port < 1 || raft_port > 65535) {
         return false;
     }
     node->id = (uint64_t)id;
     node->raft_host = (struct host){node->client_host.address, (uint32_t)raft_port};
     return true;
+}
+
+static bool same_host(struct host a, struct host b)
+{
+    return a.address == b.address && a.port == b.port;
+}
+
+static bool shares_port(const struct group_settings *all, const struct member_settings *node)
+{
+    bool shares = same_host(node->client_host, node->raft_host);
+    for (size_t i = 0; i < all->member_count; i++) {
+        const struct member_settings *other = &all->members[i];
+        shares |= same_host(node->client_host, other->client_host) ||
+                  same_host(node->client_host, other->raft_host) ||
+                  same_host(node->raft_host, other->client_host) ||
+                  same_host(node->raft_host, other->raft_host);
+    }
+    return shares;
 }
 
 static enum status parse_nodes(const char *text, struct group_settings *all, const struct log *log)
@@ -128,6 +147,11 @@ static enum status parse_nodes(const char *text, struct group_settings *all, con
             log_error(log, "bad nodes", "value=%s; at most %d, each id once", text, MEMBERS_MAX);
             return STATUS_INVALID_ARGUMENT;
         }
+        if (shares_port(all, &node)) {
+            log_error(log, "bad nodes", "value=%s; an address with its port may be there only once",
+                      text);
+            return STATUS_INVALID_ARGUMENT;
+        }
         size_t at = all->member_count++;
         for (; at > 0 && all->members[at - 1].id > node.id; at--) {
             all->members[at] = all->members[at - 1];
@@ -137,33 +161,70 @@ static enum status parse_nodes(const char *text, struct group_settings *all, con
     return STATUS_OK;
 }
 
+/* Take a node into a group; false if the group's ports would be beyond the last one. */
+static bool add_member(struct group_settings *group, const struct member_settings *node,
+                       uint32_t port_offset)
+{
+    enum { PORT_MAX = 65535 };
+    struct member_settings *member = &group->members[group->member_count++];
+    *member = *node;
+    member->client_host.port += port_offset;
+    member->raft_host.port += port_offset;
+    return member->client_host.port <= PORT_MAX && member->raft_host.port <= PORT_MAX;
+}
+
+/* Is a node among "1,2,3"? */
+static bool lists_node(struct slice ids, uint64_t node_id)
+{
+    struct slice text;
+    int64_t id;
+    while (next_part(&ids, ',', &text)) {
+        if (decimal_parse(text, &id) && id > 0 && (uint64_t)id == node_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does every part of "1,2,3" name a node? */
+static bool ids_known(struct slice ids, const struct group_settings *all)
+{
+    struct slice text;
+    int64_t id;
+    bool known = ids.size > 0;
+    while (known && next_part(&ids, ',', &text)) {
+        known =
+            decimal_parse(text, &id) && id > 0 && group_settings_member(all, (uint64_t)id) != NULL;
+    }
+    return known;
+}
+
 /* "broker-a" or "broker-a@1,2,3" */
 static enum status parse_group(struct slice text, const struct group_settings *all, uint32_t number,
                                uint32_t port_offset, struct group_settings *group,
                                const struct log *log)
 {
-    struct slice rest = text;
+    struct slice ids = text;
     struct slice name;
-    struct slice id_text;
     *group = (struct group_settings){0};
-    bool named = next_part(&rest, '@', &name) && topic_name_valid(name);
+    bool named = next_part(&ids, '@', &name) && topic_name_valid(name);
     if (!named || !name_set(&group->name, name)) {
         log_error(log, "bad group name", "groups=%.*s; use A-Z a-z 0-9 _ -", SLICE_ARGS(text));
         return STATUS_INVALID_ARGUMENT;
     }
-    bool everywhere = rest.size == 0;
+    bool everywhere = name.size == text.size;
+    if (!everywhere && !ids_known(ids, all)) {
+        log_error(log, "bad nodes of a group", "groups=%.*s; after @ come ids of `nodes`",
+                  SLICE_ARGS(text));
+        return STATUS_INVALID_ARGUMENT;
+    }
     for (size_t i = 0; i < all->member_count; i++) {
-        bool member = everywhere;
-        struct slice ids = rest;
-        int64_t id;
-        while (!member && next_part(&ids, ',', &id_text)) {
-            member = decimal_parse(id_text, &id) && (uint64_t)id == all->members[i].id;
-        }
-        if (member) {
-            group->members[group->member_count] = all->members[i];
-            group->members[group->member_count].client_host.port += port_offset;
-            group->members[group->member_count].raft_host.port += port_offset;
-            group->member_count++;
+        const struct member_settings *node = &all->members[i];
+        bool member = everywhere || lists_node(ids, node->id);
+        if (member && !add_member(group, node, port_offset)) {
+            log_error(log, "no port left", "groups=%.*s offset=%u; lower portStep or the ports",
+                      SLICE_ARGS(text), port_offset);
+            return STATUS_INVALID_ARGUMENT;
         }
     }
     if (group->member_count == 0) {
@@ -173,6 +234,16 @@ static enum status parse_group(struct slice text, const struct group_settings *a
     }
     group->preferred_id = group->members[number % group->member_count].id;
     return STATUS_OK;
+}
+
+static bool is_known_group(const struct settings *settings, const struct name *name)
+{
+    for (size_t i = 0; i < settings->group_count; i++) {
+        if (slice_equals(name_slice(&settings->groups[i].name), name_slice(name))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum status parse_groups(struct settings *settings, const struct config *config,
@@ -191,6 +262,10 @@ static enum status parse_groups(struct settings *settings, const struct config *
         struct group_settings *group = &settings->groups[settings->group_count];
         offset = n * (uint32_t)config_integer(config, "portStep");
         status = parse_group(part, &all, n, offset, group, log);
+        if (status == STATUS_OK && is_known_group(settings, &group->name)) {
+            log_error(log, "a group twice", "name=%s", group->name.text);
+            return STATUS_INVALID_ARGUMENT;
+        }
         // A group that has no replica here only takes its number, so that ports agree everywhere.
         if (status == STATUS_OK && group_settings_member(group, settings->node_id) != NULL) {
             settings->group_count++;
@@ -225,12 +300,23 @@ static enum status parse_nameservers(struct settings *settings, const char *text
     return STATUS_OK;
 }
 
-static void copy_name(struct name *name, const struct config *config, const char *key)
+static bool copy_name(struct name *name, const struct config *config, const char *key,
+                      const struct log *log)
 {
-    bool fits = name_set(name, slice_text(config_text(config, key)));
-    if (!fits) {
-        *name = (struct name){0};
+    if (!name_set(name, slice_text(config_text(config, key)))) {
+        log_error(log, "value too long", "key=%s; at most %d bytes", key, NAME_MAX_SIZE);
+        return false;
     }
+    return true;
+}
+
+/* An IPv4 address without a port, or nothing. */
+static bool is_bindable(const struct name *address)
+{
+    struct host host;
+    char text[NAME_MAX_SIZE + 8];
+    snprintf(text, sizeof text, "%s:1", address->text);
+    return address->size == 0 || host_parse(slice_text(text), &host) == STATUS_OK;
 }
 
 static void take_numbers(struct settings *settings, const struct config *config)
@@ -270,10 +356,17 @@ static void take_numbers(struct settings *settings, const struct config *config)
 static enum status take_texts(struct settings *settings, const struct config *config,
                               const struct log *log)
 {
-    copy_name(&settings->cluster, config, "brokerClusterName");
-    copy_name(&settings->store_path, config, "storePathRootDir");
-    copy_name(&settings->listen_address, config, "listenAddress");
-    copy_name(&settings->region, config, "regionId");
+    if (!copy_name(&settings->cluster, config, "brokerClusterName", log) ||
+        !copy_name(&settings->store_path, config, "storePathRootDir", log) ||
+        !copy_name(&settings->listen_address, config, "listenAddress", log) ||
+        !copy_name(&settings->region, config, "regionId", log)) {
+        return STATUS_INVALID_ARGUMENT;
+    }
+    if (!is_bindable(&settings->listen_address)) {
+        log_error(log, "bad address to listen on", "listenAddress=%s; use an IPv4 address",
+                  settings->listen_address.text);
+        return STATUS_INVALID_ARGUMENT;
+    }
     if (!topic_name_valid(name_slice(&settings->cluster))) {
         log_error(log, "bad cluster name", "brokerClusterName=%s; use A-Z a-z 0-9 _ -",
                   config_text(config, "brokerClusterName"));

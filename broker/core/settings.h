@@ -70,7 +70,9 @@ struct settings {
 
 /* Read `path` (NULL: none) and then `overrides` ("key=value"), complain through log, check that all
  * of it makes sense together.
- * Errors: STATUS_INVALID_ARGUMENT (each trouble was logged with file, line and what is allowed). */
+ * Errors (each trouble was logged with what is allowed, and nothing is held):
+ *   STATUS_IO                the file cannot be read
+ *   STATUS_INVALID_ARGUMENT  a value is bad, or contradicts another one */
 WARN_UNUSED enum status settings_load(struct settings *settings, const char *path,
                                       const char *const *overrides, size_t override_count,
                                       const struct log *log);

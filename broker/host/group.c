@@ -62,6 +62,7 @@ static void on_stop(uv_async_t *async);
 static void on_tick(uv_timer_t *timer);
 static void on_turn_end(uv_check_t *check);
 static void on_pending(struct listener *listener);
+static void on_registrar_closed(void *context);
 static void close_network(struct group_host *host);
 static void close_replica(struct group_host *host);
 
@@ -229,10 +230,8 @@ static enum status open_listener(struct group_host *host)
     if (bind->size > 0) {
         char text[NAME_MAX_SIZE + 16];
         snprintf(text, sizeof text, "%s:%u", bind->text, address.port);
-        if (host_parse(slice_text(text), &address) != STATUS_OK) {
-            log_error(&host->log, "listenAddress is not an IPv4 address", "value=%s", bind->text);
-            return STATUS_INVALID_ARGUMENT;
-        }
+        enum status parsed = host_parse(slice_text(text), &address);
+        ASSERT(parsed == STATUS_OK); // settings_load() has seen to that.
     }
     enum status status = listener_open(&host->listener, &host->loop, address, on_pending, host);
     if (status != STATUS_OK) {
@@ -286,7 +285,7 @@ static enum status open_all(struct group_host *host)
             host->replica = NULL;
         }
         if (host->registrar != NULL) {
-            registrar_close(host->registrar, NULL, NULL);
+            registrar_close(host->registrar, on_registrar_closed, host);
         }
         uv_close((uv_handle_t *)&host->stop, NULL);
         uv_run(&host->loop, UV_RUN_DEFAULT);

@@ -2,6 +2,7 @@
  * can hold, connections that vanish. Each test is a bug that was found. */
 #include "tests/support/test.h"
 
+#include "broker/core/reader.h"
 #include "broker/core/relay.h"
 #include "tests/support/broker_expect.h"
 
@@ -120,6 +121,371 @@ static void what_the_former_leader_was_sent_it_may_still_answer(void **state)
     harness_free(harness);
 }
 
+static void a_send_may_come_before_the_template_of_topics(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct broker *broker = &harness_leader(harness)->broker;
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct buf *entry;
+    assert_int_equal(proposer_begin(&broker->proposer, 64, &entry), STATUS_OK);
+    entry_put_topic_delete(entry, slice_text("TBW102"));
+    proposer_add(&broker->proposer, &(struct waiter){0});
+    harness_commit(harness);
+    assert_null(machine_topic_find(broker->machine, slice_text("TBW102")));
+    send_message(pipe, 1, "T", "", slice_text("m"));
+    harness_commit(harness);
+    expect_answer(pipe, 1, 0);
+    assert_int_equal(machine_topic_find(broker->machine, slice_text("T"))->write_queue_count, 4);
+    // No other template is made up.
+    harness_send(pipe, 310, 2, 0, slice_text("m"), "a", "P", "b", "U", "c", "none", "d", "4", "e",
+                 "0", "f", "0", "g", "0", "h", "0", NULL);
+    expect_answer(pipe, 2, 17);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void queries_and_lists_take_no_more_than_a_frame_holds(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    const size_t size = 3 * 1024 * 1024;
+    struct buf large = {0};
+    memset(buf_extend(&large, size), 'x', size);
+    for (int32_t i = 0; i < 7; i++) {
+        char properties[128];
+        snprintf(properties, sizeof properties,
+                 "UNIQ_KEY\001U%d\002KEYS\001k\002TRAN_MSG\001true\002PGROUP\001P\002", i);
+        send_message(pipe, 1, "T", "UNIQ_KEY\001U\002KEYS\001k\002", buf_slice(&large));
+        send_message(pipe, 2, "T", properties, buf_slice(&large));
+        harness_commit(harness);
+        expect_answer(pipe, 1, 0);
+        expect_answer(pipe, 2, 0);
+    }
+    harness_send(pipe, 12, 3, 0, NO_BODY, "topic", "T", "key", "k", "maxNum", "64", NULL);
+    struct command response = expect_answer(pipe, 3, 0);
+    assert_in_range(response.body.size, 2 * size, READ_BYTES_MAX);
+    // A list says that there is more; nothing is left out by going on after its last.
+    harness_send(pipe, 7110, 4, 0, NO_BODY, "state", "pending", NULL);
+    response = expect_answer(pipe, 4, 0);
+    assert_true(slice_contains(response.body, "\"more\":true"));
+    assert_true(slice_contains(response.body, "\"U1\""));
+    assert_false(slice_contains(response.body, "\"U2\""));
+    // Asking producers is bounded the same way.
+    harness_send(pipe, 34, 5, 0,
+                 slice_text("{\"clientID\":\"c\",\"producerDataSet\":[{\"groupName\":\"P\"}]}"),
+                 NULL);
+    expect_answer(pipe, 5, 0);
+    harness->block_reads = true;
+    harness->now_ms += 10000;
+    broker_tick(&harness_leader(harness)->broker);
+    assert_int_equal(harness->blocked_count, 2);
+    harness_run_reads(harness);
+    buf_close(&large);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void an_answer_beyond_a_frame_becomes_an_error(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    const struct reply_to to = {.channel_id = pipe->channel->id, .code = 21, .opaque = 1};
+    struct command response;
+    struct buf large = {0};
+    reply_init(&response, &to, 0);
+    memset(buf_extend(&large, FRAME_SIZE_MAX), 'x', FRAME_SIZE_MAX);
+    response.body = buf_slice(&large);
+    broker_reply(&harness_leader(harness)->broker, &to, &response);
+    expect_answer(pipe, 1, 1);
+    buf_close(&large);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* A request whose header has `count` fields more, of `size` bytes together. */
+static void send_wide(struct harness_pipe *pipe, int32_t opaque, uint32_t count, size_t size)
+{
+    struct command command;
+    struct command decoded;
+    struct buf frame = {0};
+    struct buf scratch = {0};
+    char names[HEADER_FIELDS_MAX][8];
+    command_init_request(&command, 30, opaque);
+    command_add(&command, "topic", slice_text("T"));
+    command_add(&command, "queueId", slice_text("0"));
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(names[i], sizeof names[i], "f%u", i);
+        command_add(&command, names[i], slice_text(repeated('x', size / count)));
+    }
+    command_encode(&command, &frame);
+    assert_int_equal(command_decode(buf_slice(&frame), &scratch, &decoded), STATUS_OK);
+    broker_on_command(&pipe->replica->broker, pipe->channel, &decoded);
+    buf_close(&frame);
+    buf_close(&scratch);
+}
+
+static void a_request_too_wide_to_be_relayed_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    // Two fields are added on the way: neither their number nor the header's size may overflow.
+    for (int linked = 0; linked <= 1; linked++) {
+        send_wide(pipe, 1, HEADER_FIELDS_MAX - 2, 1000);
+        expect_answer(pipe, 1, 29);
+        send_wide(pipe, 2, 1, HEADER_SIZE_MAX - 300);
+        expect_answer(pipe, 2, 29);
+        if (linked == 0) {
+            harness_link(follower);
+        }
+    }
+    send_wide(pipe, 3, HEADER_FIELDS_MAX - 4, 1000);
+    harness_commit(harness);
+    expect_answer(pipe, 3, 0);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void oneway_requests_that_are_relayed_leave_no_place_taken(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    harness_link(follower);
+    for (int i = 0; i < RELAY_WAITING_MAX; i++) {
+        harness_send(pipe, 30, 1, COMMAND_FLAG_ONEWAY, NO_BODY, "topic", "T", "queueId", "0", NULL);
+    }
+    harness_send(pipe, 30, 2, 0, NO_BODY, "topic", "T", "queueId", "0", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 2, 0);
+    expect_silence(pipe);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void messages_that_wait_are_bounded_in_bytes(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    struct buf large = {0};
+    struct command response;
+    memset(buf_extend(&large, MESSAGE_BODY_MAX), 'x', MESSAGE_BODY_MAX);
+    const int32_t fitting = PROPOSER_READY_MAX / MESSAGE_BODY_MAX;
+    int32_t refused = 0;
+    for (int32_t i = 0; i < fitting + 4; i++) {
+        send_message(pipe, i, "T", "", buf_slice(&large));
+        while (harness_receive(pipe, &response)) {
+            assert_int_equal(response.code, 2);
+            refused++;
+        }
+    }
+    assert_in_range(refused, 4, 6);
+    // The leader gets no more at once than its connection can take.
+    harness->replicas[1].to_leader = mem_zalloc(sizeof(struct harness_pipe));
+    broker_on_leader_connected(&follower->broker);
+    broker_turn_end(&follower->broker);
+    assert_in_range(follower->to_leader->written.size, MESSAGE_BODY_MAX,
+                    PROPOSER_FORWARDED_MAX + 2 * MESSAGE_BODY_MAX);
+    harness_pipe_free(follower->to_leader);
+    follower->to_leader = NULL;
+    // What left makes room.
+    broker_on_leader_lost(&follower->broker, follower->broker.leader_connection,
+                          STATUS_CONNECTION_LOST);
+    while (harness_receive(pipe, &response)) {
+        assert_int_equal(response.code, 14);
+    }
+    send_message(pipe, 99, "T", "", buf_slice(&large));
+    expect_silence(pipe);
+    buf_close(&large);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void forwarded_batches_go_on_when_their_numbers_are_used_up(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    harness_link(follower);
+    follower->broker.proposer.next_opaque = INT32_MAX;
+    for (int32_t i = 0; i < 3; i++) {
+        send_message(pipe, i, "T", "", slice_text("m"));
+        harness_commit(harness);
+        expect_answer(pipe, i, 0);
+    }
+    assert_int_equal(follower->broker.proposer.next_opaque, 3);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void a_leader_with_a_full_disk_takes_no_messages_from_followers(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct broker *leader = &harness_leader(harness)->broker;
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    harness_link(follower);
+    send_message(pipe, 1, "T", "", slice_text("m"));
+    harness_commit(harness);
+    expect_answer(pipe, 1, 0);
+    leader->disk_full = true;
+    send_message(pipe, 2, "T", "", slice_text("m"));
+    harness_commit(harness);
+    expect_answer(pipe, 2, 14);
+    // What frees memory or decides is small and goes on, also from the same batch.
+    send_message(pipe, 3, "T", "TRAN_MSG\001true\002PGROUP\001P\002", slice_text("m"));
+    harness_send(pipe, 15, 4, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "commitOffset", "1", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 3, 14);
+    expect_answer(pipe, 4, 0);
+    leader->disk_full = false;
+    send_message(pipe, 5, "T", "", slice_text("m"));
+    harness_commit(harness);
+    expect_answer(pipe, 5, 0);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void the_last_thing_in_the_log_can_be_viewed_by_its_id(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    // A short END at the very end of the log, and one longer than a message's fixed part.
+    const size_t group_sizes[] = {1, 200};
+    for (int32_t i = 0; i < 2; i++) {
+        struct buf properties = {0};
+        char number[24];
+        char position[24];
+        buf_printf(&properties, "UNIQ_KEY\001U%d\002TRAN_MSG\001true\002PGROUP\001%s\002", i,
+                   repeated('p', group_sizes[i]));
+        send_message(pipe, 1, "T", buf_text(&properties), slice_text("pay"));
+        harness_commit(harness);
+        struct command response = expect_answer(pipe, 1, 0);
+        struct slice id;
+        struct host host;
+        int64_t half;
+        assert_true(command_find(&response, "msgId", &id));
+        assert_int_equal(offset_message_id_parse(id, &host, &half), STATUS_OK);
+        snprintf(number, sizeof number, "%" PRId64, expect_field(&response, "queueOffset"));
+        snprintf(position, sizeof position, "%" PRId64, half);
+        harness_send(pipe, 37, 2, 0, NO_BODY, "producerGroup", repeated('p', group_sizes[i]),
+                     "tranStateTableOffset", number, "commitLogOffset", position,
+                     "commitOrRollback", "8", NULL);
+        harness_commit(harness);
+        expect_answer(pipe, 2, 0);
+        snprintf(number, sizeof number, "%d", i);
+        harness_send(pipe, 11, 3, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                     "queueOffset", number, "maxMsgNums", "1", "sysFlag", "4", "subscription", "*",
+                     NULL);
+        response = expect_answer(pipe, 3, 0);
+        struct message message;
+        harness_message(response.body, &message);
+        struct buf pulled = {0};
+        buf_put_slice(&pulled, response.body);
+        snprintf(position, sizeof position, "%" PRId64, message.physical_offset);
+        harness_send(pipe, 33, 4, 0, NO_BODY, "offset", position, NULL);
+        response = expect_answer(pipe, 4, 0);
+        assert_true(slice_equals(response.body, buf_slice(&pulled)));
+        buf_close(&pulled);
+        buf_close(&properties);
+        harness_commit(harness);
+    }
+    // Anywhere else there is nothing, whatever the bytes look like.
+    for (size_t at = 0; at < harness->log_bytes.size + 10; at += 7) {
+        char position[24];
+        struct command response;
+        snprintf(position, sizeof position, "%zu", at);
+        harness_send(pipe, 33, 5, 0, NO_BODY, "offset", position, NULL);
+        assert_true(harness_receive(pipe, &response));
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void a_producer_that_does_not_read_keeps_nobody_else_from_being_asked(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *stuck = harness_connect(harness_leader(harness), 5000);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    struct command check;
+    harness_send(stuck, 34, 1, 0,
+                 slice_text("{\"clientID\":\"s\",\"producerDataSet\":[{\"groupName\":\"P\"}]}"),
+                 NULL);
+    harness_send(other, 34, 1, 0,
+                 slice_text("{\"clientID\":\"o\",\"producerDataSet\":[{\"groupName\":\"Q\"}]}"),
+                 NULL);
+    expect_answer(stuck, 1, 0);
+    expect_answer(other, 1, 0);
+    // More of the one group than a round holds, all older than the other's.
+    for (int i = 0; i < 300; i++) {
+        char properties[128];
+        snprintf(properties, sizeof properties,
+                 "UNIQ_KEY\001U%d\002TRAN_MSG\001true\002PGROUP\001P\002", i);
+        send_message(stuck, 2, "T", properties, slice_text("m"));
+    }
+    harness_commit(harness);
+    while (harness_receive(stuck, &check)) {
+    }
+    send_message(other, 2, "T", "UNIQ_KEY\001V\002TRAN_MSG\001true\002PGROUP\001Q\002",
+                 slice_text("m"));
+    harness_commit(harness);
+    expect_answer(other, 2, 0);
+    stuck->congested = true;
+    harness_advance(harness, 7000);
+    assert_true(harness_receive(other, &check));
+    assert_int_equal(check.code, 39);
+    // A colleague of the one that is stuck is asked in its place.
+    struct harness_pipe *colleague = harness_connect(harness_leader(harness), 5002);
+    harness_send(colleague, 34, 1, 0,
+                 slice_text("{\"clientID\":\"c\",\"producerDataSet\":[{\"groupName\":\"P\"}]}"),
+                 NULL);
+    expect_answer(colleague, 1, 0);
+    harness_advance(harness, 100);
+    assert_true(harness_receive(colleague, &check));
+    assert_int_equal(check.code, 39);
+    harness_disconnect(colleague);
+    harness_disconnect(stuck);
+    harness_disconnect(other);
+    harness_free(harness);
+}
+
+static void immunity_that_is_no_time_is_the_usual_one(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    const char *const values[] = {"-1", "-5", "x", "+7", ""};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char properties[160];
+        snprintf(properties, sizeof properties,
+                 "UNIQ_KEY\001U%zu\002TRAN_MSG\001true\002PGROUP\001P\002"
+                 "CHECK_IMMUNITY_TIME_IN_SECONDS\001%s\002",
+                 i, values[i]);
+        send_message(pipe, 1, "T", properties, slice_text("m"));
+        harness_commit(harness);
+        expect_answer(pipe, 1, 0);
+        char id[8];
+        snprintf(id, sizeof id, "U%zu", i);
+        const struct transaction *transaction = machine_transaction_find_unique(
+            harness_leader(harness)->machine, slice_text("P"), slice_text(id));
+        assert_int_equal(transaction->due.due, harness->now_ms + 6000);
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +493,17 @@ int main(void)
         cmocka_unit_test(changing_a_topics_queues_keeps_its_attributes),
         cmocka_unit_test(a_client_that_left_a_follower_is_forgotten_by_the_leader),
         cmocka_unit_test(what_the_former_leader_was_sent_it_may_still_answer),
+        cmocka_unit_test(a_send_may_come_before_the_template_of_topics),
+        cmocka_unit_test(queries_and_lists_take_no_more_than_a_frame_holds),
+        cmocka_unit_test(an_answer_beyond_a_frame_becomes_an_error),
+        cmocka_unit_test(a_request_too_wide_to_be_relayed_is_refused_at_once),
+        cmocka_unit_test(oneway_requests_that_are_relayed_leave_no_place_taken),
+        cmocka_unit_test(messages_that_wait_are_bounded_in_bytes),
+        cmocka_unit_test(forwarded_batches_go_on_when_their_numbers_are_used_up),
+        cmocka_unit_test(a_leader_with_a_full_disk_takes_no_messages_from_followers),
+        cmocka_unit_test(the_last_thing_in_the_log_can_be_viewed_by_its_id),
+        cmocka_unit_test(a_producer_that_does_not_read_keeps_nobody_else_from_being_asked),
+        cmocka_unit_test(immunity_that_is_no_time_is_the_usual_one),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }
