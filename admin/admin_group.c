@@ -42,7 +42,7 @@ static enum cli_exit list_broker(struct cli *cli, const struct broker_data *brok
                                  json_t *rows)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     struct body body = {0};
     struct group_table table;
     command_init_request(&request, REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, 1);
@@ -67,7 +67,7 @@ static enum cli_exit list_broker(struct cli *cli, const struct broker_data *brok
         }
     }
     body_close(&body);
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return code;
 }
 
@@ -95,7 +95,7 @@ static enum cli_exit queues_of(struct cli *cli, const char *group, const struct 
                                json_t *rows, int64_t *lag)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     struct body body = {0};
     struct consume_stats stats;
     command_init_request(&request, REQUEST_GET_CONSUME_STATS, 1);
@@ -122,7 +122,7 @@ static enum cli_exit queues_of(struct cli *cli, const char *group, const struct 
         }
     }
     body_close(&body);
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return code;
 }
 
@@ -131,7 +131,7 @@ static void members_of(struct cli *cli, const char *group, const struct broker_d
                        json_t *members)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     command_init_request(&request, REQUEST_GET_CONSUMER_CONNECTION_LIST, 1);
     command_add(&request, "consumerGroup", slice_text(group));
     json_t *answer = NULL;
@@ -154,7 +154,7 @@ static void members_of(struct cli *cli, const char *group, const struct broker_d
         }
     }
     json_decref(answer);
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
 }
 
 static void print(struct cli *cli, json_t *result)

@@ -42,7 +42,7 @@ static enum cli_exit transfer(struct cli *cli, const struct broker_data *group, 
 {
     struct command request;
     struct buf scratch = {0};
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     buf_reserve(&scratch, 64);
     command_init_request(&request, REQUEST_RAFTMQ_TRANSFER, 1);
     command_add_i64(&request, "target", target, &scratch);
@@ -50,7 +50,7 @@ static enum cli_exit transfer(struct cli *cli, const struct broker_data *group, 
     if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
         code = cli_refused(cli, group->name, &reply.command);
     }
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     buf_close(&scratch);
     return code;
 }

@@ -108,7 +108,7 @@ static void decorate(json_t *transaction, struct slice broker)
 static json_t *call(struct cli *cli, const struct broker_data *broker,
                     const struct command *request, enum cli_exit *code)
 {
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     json_t *answer = NULL;
     *code = call_leader(cli, broker, request, &reply);
     if (*code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
@@ -122,7 +122,7 @@ static json_t *call(struct cli *cli, const struct broker_data *broker,
             answer = NULL;
         }
     }
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return answer;
 }
 
