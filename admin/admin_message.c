@@ -100,8 +100,7 @@ static enum cli_exit print_sent(struct cli *cli, const struct broker_data *broke
     if (!command_find(response, "msgId", &offset_id) ||
         command_i64(response, "queueOffset", true, &queue_offset) != STATUS_OK ||
         command_i32(response, "queueId", true, &queue_id) != STATUS_OK) {
-        return cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense",
-                        SLICE_ARGS(broker->name));
+        return cli_nonsense(cli, broker->name);
     }
     output_object(cli,
                   json_pack("{s:s, s:o, s:o, s:i, s:I}", "id", id, "offsetId",
@@ -140,11 +139,9 @@ static enum cli_exit send(struct cli *cli, const struct send_options *options,
     command_add(&request, "i", buf_slice(&properties));
     command_add(&request, "j", slice_text("0"));
     request.body = slice_text(arguments[1]);
-    enum cli_exit code = call_leader(cli, broker, &request, &reply);
+    enum cli_exit code = ask_leader(cli, broker, &request, &reply);
     if (code == CLI_OK) {
-        code = reply.command.code == RESPONSE_SUCCESS
-                   ? print_sent(cli, broker, id, &reply.command)
-                   : cli_refused(cli, broker->name, &reply.command);
+        code = print_sent(cli, broker, id, &reply.command);
     }
     cli_reply_close(&reply);
     buf_close(&scratch);
@@ -271,7 +268,7 @@ static enum cli_exit run_get(struct cli *cli, const void *options, char **argume
     } else if (reply.command.code != RESPONSE_SUCCESS) {
         code = cli_refused(cli, slice_text("broker"), &reply.command);
     } else if (message_decode(reply.command.body, &message, &size) != STATUS_OK) {
-        code = cli_fail(cli, CLI_FAILED, "the broker's answer makes no sense");
+        code = cli_nonsense(cli, slice_text("broker"));
     } else {
         output_object(cli, message_json(&message), message_members, OUTPUT_COUNT(message_members));
     }

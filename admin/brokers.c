@@ -23,7 +23,7 @@ enum cli_exit brokers_find(struct cli *cli, struct brokers *brokers)
         code = cli_refused(cli, slice_text("nameserver"), &reply.command);
     } else if (code == CLI_OK && cluster_info_decode(reply.command.body, &brokers->body,
                                                      &brokers->info) != STATUS_OK) {
-        code = cli_fail(cli, CLI_FAILED, "the nameserver's answer makes no sense");
+        code = cli_nonsense(cli, slice_text("nameserver"));
     }
     cli_reply_close(&reply);
     return code;
@@ -114,6 +114,15 @@ enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
     return cli_fail(cli, CLI_UNREACHABLE, "%.*s: %s", SLICE_ARGS(group->name), why);
 }
 
+enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,
+                         const struct command *request, struct cli_reply *reply)
+{
+    enum cli_exit code = call_leader(cli, group, request, reply);
+    return code == CLI_OK && reply->command.code != RESPONSE_SUCCESS
+               ? cli_refused(cli, group->name, &reply->command)
+               : code;
+}
+
 enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response)
 {
     enum cli_exit code = CLI_FAILED;
@@ -132,6 +141,11 @@ enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct comman
     return cli_fail(cli, code, "%.*s: %s (%d) %.*s", SLICE_ARGS(who),
                     response_code_name(response->code), response->code,
                     SLICE_ARGS(response->remark));
+}
+
+enum cli_exit cli_nonsense(struct cli *cli, struct slice who)
+{
+    return cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense", SLICE_ARGS(who));
 }
 
 void route_close(struct route *route)
@@ -154,7 +168,7 @@ enum cli_exit route_find(struct cli *cli, const char *topic, struct route *route
         code = cli_refused(cli, slice_text("nameserver"), &reply.command);
     } else if (code == CLI_OK &&
                topic_route_decode(reply.command.body, &route->body, &route->route) != STATUS_OK) {
-        code = cli_fail(cli, CLI_FAILED, "the nameserver's answer makes no sense");
+        code = cli_nonsense(cli, slice_text("nameserver"));
     }
     cli_reply_close(&reply);
     return code;

@@ -32,8 +32,15 @@ size_t call_all_nameservers(struct cli *cli, const struct command *request);
 enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
                           const struct command *request, struct cli_reply *reply);
 
+/* call_leader() for which only success will do: any other answer is cli_refused(). */
+enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,
+                         const struct command *request, struct cli_reply *reply);
+
 /* Tell the person of a response that is not success; the code that says which kind it is. */
 enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response);
+
+/* Tell the person that an answer could not be understood. */
+enum cli_exit cli_nonsense(struct cli *cli, struct slice who);
 
 /* Only the groups that a --broker option names (NULL: all). */
 bool broker_chosen(const struct broker_data *group, const char *name);
