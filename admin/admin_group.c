@@ -42,17 +42,13 @@ static enum cli_exit list_broker(struct cli *cli, const struct broker_data *brok
                                  json_t *rows)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     struct body body = {0};
     struct group_table table;
     command_init_request(&request, REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, 1);
-    enum cli_exit code = call_leader(cli, broker, &request, &reply);
-    if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
-        code = cli_refused(cli, broker->name, &reply.command);
-    } else if (code == CLI_OK &&
-               group_table_decode(reply.command.body, &body, &table) != STATUS_OK) {
-        code =
-            cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense", SLICE_ARGS(broker->name));
+    enum cli_exit code = ask_leader(cli, broker, &request, &reply);
+    if (code == CLI_OK && group_table_decode(reply.command.body, &body, &table) != STATUS_OK) {
+        code = cli_nonsense(cli, broker->name);
     } else if (code == CLI_OK) {
         for (size_t i = 0; i < table.count; i++) {
             const struct group_config *group = &table.groups[i];
@@ -67,7 +63,7 @@ static enum cli_exit list_broker(struct cli *cli, const struct broker_data *brok
         }
     }
     body_close(&body);
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return code;
 }
 
@@ -95,18 +91,14 @@ static enum cli_exit queues_of(struct cli *cli, const char *group, const struct 
                                json_t *rows, int64_t *lag)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     struct body body = {0};
     struct consume_stats stats;
     command_init_request(&request, REQUEST_GET_CONSUME_STATS, 1);
     command_add(&request, "consumerGroup", slice_text(group));
-    enum cli_exit code = call_leader(cli, broker, &request, &reply);
-    if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
-        code = cli_refused(cli, broker->name, &reply.command);
-    } else if (code == CLI_OK &&
-               consume_stats_decode(reply.command.body, &body, &stats) != STATUS_OK) {
-        code =
-            cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense", SLICE_ARGS(broker->name));
+    enum cli_exit code = ask_leader(cli, broker, &request, &reply);
+    if (code == CLI_OK && consume_stats_decode(reply.command.body, &body, &stats) != STATUS_OK) {
+        code = cli_nonsense(cli, broker->name);
     } else if (code == CLI_OK) {
         for (size_t i = 0; i < stats.count; i++) {
             const struct consume_stats_entry *entry = &stats.entries[i];
@@ -122,7 +114,7 @@ static enum cli_exit queues_of(struct cli *cli, const char *group, const struct 
         }
     }
     body_close(&body);
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return code;
 }
 
@@ -131,7 +123,7 @@ static void members_of(struct cli *cli, const char *group, const struct broker_d
                        json_t *members)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     command_init_request(&request, REQUEST_GET_CONSUMER_CONNECTION_LIST, 1);
     command_add(&request, "consumerGroup", slice_text(group));
     json_t *answer = NULL;
@@ -154,7 +146,7 @@ static void members_of(struct cli *cli, const char *group, const struct broker_d
         }
     }
     json_decref(answer);
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
 }
 
 static void print(struct cli *cli, json_t *result)

@@ -1,7 +1,6 @@
 /* raftmq leader: who leads, and who shall. */
 #include "admin/output.h"
 #include "admin/replica_status.h"
-#include "common/remoting/codes.h"
 #include "common/remoting/extension.h"
 
 struct transfer_options {
@@ -42,15 +41,12 @@ static enum cli_exit transfer(struct cli *cli, const struct broker_data *group, 
 {
     struct command request;
     struct buf scratch = {0};
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     buf_reserve(&scratch, 64);
     command_init_request(&request, REQUEST_RAFTMQ_TRANSFER, 1);
     command_add_i64(&request, "target", target, &scratch);
-    enum cli_exit code = call_leader(cli, group, &request, &reply);
-    if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
-        code = cli_refused(cli, group->name, &reply.command);
-    }
-    rpc_reply_close(&reply);
+    enum cli_exit code = ask_leader(cli, group, &request, &reply);
+    cli_reply_close(&reply);
     buf_close(&scratch);
     return code;
 }

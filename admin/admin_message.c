@@ -100,8 +100,7 @@ static enum cli_exit print_sent(struct cli *cli, const struct broker_data *broke
     if (!command_find(response, "msgId", &offset_id) ||
         command_i64(response, "queueOffset", true, &queue_offset) != STATUS_OK ||
         command_i32(response, "queueId", true, &queue_id) != STATUS_OK) {
-        return cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense",
-                        SLICE_ARGS(broker->name));
+        return cli_nonsense(cli, broker->name);
     }
     output_object(cli,
                   json_pack("{s:s, s:o, s:o, s:i, s:I}", "id", id, "offsetId",
@@ -118,7 +117,7 @@ static enum cli_exit send(struct cli *cli, const struct send_options *options,
     struct command request;
     struct buf properties = {0};
     struct buf scratch = {0};
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     random_id_format(id);
     buf_reserve(&scratch, 128);
     properties_append(&properties, 0, PROPERTY_UNIQUE_KEY, slice_text(id));
@@ -140,13 +139,11 @@ static enum cli_exit send(struct cli *cli, const struct send_options *options,
     command_add(&request, "i", buf_slice(&properties));
     command_add(&request, "j", slice_text("0"));
     request.body = slice_text(arguments[1]);
-    enum cli_exit code = call_leader(cli, broker, &request, &reply);
+    enum cli_exit code = ask_leader(cli, broker, &request, &reply);
     if (code == CLI_OK) {
-        code = reply.command.code == RESPONSE_SUCCESS
-                   ? print_sent(cli, broker, id, &reply.command)
-                   : cli_refused(cli, broker->name, &reply.command);
+        code = print_sent(cli, broker, id, &reply.command);
     }
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     buf_close(&scratch);
     buf_close(&properties);
     return code;
@@ -253,29 +250,31 @@ static enum cli_exit run_get(struct cli *cli, const void *options, char **argume
     }
     struct command request;
     struct buf scratch = {0};
-    struct rpc_reply reply = {0};
+    struct buf address = {0};
+    struct cli_reply reply = {0};
     struct message message;
     size_t size;
     buf_reserve(&scratch, 64);
     command_init_request(&request, REQUEST_VIEW_MESSAGE_BY_ID, 1);
     command_add_i64(&request, "offset", offset, &scratch);
     enum cli_exit code = CLI_OK;
-    enum status status = rpc_call(host, cli->timeout_ms, &request, &reply);
-    if (status != STATUS_OK) {
+    host_format(host, &address);
+    if (!cli_call(cli, buf_text(&address), &request, &reply)) {
         code =
-            cli_fail(cli, CLI_UNREACHABLE, "the broker that the id names: %s", status_text(status));
+            cli_fail(cli, CLI_UNREACHABLE, "the broker that the id names: %s", reply.error.remark);
     } else if (reply.command.code == RESPONSE_SYSTEM_ERROR) {
         code =
             cli_fail(cli, CLI_NOT_FOUND, "no such message: %.*s", SLICE_ARGS(reply.command.remark));
     } else if (reply.command.code != RESPONSE_SUCCESS) {
         code = cli_refused(cli, slice_text("broker"), &reply.command);
     } else if (message_decode(reply.command.body, &message, &size) != STATUS_OK) {
-        code = cli_fail(cli, CLI_FAILED, "the broker's answer makes no sense");
+        code = cli_nonsense(cli, slice_text("broker"));
     } else {
         output_object(cli, message_json(&message), message_members, OUTPUT_COUNT(message_members));
     }
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     buf_close(&scratch);
+    buf_close(&address);
     return code;
 }
 
@@ -308,7 +307,7 @@ static enum cli_exit query_broker(struct cli *cli, const struct broker_data *bro
 {
     struct command request;
     struct buf scratch = {0};
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     struct slice key = slice_text(arguments[1]);
     int64_t now_ms = (int64_t)clock_wall_ms(clock_system());
     buf_reserve(&scratch, 128);
@@ -336,7 +335,7 @@ static enum cli_exit query_broker(struct cli *cli, const struct broker_data *bro
     } else if (code == CLI_OK && reply.command.code != RESPONSE_QUERY_NOT_FOUND) {
         code = cli_refused(cli, broker->name, &reply.command);
     }
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     buf_close(&scratch);
     return code;
 }

@@ -58,14 +58,11 @@ static enum cli_exit call_leaders(struct cli *cli, const struct brokers *brokers
         if (!broker_chosen(group, chosen)) {
             continue;
         }
-        struct rpc_reply reply = {0};
-        enum cli_exit code = call_leader(cli, group, request, &reply);
-        if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
-            code = cli_refused(cli, group->name, &reply.command);
-        }
+        struct cli_reply reply = {0};
+        enum cli_exit code = ask_leader(cli, group, request, &reply);
         worst = code != CLI_OK ? code : worst;
         count++;
-        rpc_reply_close(&reply);
+        cli_reply_close(&reply);
     }
     return count == 0 ? cli_fail(cli, CLI_NOT_FOUND, "the nameserver knows no such broker group")
                       : worst;
@@ -134,17 +131,13 @@ static enum cli_exit list_group(struct cli *cli, const struct broker_data *group
                                 json_t *rows)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     struct body body = {0};
     struct topic_table table;
     command_init_request(&request, REQUEST_GET_ALL_TOPIC_CONFIG, 1);
-    enum cli_exit code = call_leader(cli, group, &request, &reply);
-    if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
-        code = cli_refused(cli, group->name, &reply.command);
-    } else if (code == CLI_OK &&
-               topic_table_decode(reply.command.body, &body, &table) != STATUS_OK) {
-        code =
-            cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense", SLICE_ARGS(group->name));
+    enum cli_exit code = ask_leader(cli, group, &request, &reply);
+    if (code == CLI_OK && topic_table_decode(reply.command.body, &body, &table) != STATUS_OK) {
+        code = cli_nonsense(cli, group->name);
     } else if (code == CLI_OK) {
         for (size_t i = 0; i < table.count; i++) {
             const struct topic_config *topic = &table.topics[i];
@@ -160,7 +153,7 @@ static enum cli_exit list_group(struct cli *cli, const struct broker_data *group
         }
     }
     body_close(&body);
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return code;
 }
 
@@ -188,18 +181,14 @@ static enum cli_exit describe_group(struct cli *cli, const char *topic,
                                     const struct broker_data *group, json_t *rows)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     struct body body = {0};
     struct topic_stats stats;
     command_init_request(&request, REQUEST_GET_TOPIC_STATS_INFO, 1);
     command_add(&request, "topic", slice_text(topic));
-    enum cli_exit code = call_leader(cli, group, &request, &reply);
-    if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
-        code = cli_refused(cli, group->name, &reply.command);
-    } else if (code == CLI_OK &&
-               topic_stats_decode(reply.command.body, &body, &stats) != STATUS_OK) {
-        code =
-            cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense", SLICE_ARGS(group->name));
+    enum cli_exit code = ask_leader(cli, group, &request, &reply);
+    if (code == CLI_OK && topic_stats_decode(reply.command.body, &body, &stats) != STATUS_OK) {
+        code = cli_nonsense(cli, group->name);
     } else if (code == CLI_OK) {
         for (size_t i = 0; i < stats.count; i++) {
             const struct topic_stats_entry *entry = &stats.entries[i];
@@ -212,7 +201,7 @@ static enum cli_exit describe_group(struct cli *cli, const char *topic,
         }
     }
     body_close(&body);
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return code;
 }
 

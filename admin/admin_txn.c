@@ -5,7 +5,6 @@
 #include "admin/brokers.h"
 #include "admin/output.h"
 #include "common/base/decimal.h"
-#include "common/remoting/codes.h"
 #include "common/remoting/extension.h"
 
 #include <stdlib.h>
@@ -108,21 +107,18 @@ static void decorate(json_t *transaction, struct slice broker)
 static json_t *call(struct cli *cli, const struct broker_data *broker,
                     const struct command *request, enum cli_exit *code)
 {
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     json_t *answer = NULL;
-    *code = call_leader(cli, broker, request, &reply);
-    if (*code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
-        *code = cli_refused(cli, broker->name, &reply.command);
-    } else if (*code == CLI_OK && reply.command.body.size > 0) {
+    *code = ask_leader(cli, broker, request, &reply);
+    if (*code == CLI_OK && reply.command.body.size > 0) {
         answer = json_parse(reply.command.body);
         if (!json_is_object(answer)) {
-            *code = cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense",
-                             SLICE_ARGS(broker->name));
+            *code = cli_nonsense(cli, broker->name);
             json_decref(answer);
             answer = NULL;
         }
     }
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return answer;
 }
 

@@ -83,6 +83,7 @@ enum cli_exit bench_run(struct bench *bench)
     bench->measured_from_ns = bench->start_ns;
     uv_timer_start(&bench->tick, on_tick, TICK_MS, TICK_MS);
     uv_prepare_start(&bench->pump, on_pump);
+    conn_block_sigpipe();
     uv_run(&bench->loop, UV_RUN_DEFAULT);
     uv_loop_close(&bench->loop);
     if (bench->total.done == 0) {

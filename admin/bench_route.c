@@ -5,7 +5,7 @@
 
 #include "common/remoting/codes.h"
 
-static bool server_host(const struct bench *bench, struct host *host);
+static bool server_host(struct bench *bench, struct host *host);
 static void route_apply(struct bench *bench, struct slice body);
 
 static void on_command(struct conn *conn, const struct command *command, struct slice frame)
@@ -46,21 +46,15 @@ void bench_route_refresh(struct bench *bench)
 }
 
 /* The nameservers in turns. */
-static bool server_host(const struct bench *bench, struct host *host)
+static bool server_host(struct bench *bench, struct host *host)
 {
-    struct slice servers = slice_text(bench->cli->nameservers);
-    struct slice server;
-    uint32_t count = 0;
-    for (struct slice rest = servers; nameserver_next(&rest, &server);) {
-        count++;
+    const struct raftmq_client *client = bench->cli->client;
+    const char *server = raftmq_client_nameserver(client, bench->route_turn);
+    if (server == NULL) {
+        bench->route_turn = 0;
+        server = raftmq_client_nameserver(client, 0);
     }
-    uint32_t wanted = count == 0 ? 0 : bench->route_turn % count;
-    for (struct slice rest = servers; nameserver_next(&rest, &server); wanted--) {
-        if (wanted == 0) {
-            return rpc_resolve(server, host) == STATUS_OK;
-        }
-    }
-    return false;
+    return host_parse(slice_text(server), host) == STATUS_OK;
 }
 
 static void route_apply(struct bench *bench, struct slice text)

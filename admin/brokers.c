@@ -7,20 +7,6 @@
 
 enum { HINTS_MAX = 3 };
 
-bool nameserver_next(struct slice *rest, struct slice *server)
-{
-    while (rest->size > 0) {
-        const uint8_t *end = memchr(rest->data, ';', rest->size);
-        size_t size = end == NULL ? rest->size : (size_t)(end - rest->data);
-        *server = slice_of(rest->data, size);
-        *rest = slice_from(*rest, end == NULL ? size : size + 1);
-        if (size > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void brokers_close(struct brokers *brokers)
 {
     body_close(&brokers->body);
@@ -29,7 +15,7 @@ void brokers_close(struct brokers *brokers)
 enum cli_exit brokers_find(struct cli *cli, struct brokers *brokers)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     *brokers = (struct brokers){0};
     command_init_request(&request, REQUEST_GET_BROKER_CLUSTER_INFO, 1);
     enum cli_exit code = call_nameserver(cli, &request, &reply);
@@ -37,9 +23,9 @@ enum cli_exit brokers_find(struct cli *cli, struct brokers *brokers)
         code = cli_refused(cli, slice_text("nameserver"), &reply.command);
     } else if (code == CLI_OK && cluster_info_decode(reply.command.body, &brokers->body,
                                                      &brokers->info) != STATUS_OK) {
-        code = cli_fail(cli, CLI_FAILED, "the nameserver's answer makes no sense");
+        code = cli_nonsense(cli, slice_text("nameserver"));
     }
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return code;
 }
 
@@ -59,65 +45,55 @@ bool broker_chosen(const struct broker_data *group, const char *name)
 }
 
 enum cli_exit call_nameserver(struct cli *cli, const struct command *request,
-                              struct rpc_reply *reply)
+                              struct cli_reply *reply)
 {
-    struct slice rest = slice_text(cli->nameservers);
-    struct slice address;
-    enum status last = STATUS_MALFORMED;
-    while (nameserver_next(&rest, &address)) {
-        struct host host;
-        last = rpc_resolve(address, &host);
-        if (last == STATUS_OK) {
-            last = rpc_call(host, cli->timeout_ms, request, reply);
-        }
-        if (last == STATUS_OK) {
-            return CLI_OK;
-        }
-    }
-    return cli_fail(cli, CLI_UNREACHABLE, "no nameserver answers at %s: %s", cli->nameservers,
-                    status_text(last));
+    return cli_call(cli, NULL, request, reply)
+               ? CLI_OK
+               : cli_fail(cli, CLI_UNREACHABLE, "no nameserver answers at %s: %s", cli->nameservers,
+                          reply->error.remark);
 }
 
 size_t call_all_nameservers(struct cli *cli, const struct command *request)
 {
-    struct slice rest = slice_text(cli->nameservers);
-    struct slice address;
     size_t count = 0;
-    while (nameserver_next(&rest, &address)) {
-        struct host host;
-        struct rpc_reply reply = {0};
-        if (rpc_resolve(address, &host) == STATUS_OK &&
-            rpc_call(host, cli->timeout_ms, request, &reply) == STATUS_OK &&
-            reply.command.code == RESPONSE_SUCCESS) {
+    const char *address;
+    for (size_t i = 0; (address = raftmq_client_nameserver(cli->client, i)) != NULL; i++) {
+        struct cli_reply reply = {0};
+        if (cli_call(cli, address, request, &reply) && reply.command.code == RESPONSE_SUCCESS) {
             count++;
         }
-        rpc_reply_close(&reply);
+        cli_reply_close(&reply);
     }
     return count;
 }
 
-/* Ask one replica, and whom it hints at. STATUS_NO_LEADER: all said 14. */
-static enum status call_with_hints(struct cli *cli, struct host host, const struct command *request,
-                                   struct rpc_reply *reply)
+/* Ask one replica, and whom it hints at. False: no answer, or all said 14; *why tells. */
+static bool call_with_hints(struct cli *cli, struct slice first, const struct command *request,
+                            struct cli_reply *reply, const char **why)
 {
-    for (int i = 0; i < HINTS_MAX; i++) {
-        enum status status = rpc_call(host, cli->timeout_ms, request, reply);
-        if (status != STATUS_OK || reply->command.code != RESPONSE_SERVICE_NOT_AVAILABLE) {
-            return status;
-        }
+    struct buf address = {0};
+    bool more = true;
+    bool done = false;
+    buf_put_slice(&address, first);
+    for (int i = 0; i < HINTS_MAX && more; i++) {
         struct slice hint;
-        if (!command_find(&reply->command, FIELD_LEADER_HINT, &hint) ||
-            host_parse(hint, &host) != STATUS_OK) {
-            break;
+        bool answered = cli_call(cli, buf_text(&address), request, reply);
+        *why = answered ? status_text(STATUS_NO_LEADER) : reply->error.remark;
+        done = answered && reply->command.code != RESPONSE_SERVICE_NOT_AVAILABLE;
+        more = answered && !done && command_find(&reply->command, FIELD_LEADER_HINT, &hint);
+        if (more) {
+            buf_clear(&address);
+            buf_put_slice(&address, hint);
         }
     }
-    return STATUS_NO_LEADER;
+    buf_close(&address);
+    return done;
 }
 
 enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
-                          const struct command *request, struct rpc_reply *reply)
+                          const struct command *request, struct cli_reply *reply)
 {
-    enum status last = STATUS_NO_LEADER;
+    const char *why = status_text(STATUS_NO_LEADER);
     // The lowest id first: that is whom the nameserver takes for the leader.
     for (int64_t done = -1; done < INT64_MAX;) {
         const struct broker_address *next = NULL;
@@ -131,16 +107,20 @@ enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
             break;
         }
         done = next->id;
-        struct host host;
-        last = rpc_resolve(next->address, &host);
-        if (last == STATUS_OK) {
-            last = call_with_hints(cli, host, request, reply);
-        }
-        if (last == STATUS_OK) {
+        if (call_with_hints(cli, next->address, request, reply, &why)) {
             return CLI_OK;
         }
     }
-    return cli_fail(cli, CLI_UNREACHABLE, "%.*s: %s", SLICE_ARGS(group->name), status_text(last));
+    return cli_fail(cli, CLI_UNREACHABLE, "%.*s: %s", SLICE_ARGS(group->name), why);
+}
+
+enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,
+                         const struct command *request, struct cli_reply *reply)
+{
+    enum cli_exit code = call_leader(cli, group, request, reply);
+    return code == CLI_OK && reply->command.code != RESPONSE_SUCCESS
+               ? cli_refused(cli, group->name, &reply->command)
+               : code;
 }
 
 enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response)
@@ -163,6 +143,11 @@ enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct comman
                     SLICE_ARGS(response->remark));
 }
 
+enum cli_exit cli_nonsense(struct cli *cli, struct slice who)
+{
+    return cli_fail(cli, CLI_FAILED, "%.*s: the answer makes no sense", SLICE_ARGS(who));
+}
+
 void route_close(struct route *route)
 {
     body_close(&route->body);
@@ -171,7 +156,7 @@ void route_close(struct route *route)
 enum cli_exit route_find(struct cli *cli, const char *topic, struct route *route)
 {
     struct command request;
-    struct rpc_reply reply = {0};
+    struct cli_reply reply = {0};
     *route = (struct route){0};
     command_init_request(&request, REQUEST_GET_ROUTEINFO_BY_TOPIC, 1);
     command_add(&request, "topic", slice_text(topic));
@@ -183,9 +168,9 @@ enum cli_exit route_find(struct cli *cli, const char *topic, struct route *route
         code = cli_refused(cli, slice_text("nameserver"), &reply.command);
     } else if (code == CLI_OK &&
                topic_route_decode(reply.command.body, &route->body, &route->route) != STATUS_OK) {
-        code = cli_fail(cli, CLI_FAILED, "the nameserver's answer makes no sense");
+        code = cli_nonsense(cli, slice_text("nameserver"));
     }
-    rpc_reply_close(&reply);
+    cli_reply_close(&reply);
     return code;
 }
 
@@ -207,5 +192,5 @@ bool broker_host(const struct broker_data *group, struct host *host)
             lowest = &group->addresses[i];
         }
     }
-    return lowest != NULL && rpc_resolve(lowest->address, host) == STATUS_OK;
+    return lowest != NULL && host_parse(lowest->address, host) == STATUS_OK;
 }

@@ -2,9 +2,10 @@
 #ifndef ADMIN_BROKERS_H
 #define ADMIN_BROKERS_H
 
+#include "admin/call.h"
 #include "admin/cli.h"
-#include "admin/rpc.h"
 #include "common/remoting/body_route.h"
+#include "common/remoting/message.h"
 
 struct brokers {
     struct body body;
@@ -19,12 +20,9 @@ enum cli_exit brokers_find(struct cli *cli, struct brokers *brokers);
 /* The group of that name, or NULL. */
 const struct broker_data *brokers_group(const struct brokers *brokers, const char *name);
 
-/* The next of a list of nameservers parted by semicolons; false at the end. */
-bool nameserver_next(struct slice *rest, struct slice *server);
-
 /* Send a request to the first nameserver that answers. */
 enum cli_exit call_nameserver(struct cli *cli, const struct command *request,
-                              struct rpc_reply *reply);
+                              struct cli_reply *reply);
 
 /* Send a request to every nameserver; how many answered it with success. */
 size_t call_all_nameservers(struct cli *cli, const struct command *request);
@@ -32,10 +30,17 @@ size_t call_all_nameservers(struct cli *cli, const struct command *request);
 /* Send a request to the leader of a group: to whom the nameserver names, and on to whom that one
  * names. The answer may be any response but 14. */
 enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
-                          const struct command *request, struct rpc_reply *reply);
+                          const struct command *request, struct cli_reply *reply);
+
+/* call_leader() for which only success will do: any other answer is cli_refused(). */
+enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,
+                         const struct command *request, struct cli_reply *reply);
 
 /* Tell the person of a response that is not success; the code that says which kind it is. */
 enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response);
+
+/* Tell the person that an answer could not be understood. */
+enum cli_exit cli_nonsense(struct cli *cli, struct slice who);
 
 /* Only the groups that a --broker option names (NULL: all). */
 bool broker_chosen(const struct broker_data *group, const char *name);
@@ -50,7 +55,7 @@ enum cli_exit route_find(struct cli *cli, const char *topic, struct route *route
 /* The broker of a route by name, or NULL. */
 const struct broker_data *route_broker(const struct route *route, struct slice name);
 
-/* The address with the lowest id (0: the leader). False if there is none that can be resolved. */
+/* The address with the lowest id (0: the leader). False if it has none that is an ip:port. */
 bool broker_host(const struct broker_data *group, struct host *host);
 
 #endif

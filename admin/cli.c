@@ -1,5 +1,6 @@
 #include "admin/cli.h"
 
+#include "client/include/raftmq.h"
 #include "common/base/decimal.h"
 
 #include <getopt.h>
@@ -42,6 +43,8 @@ static void help_all(FILE *out);
 static void help_noun(FILE *out, const struct cli_command *commands);
 static void help_command(FILE *out, const struct cli_command *command);
 static enum cli_exit run(struct cli *cli, const struct cli_command *command, int argc, char **argv);
+static enum cli_exit run_connected(struct cli *cli, const struct cli_command *command,
+                                   const void *options, char **arguments);
 
 enum cli_exit cli_fail(struct cli *cli, enum cli_exit code, const char *format, ...)
 {
@@ -234,7 +237,25 @@ static enum cli_exit run(struct cli *cli, const struct cli_command *command, int
     if (!common_apply(cli, &common)) {
         return CLI_USAGE;
     }
-    return command->run(cli, &options, argv + optind);
+    return run_connected(cli, command, &options, argv + optind);
+}
+
+/* Run it with a client, which connects to nobody before it is asked to. */
+static enum cli_exit run_connected(struct cli *cli, const struct cli_command *command,
+                                   const void *options, char **arguments)
+{
+    const struct raftmq_client_options client_options = {
+        .nameservers = cli->nameservers,
+        .timeout_ms = cli->timeout_ms,
+        .worker_threads = 1, // There are no callbacks here.
+    };
+    struct raftmq_error error;
+    if (raftmq_client_new(&client_options, &cli->client, &error) != RAFTMQ_OK) {
+        return cli_fail(cli, CLI_UNREACHABLE, "%s", error.remark);
+    }
+    enum cli_exit code = command->run(cli, options, arguments);
+    raftmq_client_close(cli->client);
+    return code;
 }
 
 /* --- Help --------------------------------------------------------------------------------- */

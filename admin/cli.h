@@ -22,10 +22,13 @@ enum cli_exit {
     CLI_DEGRADED = 5,    /* `cluster status`: it answers, but not all is well. */
 };
 
+struct raftmq_client;
+
 struct cli {
     const char *nameservers; /* "host:port[;host:port…]" */
     bool json;
-    uint32_t timeout_ms; /* Of one request. */
+    uint32_t timeout_ms;          /* Of one request. */
+    struct raftmq_client *client; /* While a command runs. */
     FILE *out;
     FILE *err;
 };

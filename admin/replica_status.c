@@ -20,27 +20,6 @@ static json_t *replica_row(struct cli *cli, const struct broker_data *group, con
                            struct members *members);
 static void rows_compare(json_t *group, json_t *rows);
 
-json_t *replica_status(struct cli *cli, struct host host, enum status *why)
-{
-    struct command request;
-    struct rpc_reply reply = {0};
-    json_t *status = NULL;
-    command_init_request(&request, REQUEST_RAFTMQ_STATUS, 1);
-    *why = rpc_call(host, cli->timeout_ms, &request, &reply);
-    if (*why == STATUS_OK && reply.command.code != RESPONSE_SUCCESS) {
-        *why = STATUS_NOT_SUPPORTED;
-    } else if (*why == STATUS_OK) {
-        status = json_parse(reply.command.body);
-        *why = json_is_object(status) ? STATUS_OK : STATUS_MALFORMED;
-    }
-    if (*why != STATUS_OK) {
-        json_decref(status);
-        status = NULL;
-    }
-    rpc_reply_close(&reply);
-    return status;
-}
-
 json_t *group_status(struct cli *cli, const struct broker_data *group)
 {
     struct members members = {0};
@@ -57,6 +36,29 @@ json_t *group_status(struct cli *cli, const struct broker_data *group)
     rows_compare(result, rows);
     json_object_set_new(result, "replicas", rows);
     return result;
+}
+
+/* Ask one replica. A new object, or NULL and in *health what the row shall say. */
+static json_t *replica_status(struct cli *cli, const char *address, const char **health)
+{
+    struct command request;
+    struct cli_reply reply = {0};
+    json_t *status = NULL;
+    *health = "unreachable";
+    command_init_request(&request, REQUEST_RAFTMQ_STATUS, 1);
+    if (cli_call(cli, address, &request, &reply)) {
+        *health = "not raftmq";
+        if (reply.command.code == RESPONSE_SUCCESS) {
+            status = json_parse(reply.command.body);
+        }
+    }
+    cli_reply_close(&reply);
+    if (!json_is_object(status)) {
+        json_decref(status);
+        return NULL;
+    }
+    *health = "ok";
+    return status;
 }
 
 static void members_add(struct members *members, struct slice address)
@@ -91,15 +93,11 @@ static void copy(json_t *row, const char *to, const json_t *status, const char *
 static json_t *replica_row(struct cli *cli, const struct broker_data *group, const char *address,
                            struct members *members)
 {
-    enum status why = STATUS_MALFORMED;
-    struct host host;
+    const char *health;
     json_t *row = json_pack("{s:o, s:s}", "group", json_slice(group->name), "address", address);
-    json_t *status = rpc_resolve(slice_text(address), &host) == STATUS_OK
-                         ? replica_status(cli, host, &why)
-                         : NULL;
+    json_t *status = replica_status(cli, address, &health);
+    json_object_set_new(row, "health", json_string(health));
     if (status == NULL) {
-        json_object_set_new(
-            row, "health", json_string(why == STATUS_NOT_SUPPORTED ? "not raftmq" : "unreachable"));
         return row;
     }
     copy(row, "memberId", status, "memberId");
@@ -110,7 +108,6 @@ static json_t *replica_row(struct cli *cli, const struct broker_data *group, con
     copy(row, "last", status, "lastIndex");
     copy(row, "clients", status, "clientConnections");
     copy(row, "version", status, "version");
-    json_object_set_new(row, "health", json_string("ok"));
     size_t i;
     json_t *member;
     json_array_foreach(json_object_get(status, "members"), i, member)

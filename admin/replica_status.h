@@ -6,10 +6,6 @@
 
 #include <jansson.h>
 
-/* Ask one replica. A new object, or NULL: *why is the status of the call, or STATUS_NOT_SUPPORTED
- * if it is no raftmq broker. */
-json_t *replica_status(struct cli *cli, struct host host, enum status *why);
-
 /* Ask every replica of a group: those that the nameserver lists, and those that any of them names
  * as a member. A new object:
  *

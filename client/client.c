@@ -21,9 +21,10 @@ enum {
 };
 
 static void fill_defaults(struct raftmq_client_options *options);
-static enum raftmq_status read_nameservers(struct routes *routes, const char *text,
+static enum raftmq_status read_nameservers(struct raftmq_client *client, const char *text,
                                            struct raftmq_error *error);
-static bool resolve(struct slice text, struct host *host);
+static void add_nameserver(struct raftmq_client *client, struct host host);
+static enum status resolve(struct slice text, struct host *host);
 static uint32_t own_address(const struct host *nameserver);
 static void make_id(struct raftmq_client *client, const char *instance_name);
 static void start_loop(struct raftmq_client *client);
@@ -46,13 +47,13 @@ enum raftmq_status raftmq_client_new(const struct raftmq_client_options *options
     client->clock = clock_system();
     client->random = random_system();
     fill_defaults(&client->options);
-    enum raftmq_status status = read_nameservers(&client->routes, options->nameservers, error);
+    log_init(&client->log, stderr, options->verbose ? LOG_WARN : LOG_SILENT, "libraftmq");
+    enum raftmq_status status = read_nameservers(client, options->nameservers, error);
     if (status != RAFTMQ_OK) {
         free(client);
         return status;
     }
     make_id(client, options->instance_name);
-    log_init(&client->log, stderr, options->verbose ? LOG_WARN : LOG_SILENT, "libraftmq");
     start_loop(client);
     if (!workers_init(&client->workers, &client->tasks, client->options.worker_threads)) {
         tasks_run(&client->tasks, stop_loop, client);
@@ -84,9 +85,11 @@ static void fill_defaults(struct raftmq_client_options *options)
         options->persist_offsets_ms == 0 ? PERSIST_DEFAULT_MS : options->persist_offsets_ms;
 }
 
-static enum raftmq_status read_nameservers(struct routes *routes, const char *text,
+static enum raftmq_status read_nameservers(struct raftmq_client *client, const char *text,
                                            struct raftmq_error *error)
 {
+    struct routes *routes = &client->routes;
+    struct slice unresolved = {0};
     struct slice rest = slice_text(text);
     while (rest.size > 0) {
         const uint8_t *end = memchr(rest.data, ';', rest.size);
@@ -96,23 +99,46 @@ static enum raftmq_status read_nameservers(struct routes *routes, const char *te
         if (size == 0) {
             continue;
         }
-        if (routes->nameserver_count == NAMESERVERS_MAX ||
-            !resolve(one, &routes->nameservers[routes->nameserver_count])) {
+        struct host host;
+        enum status status = resolve(one, &host);
+        if (status == STATUS_NOT_FOUND) {
+            log_warn(&client->log, "nameserver left out, its name does not resolve", "name=%.*s",
+                     SLICE_ARGS(one));
+            unresolved = one;
+        } else if (status != STATUS_OK || routes->nameserver_count == NAMESERVERS_MAX) {
             return error_set(error, RAFTMQ_INVALID_ARGUMENT,
-                             "nameserver \"%.*s\" is not a host:port that resolves to IPv4",
+                             "nameserver \"%.*s\" is not a host:port, or one too many",
                              SLICE_ARGS(one));
+        } else {
+            add_nameserver(client, host);
         }
-        routes->nameserver_count++;
     }
-    return routes->nameserver_count > 0
-               ? RAFTMQ_OK
-               : error_set(error, RAFTMQ_INVALID_ARGUMENT, "no nameserver is given");
+    if (routes->nameserver_count > 0) {
+        return RAFTMQ_OK;
+    }
+    return unresolved.size == 0
+               ? error_set(error, RAFTMQ_INVALID_ARGUMENT, "no nameserver is given")
+               : error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                           "nameserver \"%.*s\" does not resolve to an IPv4 address",
+                           SLICE_ARGS(unresolved));
 }
 
-static bool resolve(struct slice text, struct host *host)
+static void add_nameserver(struct raftmq_client *client, struct host host)
+{
+    struct buf text = {0};
+    uint32_t place = client->routes.nameserver_count++;
+    client->routes.nameservers[place] = host;
+    host_format(host, &text);
+    ASSERT(text.size < HOST_TEXT_SIZE);
+    memcpy(client->nameservers[place], text.data, text.size);
+    buf_close(&text);
+}
+
+/* Errors: STATUS_MALFORMED, STATUS_NOT_FOUND. */
+static enum status resolve(struct slice text, struct host *host)
 {
     if (host_parse(text, host) == STATUS_OK) {
-        return true;
+        return STATUS_OK;
     }
     char name[NAME_MAX_SIZE + 1];
     size_t colon = text.size;
@@ -122,19 +148,19 @@ static bool resolve(struct slice text, struct host *host)
     }
     if (colon < 2 || colon > sizeof name || !decimal_parse(slice_from(text, colon), &port) ||
         port < 1 || port > 65535) {
-        return false;
+        return STATUS_MALFORMED;
     }
     memcpy(name, text.data, colon - 1);
     name[colon - 1] = '\0';
     const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
     if (getaddrinfo(name, NULL, &hints, &found) != 0) {
-        return false;
+        return STATUS_NOT_FOUND;
     }
     const struct sockaddr_in *address = (const struct sockaddr_in *)(const void *)found->ai_addr;
     *host = (struct host){ntohl(address->sin_addr.s_addr), (uint32_t)port};
     freeaddrinfo(found);
-    return true;
+    return STATUS_OK;
 }
 
 /* The address of ours that the first nameserver would see; nothing is sent to find it. */
@@ -195,6 +221,7 @@ static void start_loop(struct raftmq_client *client)
 static void run_loop(void *argument)
 {
     struct raftmq_client *client = argument;
+    conn_block_sigpipe();
     uv_run(&client->loop, UV_RUN_DEFAULT);
 }
 
@@ -230,4 +257,9 @@ static void on_connections_closed(struct raftmq_client *client)
 const char *raftmq_client_id(const struct raftmq_client *client)
 {
     return client->id.text;
+}
+
+const char *raftmq_client_nameserver(const struct raftmq_client *client, size_t place)
+{
+    return place < client->routes.nameserver_count ? client->nameservers[place] : NULL;
 }

@@ -17,11 +17,13 @@
 enum {
     NAMESERVERS_MAX = 16,
     CALLS_MAX = 65536, /* In flight on all connections of a client. */
+    HOST_TEXT_SIZE = 24,
 };
 
 struct raftmq_client {
     struct raftmq_client_options options; /* Defaults filled in; texts not valid. */
     struct name id;
+    char nameservers[NAMESERVERS_MAX][HOST_TEXT_SIZE]; /* Of routes.nameservers, for people. */
     struct log log;
     const struct clock *clock;
     uv_thread_t thread;

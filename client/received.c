@@ -2,11 +2,10 @@
 
 #include "common/base/buf.h"
 #include "common/base/limits.h"
+#include "common/remoting/inflate.h"
 #include "common/remoting/message.h"
 #include "common/remoting/names.h"
 #include "common/remoting/properties.h"
-
-#include <zlib.h>
 
 enum { INFLATED_MAX = 64 * 1024 * 1024 };
 
@@ -20,7 +19,6 @@ static const char *text_of(struct arena *arena, struct slice text);
 static const char *property_text(const struct raftmq_received *message, const char *name);
 static void take_properties(struct received *received, struct slice properties);
 static bool take_body(struct received *received, const struct message *message);
-static bool inflate_body(struct slice deflated, struct buf *out);
 
 enum status received_decode(struct slice *rest, struct slice broker, struct received *out)
 {
@@ -87,7 +85,7 @@ static bool take_body(struct received *received, const struct message *message)
     struct buf inflated = {0};
     struct slice body = message->body;
     if ((message->sys_flag & SYS_FLAG_COMPRESSED) != 0) {
-        if (!inflate_body(message->body, &inflated)) {
+        if (inflate_append(message->body, INFLATED_MAX, &inflated) != STATUS_OK) {
             buf_close(&inflated);
             return false;
         }
@@ -98,25 +96,6 @@ static bool take_body(struct received *received, const struct message *message)
     received->message.body_size = body.size;
     buf_close(&inflated);
     return true;
-}
-
-static bool inflate_body(struct slice deflated, struct buf *out)
-{
-    z_stream stream = {.next_in = (Bytef *)(uintptr_t)deflated.data,
-                       .avail_in = (uInt)deflated.size};
-    if (inflateInit(&stream) != Z_OK) {
-        return false;
-    }
-    int result = Z_OK;
-    while (result == Z_OK && out->size < INFLATED_MAX) {
-        buf_reserve(out, 64 * 1024);
-        stream.next_out = out->data + out->size;
-        stream.avail_out = (uInt)(out->capacity - out->size);
-        result = inflate(&stream, Z_NO_FLUSH);
-        out->size = out->capacity - stream.avail_out;
-    }
-    inflateEnd(&stream);
-    return result == Z_STREAM_END;
 }
 
 /* A second copy of the string in which each piece ends with a NUL: values can be handed out of it

@@ -61,7 +61,8 @@ RAFTMQ_API const char *raftmq_version(void);
 struct raftmq_client;
 
 struct raftmq_client_options {
-    /* "host:port" of the nameservers, separated by ';'. Required. Names are resolved once. */
+    /* "host:port" of the nameservers, separated by ';'. Required. Names are resolved once; those
+     * that cannot be are left out, as long as one can. */
     const char *nameservers;
     /* Distinguishes clients of one process; NULL: made up. At most 64 characters. */
     const char *instance_name;
@@ -95,6 +96,10 @@ RAFTMQ_API enum raftmq_status raftmq_client_new(const struct raftmq_client_optio
  * in other threads end with RAFTMQ_CLOSED, and must have returned before this is called. Waits for
  * the threads to end. NULL is harmless. */
 RAFTMQ_API void raftmq_client_close(struct raftmq_client *client);
+
+/* "10.0.0.9:9876": a nameserver of the options, by place from 0, as raftmq_invoke() takes it; NULL
+ * after the last. Valid as long as the client. */
+RAFTMQ_API const char *raftmq_client_nameserver(const struct raftmq_client *client, size_t place);
 
 /* "10.0.0.9@4711@name": how brokers know this client. Valid as long as the client. */
 RAFTMQ_API const char *raftmq_client_id(const struct raftmq_client *client);

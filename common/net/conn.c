@@ -10,6 +10,7 @@
 #include "common/net/conn.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 
 enum {
@@ -502,4 +503,12 @@ static struct host peer_of(const uv_tcp_t *tcp)
         }
     }
     return host;
+}
+
+void conn_block_sigpipe(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    ASSERT(pthread_sigmask(SIG_BLOCK, &signals, NULL) == 0);
 }

@@ -21,6 +21,11 @@ enum {
 
 struct conn;
 
+/* Let writes to a broken connection fail instead of ending the process, in the calling thread only.
+ * For threads that run a loop with connections in a process that does not ignore SIGPIPE: libuv
+ * does not do it. */
+void conn_block_sigpipe(void);
+
 struct conn_events {
     /* A frame arrived. The command and all it borrows die when this returns. `frame` is the raw
      * frame, for whoever passes it on. */

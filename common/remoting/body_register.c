@@ -3,8 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/decimal.h"
 #include "common/remoting/body_topic_json.h"
-
-#include <zlib.h>
+#include "common/remoting/inflate.h"
 
 struct reader {
     struct slice rest;
@@ -12,7 +11,6 @@ struct reader {
 
 static enum status plain_decode(struct slice text, int32_t version, struct body *body,
                                 struct topic_table *out);
-static bool inflate_all(struct slice bytes, struct buf *out);
 static bool sections_decode(struct slice bytes, int32_t version, struct body *body,
                             struct topic_table *out);
 static bool topic_line_decode(struct slice line, struct body *body, struct topic_config *topic);
@@ -29,7 +27,7 @@ enum status register_body_decode(struct slice bytes, bool compressed, int32_t ve
         return plain_decode(bytes, version, body, out);
     }
     struct buf inflated = {0};
-    bool decoded = inflate_all(bytes, &inflated);
+    bool decoded = inflate_append(bytes, REGISTER_INFLATED_MAX, &inflated) == STATUS_OK;
     if (decoded) {
         struct slice kept = arena_copy(&body->arena, buf_slice(&inflated));
         decoded = sections_decode(kept, version, body, out);
@@ -58,24 +56,6 @@ static enum status plain_decode(struct slice text, int32_t version, struct body 
         body_close(body);
     }
     return status;
-}
-
-static bool inflate_all(struct slice bytes, struct buf *out)
-{
-    z_stream stream = {.next_in = (Bytef *)(uintptr_t)bytes.data, .avail_in = (uInt)bytes.size};
-    if (inflateInit(&stream) != Z_OK) {
-        return false;
-    }
-    int result = Z_OK;
-    while (result == Z_OK && out->size < REGISTER_INFLATED_MAX) {
-        buf_reserve(out, 64 * 1024);
-        stream.next_out = out->data + out->size;
-        stream.avail_out = (uInt)(out->capacity - out->size);
-        result = inflate(&stream, Z_NO_FLUSH);
-        out->size = out->capacity - stream.avail_out;
-    }
-    inflateEnd(&stream);
-    return result == Z_STREAM_END && out->size <= REGISTER_INFLATED_MAX;
 }
 
 static bool read_count(struct reader *reader, uint32_t *count)

@@ -242,6 +242,21 @@ static void an_unreachable_nameserver_is_told_apart(void **state)
     assert_contains(output, "broker-a");
 }
 
+static void a_nameserver_that_cannot_be_resolved_is_passed_over(void **state)
+{
+    (void)state;
+    char label[65]; // One more than a label of a name may have: no resolver is asked.
+    char line[160];
+    memset(label, 'x', sizeof label - 1);
+    label[sizeof label - 1] = '\0';
+    snprintf(line, sizeof line, "leader show -n %s:9876;%s", label,
+             answer_server_address(script.fake));
+    assert_int_equal(run(line), CLI_OK);
+    snprintf(line, sizeof line, "leader show -n %s:9876", label);
+    assert_int_equal(run(line), CLI_UNREACHABLE);
+    assert_contains(errors, "does not resolve");
+}
+
 static void a_healthy_cluster_ends_with_zero(void **state)
 {
     (void)state;
@@ -358,6 +373,7 @@ int main(void)
         server_test(every_command_tells_of_its_flags),
         server_test(wrong_command_lines_are_told_and_nothing_is_sent),
         server_test(an_unreachable_nameserver_is_told_apart),
+        server_test(a_nameserver_that_cannot_be_resolved_is_passed_over),
         server_test(a_healthy_cluster_ends_with_zero),
         server_test(what_is_wrong_with_a_cluster_is_said),
         server_test(transactions_are_listed_page_by_page),

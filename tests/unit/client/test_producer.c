@@ -409,6 +409,24 @@ static void many_threads_share_one_producer(void **state)
     assert_int_equal(atomic_load(&fixture->called_back), 400);
 }
 
+/* A name that no resolver needs to ask anybody about: a label has at most 63 characters. */
+#define NO_HOST "0123456789012345678901234567890123456789012345678901234567890123:9876"
+
+static void a_nameserver_whose_name_does_not_resolve_is_left_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_client *client;
+    struct raftmq_client_options options = {.nameservers = NO_HOST ";10.9.8.7:65535;" NO_HOST};
+    assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+    assert_string_equal(raftmq_client_nameserver(client, 0), "10.9.8.7:65535");
+    assert_null(raftmq_client_nameserver(client, 1));
+    raftmq_client_close(client);
+    options.nameservers = NO_HOST;
+    assert_int_equal(raftmq_client_new(&options, &client, &fixture->error),
+                     RAFTMQ_INVALID_ARGUMENT);
+    assert_non_null(strstr(fixture->error.remark, "does not resolve"));
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -420,6 +438,8 @@ static void bad_arguments_are_refused(void **state)
     options.nameservers = "";
     assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_INVALID_ARGUMENT);
     options.nameservers = "127.0.0.1:99999";
+    assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_INVALID_ARGUMENT);
+    options.nameservers = "127.0.0.1:1;nonsense";
     assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_INVALID_ARGUMENT);
     assert_int_equal(raftmq_producer_new(fixture->client, "a b", NULL, NULL, &producer, NULL),
                      RAFTMQ_INVALID_ARGUMENT);
@@ -457,6 +477,7 @@ int main(void)
         TEST(an_undecided_transaction_is_asked_about_and_answered),
         TEST(a_half_message_stored_less_safely_is_rolled_back_unexecuted),
         TEST(many_threads_share_one_producer),
+        TEST(a_nameserver_whose_name_does_not_resolve_is_left_out),
         TEST(bad_arguments_are_refused),
     };
     return cmocka_run_group_tests_name("producer", tests, NULL, NULL);

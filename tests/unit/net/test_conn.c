@@ -3,6 +3,7 @@
 
 #include "common/net/listener.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 enum { LOOPBACK = 0x7F000001, DEADLINE_MS = 10000 };
@@ -442,6 +443,18 @@ static void a_taken_port_is_refused(void **state)
     server_close(&server);
 }
 
+static void a_broken_pipe_is_an_error_after_sigpipe_is_blocked(void **state)
+{
+    (void)state;
+    int ends[2];
+    conn_block_sigpipe();
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    assert_int_equal(write(ends[1], "x", 1), -1); // Else the signal ends this program.
+    assert_int_equal(errno, EPIPE);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +468,7 @@ int main(void)
         cmocka_unit_test(closing_from_within_a_callback_drops_the_rest),
         cmocka_unit_test(an_idle_connection_is_closed_and_a_busy_one_kept),
         cmocka_unit_test(a_taken_port_is_refused),
+        cmocka_unit_test(a_broken_pipe_is_an_error_after_sigpipe_is_blocked), // Last: it stays so.
     };
     return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
 }

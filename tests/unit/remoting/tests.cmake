@@ -3,4 +3,5 @@ raftmq_unit_test(remoting/message LINK raftmq_remoting SOURCES ${CMAKE_SOURCE_DI
 raftmq_unit_test(remoting/properties LINK raftmq_remoting)
 raftmq_unit_test(remoting/bodies LINK raftmq_remoting)
 raftmq_unit_test(remoting/dialect LINK raftmq_remoting)
+raftmq_unit_test(remoting/inflate LINK raftmq_remoting)
 raftmq_unit_test(remoting/names LINK raftmq_remoting)
