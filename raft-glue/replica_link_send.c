@@ -69,9 +69,31 @@ static void on_written(uv_write_t *request, int status)
     write_free(write);
 }
 
-/* Start a write whose first buffer is the header. Takes write. */
+/* Step over bytes that are written; how many buffers are left, moved to the front. */
+static unsigned skip_written(uv_buf_t *bufs, unsigned count, size_t written)
+{
+    unsigned whole = 0;
+    while (whole < count && written >= bufs[whole].len) {
+        written -= bufs[whole++].len;
+    }
+    memmove(bufs, bufs + whole, (count - whole) * sizeof *bufs);
+    if (whole < count) {
+        bufs[0] = uv_buf_init(bufs[0].base + written, (unsigned)(bufs[0].len - written));
+    }
+    return count - whole;
+}
+
+/* Start a write whose first buffer is the header. Takes write. What the socket has room for goes at
+ * once: a queued write costs two more system calls and a turn of the loop. */
 static void start_write(struct link *link, struct link_write *write, uv_buf_t *bufs, unsigned count)
 {
+    uv_stream_t *stream = (uv_stream_t *)&link->connection->tcp;
+    int written = uv_try_write(stream, bufs, count);
+    count = skip_written(bufs, count, written > 0 ? (size_t)written : 0);
+    if (count == 0) {
+        write_free(write);
+        return;
+    }
     write->connection = link->connection;
     write->bytes = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -79,7 +101,6 @@ static void start_write(struct link *link, struct link_write *write, uv_buf_t *b
     }
     link->writing_bytes += write->bytes;
     link->writing_count++;
-    uv_stream_t *stream = (uv_stream_t *)&link->connection->tcp;
     if (uv_write(&write->write, stream, bufs, count, on_written) != 0) {
         write_free(write);
         link_lost(link);
