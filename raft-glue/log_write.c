@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { WRITE_BYTES_MAX = 32 * 1024 * 1024, SPARE_PIECE = 1024 * 1024 };
+enum { WRITE_BYTES_MAX = 32 * 1024 * 1024, SPARE_PIECE = 1024 * 1024, BUSY_WRITE = 64 * 1024 };
 
 static const uint8_t padding[LOG_FRAME_ALIGNMENT];
 
@@ -65,6 +65,7 @@ struct log_write *segment_log_write_begin(struct segment_log *log)
         log->dirty_end = record->position + size;
     }
     write->last_index = log->handed_index;
+    log->write_bytes = bytes;
     log->write = write;
     return write;
 }
@@ -305,11 +306,12 @@ enum status log_write_run(struct log_write *write)
 
 bool segment_log_spare_begin(struct segment_log *log, struct log_spare *spare)
 {
-    // The writer's list may be looked at only between writes. And a log that always has something
-    // to write shall have the disk for itself: its next segment is then merely allocated.
+    // The writer's list may be looked at only between writes. And a log with much to write shall
+    // have the disk for itself: its next segment is then merely allocated, which makes small writes
+    // half as slow again, but costs large ones little.
     if (log->spare_under_way || log->spare_ready != 0 || log->write != NULL ||
-        segment_log_wants_write(log) || log->writer.spare_count > 0 ||
-        log->end_position < log->spare_not_before ||
+        segment_log_wants_write(log) || log->write_bytes > BUSY_WRITE ||
+        log->writer.spare_count > 0 || log->end_position < log->spare_not_before ||
         log->end_position % log->options.segment_size < log->options.segment_size / 4) {
         return false;
     }

@@ -62,6 +62,7 @@ struct segment_log {
     uint64_t recycle_until;    /* Segments below this number are to become spares ... */
     uint64_t recycle_from;     /* ... from this one on. */
     struct log_write *write;   /* Under way. */
+    size_t write_bytes;        /* Of the frames in the last one. */
     struct log_writer writer;
 
     struct segment_reader **readers;

@@ -500,6 +500,27 @@ static void a_spare_made_ahead_becomes_the_next_segment(void **state)
     sim_disk_free(disk);
 }
 
+static void a_log_with_much_to_write_makes_no_spare(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct segment_log *log = open_log(disk);
+    for (unsigned i = 0; i < 5; i++) {
+        append(log, 1, SEGMENT_BYTES - 2000);
+    }
+    write_all(log); // Many at once.
+    struct log_spare spare;
+    assert_false(segment_log_spare_begin(log, &spare));
+    append(log, 1, 100);
+    write_all(log);
+    assert_true(segment_log_spare_begin(log, &spare));
+    enum status status = log_spare_run(&spare);
+    segment_log_spare_end(log, &spare, status);
+    assert_int_equal(status, STATUS_OK);
+    segment_log_close(log);
+    sim_disk_free(disk);
+}
+
 static void a_spare_that_cannot_be_made_is_not_tried_at_once_again(void **state)
 {
     (void)state;
@@ -581,6 +602,7 @@ int main(void)
         cmocka_unit_test(what_is_truncated_before_it_was_written_costs_no_cut),
         cmocka_unit_test(recycled_segments_never_bring_back_old_frames),
         cmocka_unit_test(a_spare_made_ahead_becomes_the_next_segment),
+        cmocka_unit_test(a_log_with_much_to_write_makes_no_spare),
         cmocka_unit_test(a_spare_that_cannot_be_made_is_not_tried_at_once_again),
         cmocka_unit_test(the_cache_keeps_what_is_not_durable_and_forgets_the_oldest),
         cmocka_unit_test(reads_by_position_are_bounded_by_what_is_durable),
