@@ -214,7 +214,8 @@ static bool hand_out(struct checker *checker, const struct transaction *transact
     snprintf(position, sizeof position, "%" PRIu64, transaction->position);
     offset_message_id_format(broker->self->client_host, (int64_t)transaction->position, id);
 
-    command_init_request(&request, REQUEST_CHECK_TRANSACTION_STATE, checker->next_opaque++);
+    command_init_request(&request, REQUEST_CHECK_TRANSACTION_STATE, checker->next_opaque);
+    checker->next_opaque = checker->next_opaque == INT32_MAX ? 1 : checker->next_opaque + 1;
     request.flag = COMMAND_FLAG_ONEWAY;
     command_add(&request, "topic", slice_text(TOPIC_HALF));
     command_add(&request, "tranStateTableOffset", slice_text(half_offset));

@@ -40,7 +40,7 @@ struct registrar {
 
 static void on_command(struct conn *conn, const struct command *command, struct slice frame);
 static void on_close(struct conn *conn, enum status why);
-static void register_all(struct registrar *registrar);
+static void register_at(struct registrar *registrar, bool everywhere);
 static void unregister_all(struct registrar *registrar);
 static void finish(struct registrar *registrar);
 
@@ -70,7 +70,7 @@ void registrar_close(struct registrar *registrar, void (*on_closed)(void *contex
     for (size_t i = 0; i < registrar->link_count; i++) {
         if (registrar->links[i].conn != NULL) {
             registrar->open_count++;
-            conn_close(registrar->links[i].conn, STATUS_SHUTTING_DOWN);
+            conn_close(registrar->links[i].conn, STATUS_OK); // Lets what was queued out.
         }
     }
     if (--registrar->open_count == 0) {
@@ -94,7 +94,7 @@ void registrar_soon(struct registrar *registrar)
 void registrar_turn_end(struct registrar *registrar)
 {
     if (registrar->soon) {
-        register_all(registrar);
+        register_at(registrar, true);
     }
 }
 
@@ -103,13 +103,20 @@ void registrar_tick(struct registrar *registrar)
     const struct broker *broker = registrar->broker;
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
     bool due = now - registrar->registered_ms >= broker->settings->register_period_ms;
+    bool away = false;
     for (size_t i = 0; i < registrar->link_count; i++) {
-        // One that came back must hear of us at once, not at the next period.
-        due |= registrar->links[i].conn == NULL && now >= registrar->links[i].retry_ms;
+        away |= registrar->links[i].conn == NULL && now >= registrar->links[i].retry_ms;
     }
-    if (due) {
-        register_all(registrar);
+    if (due || away) {
+        // One that came back must hear of us at once, not at the next period; the others need not.
+        register_at(registrar, due);
     }
+}
+
+static int32_t next_opaque(struct registrar *registrar)
+{
+    registrar->next_opaque = registrar->next_opaque == INT32_MAX ? 1 : registrar->next_opaque + 1;
+    return registrar->next_opaque;
 }
 
 static struct conn *connect_link(struct link *link, uint64_t now)
@@ -149,7 +156,8 @@ static uint64_t broker_id(const struct broker *broker, bool leads)
     return leads ? 0 : broker->self->id;
 }
 
-static void register_all(struct registrar *registrar)
+/* Register at all nameservers, or only at those that a connection is to be made to. */
+static void register_at(struct registrar *registrar, bool everywhere)
 {
     struct broker *broker = registrar->broker;
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
@@ -157,9 +165,11 @@ static void register_all(struct registrar *registrar)
     if (leads && !broker->ports->quorum_fresh(broker->ports->context)) {
         return; // Maybe deposed: say nothing until a majority has been heard of.
     }
-    registrar->soon = false;
-    registrar->registered_ms = now;
-    registrar->was_leader = leads;
+    if (everywhere) {
+        registrar->soon = false;
+        registrar->registered_ms = now;
+        registrar->was_leader = leads;
+    }
 
     struct topic_tables tables;
     struct command request;
@@ -171,7 +181,7 @@ static void register_all(struct registrar *registrar)
     }
     register_body_encode(&tables.table, &body);
     topic_tables_close(&tables);
-    command_init_request(&request, REQUEST_REGISTER_BROKER, registrar->next_opaque++);
+    command_init_request(&request, REQUEST_REGISTER_BROKER, next_opaque(registrar));
     add_identity(registrar, &request, broker_id(broker, leads), &texts);
     command_add(&request, "haServerAddr", request.fields[1].value);
     command_add_i64(&request, "heartbeatTimeoutMillis",
@@ -182,8 +192,9 @@ static void register_all(struct registrar *registrar)
     command_add(&request, "bodyCrc32", slice_text("0"));
     request.body = buf_slice(&body);
     for (size_t i = 0; i < registrar->link_count; i++) {
+        bool connected = registrar->links[i].conn != NULL;
         struct conn *conn = connect_link(&registrar->links[i], now);
-        if (conn != NULL) {
+        if (conn != NULL && (everywhere || !connected)) {
             conn_send_command(conn, &request);
         }
     }
@@ -195,7 +206,7 @@ static void unregister_all(struct registrar *registrar)
 {
     struct command request;
     struct buf texts = {0};
-    command_init_request(&request, REQUEST_UNREGISTER_BROKER, registrar->next_opaque++);
+    command_init_request(&request, REQUEST_UNREGISTER_BROKER, next_opaque(registrar));
     request.flag = COMMAND_FLAG_ONEWAY;
     add_identity(registrar, &request, broker_id(registrar->broker, registrar->was_leader), &texts);
     for (size_t i = 0; i < registrar->link_count; i++) {
