@@ -141,6 +141,7 @@ enum status proposer_process_forwarded(struct broker *broker, struct request *re
     struct entry_reader reader;
     struct operation operation;
     status = entry_reader_init(&reader, payload);
+    ASSERT(status == STATUS_OK);
     for (uint32_t i = 0; i < count; i++) {
         status = entry_reader_next(&reader, &operation);
         ASSERT(status == STATUS_OK);

@@ -50,6 +50,9 @@ static void join_producers(struct broker *broker, struct channel *channel,
     for (size_t i = 0; i < heartbeat->producer_count; i++) {
         struct client_group *group;
         bool joined;
+        if (!group_name_valid(heartbeat->producers[i])) {
+            continue; // No half message could name it.
+        }
         enum status status =
             channels_join(&broker->channels, channel, MEMBER_PRODUCER, heartbeat->producers[i],
                           heartbeat->client_id, now, &group, &joined);

@@ -5,6 +5,7 @@
 #include "broker/core/broker.h"
 #include "broker/core/offset_commit.h"
 #include "broker/core/processors.h"
+#include "common/remoting/names.h"
 
 #include <strings.h>
 
@@ -95,6 +96,10 @@ enum status process_update_offset(struct broker *broker, struct request *request
     }
     if (commit.offset < 0) {
         return STATUS_OK; // Go and ali-ons send -1 for "none yet".
+    }
+    if (!group_name_valid(place.group)) {
+        return request_fail(request, STATUS_GROUP_INVALID, "%.*s is no name of a group",
+                            SLICE_ARGS(place.group));
     }
     if (machine_queue_find(broker->machine, place.topic, place.queue_id) == NULL) {
         return request_fail(request, STATUS_TOPIC_UNKNOWN, "topic %.*s has no queue %d here",

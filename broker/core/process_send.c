@@ -144,6 +144,9 @@ static enum status check_transaction(struct broker *broker, struct request *requ
 {
     const struct send_header *header = &send->header;
     struct slice value;
+    if ((header->sys_flag & SYS_FLAG_INNER_BATCH) != 0) {
+        return request_fail(request, STATUS_MESSAGE_ILLEGAL, "inner batches are not supported");
+    }
     if (header->batch) {
         bool transaction = (header->sys_flag & SYS_FLAG_TRANSACTION_MASK) != 0;
         if (transaction || topic_is_retry(header->topic)) {
@@ -151,9 +154,6 @@ static enum status check_transaction(struct broker *broker, struct request *requ
                                 "a batch can neither be transactional nor go to a retry topic");
         }
         return STATUS_OK;
-    }
-    if ((header->sys_flag & SYS_FLAG_INNER_BATCH) != 0) {
-        return request_fail(request, STATUS_MESSAGE_ILLEGAL, "inner batches are not supported");
     }
     send->half = properties_find(header->properties, PROPERTY_TRANSACTION_PREPARED, &value) &&
                  is_true(value);

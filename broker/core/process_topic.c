@@ -12,6 +12,13 @@
 
 #include <stdlib.h>
 
+/* Those that exist by themselves, and those named after cluster and group. */
+static bool is_reserved(const struct broker *broker, struct slice name)
+{
+    return topic_is_system(name) || slice_equals(name, name_slice(&broker->group->name)) ||
+           slice_equals(name, name_slice(&broker->settings->cluster));
+}
+
 static enum status check_spec(const struct broker *broker, struct request *request,
                               const struct topic_spec *spec)
 {
@@ -20,8 +27,7 @@ static enum status check_spec(const struct broker *broker, struct request *reque
                             "a topic name has 1 to %d characters of A-Z a-z 0-9 _ - %% |",
                             TOPIC_NAME_MAX);
     }
-    if (topic_is_system(spec->name) || slice_equals(spec->name, name_slice(&broker->group->name)) ||
-        slice_equals(spec->name, name_slice(&broker->settings->cluster))) {
+    if (is_reserved(broker, spec->name)) {
         return request_fail(request, STATUS_TOPIC_INVALID, "%.*s is a system topic",
                             SLICE_ARGS(spec->name));
     }
@@ -179,7 +185,7 @@ enum status process_delete_topic(struct broker *broker, struct request *request)
     if (status != STATUS_OK) {
         return status;
     }
-    if (topic_is_system(name)) {
+    if (is_reserved(broker, name)) {
         return request_fail(request, STATUS_TOPIC_INVALID, "%.*s is a system topic",
                             SLICE_ARGS(name));
     }
@@ -230,8 +236,7 @@ enum status process_system_topics(struct broker *broker, struct request *request
     MAP_FOREACH(node, topics)
     {
         struct slice name = name_slice(&CONTAINER_OF(node, struct topic, node)->name);
-        if (topic_is_system(name) || slice_equals(name, name_slice(&broker->group->name)) ||
-            slice_equals(name, name_slice(&broker->settings->cluster))) {
+        if (is_reserved(broker, name)) {
             names[count++] = name;
         }
     }

@@ -59,6 +59,6 @@ bool tag_filter_matches(const struct tag_filter *filter, int32_t tags_hash)
     if (filter->all) {
         return true;
     }
-    return bsearch(&tags_hash, filter->hashes, filter->count, sizeof tags_hash, compare_hashes) !=
-           NULL;
+    return filter->count > 0 && bsearch(&tags_hash, filter->hashes, filter->count, sizeof tags_hash,
+                                        compare_hashes) != NULL;
 }
