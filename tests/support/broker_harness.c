@@ -80,16 +80,15 @@ void harness_run_reads(struct harness *harness)
 static void port_transfer(void *context, uint64_t target_id,
                           void (*done)(void *done_context, enum status status), void *done_context)
 {
-    (void)context;
-    (void)target_id;
-    done(done_context, STATUS_TIMED_OUT);
+    struct harness_replica *replica = context;
+    replica->transferred_to = target_id;
+    done(done_context, replica->transfer_status);
 }
 
 static bool port_peer_ready(void *context, uint64_t member_id)
 {
-    (void)context;
     (void)member_id;
-    return false;
+    return ((struct harness_replica *)context)->peer_ready;
 }
 
 static void port_describe(void *context, struct buf *out)
@@ -154,6 +153,7 @@ static void replica_open(struct harness *harness, size_t id)
     replica->harness = harness;
     replica->room = true;
     replica->fresh = true;
+    replica->transfer_status = STATUS_TIMED_OUT;
     load_settings(replica, id, harness->replica_count);
     replica->ports = (struct broker_ports){
         .context = replica,

@@ -31,6 +31,9 @@ struct harness_replica {
     struct broker broker;
     bool room;
     bool fresh;
+    bool peer_ready;             /* What the port of that name says. */
+    uint64_t transferred_to;     /* Target of the last transfer that was asked for; 0: none. */
+    enum status transfer_status; /* How transfers end. */
     uint32_t registrations;
     size_t applied;                 /* Of harness.entries. */
     struct harness_pipe *to_leader; /* Of a follower. */

@@ -13,3 +13,4 @@ if(TARGET raftmq_host)
                    SOURCES ${HARNESS} ${CMAKE_SOURCE_DIR}/tests/support/loop_peer.c
                    LINK raftmq_host)
 endif()
+raftmq_unit_test(broker/balancer SOURCES ${HARNESS} LINK raftmq_core)
