@@ -343,7 +343,8 @@ struct raftmq_pull_options {
     uint64_t hold_ms;       /* How long the broker may wait for a message to come. 0: not at all. */
 };
 
-/* Pull once. Waits, for the timeout beyond hold_ms. Free with raftmq_pulled_free(). */
+/* Pull once. Waits, for the timeout beyond hold_ms (Apache RocketMQ may hold it 5000 ms longer, and
+ * is given that time). Free with raftmq_pulled_free(). */
 RAFTMQ_API enum raftmq_status raftmq_pull(struct raftmq_client *client,
                                           const struct raftmq_pull_options *options,
                                           struct raftmq_pulled **pulled,
@@ -364,7 +365,7 @@ RAFTMQ_API enum raftmq_status raftmq_offset_search(struct raftmq_client *client,
                                                    struct raftmq_error *error);
 
 /* How far a group got, as the broker knows it: RAFTMQ_REFUSED with code 22 if it never said. Wait.
- */
+ * Apache RocketMQ refuses an update (code 26) for a group of which there was never a consumer. */
 RAFTMQ_API enum raftmq_status raftmq_offset_query(struct raftmq_client *client, const char *group,
                                                   const struct raftmq_queue *queue, int64_t *offset,
                                                   struct raftmq_error *error);
