@@ -1,5 +1,6 @@
 """Apache RocketMQ's own nameserver and broker as child processes, for tests of our client."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -39,10 +40,10 @@ BROKER_SETTINGS = {
 class Apache:
     """One nameserver and one broker. Use as a context manager."""
 
-    def __init__(self):
+    def __init__(self, version):
+        self.jars = built(version)
         self.directory = tempfile.mkdtemp(prefix="raftmq-apache-")
-        self.nameserver_port, self.ha_port = free_ports(2)
-        self.port = broker_port()
+        self.nameserver_port, self.port = pick_ports()
         self.processes = []
 
     @property
@@ -60,7 +61,7 @@ class Apache:
                 **BROKER_SETTINGS,
                 "namesrvAddr": self.namesrv,
                 "listenPort": self.port,
-                "haListenPort": self.ha_port,
+                "haListenPort": self.port + 1,
                 "storePathRootDir": os.path.join(self.directory, "store"),
                 "storePathCommitLog": os.path.join(self.directory, "store", "commitlog"),
             }, heap="384m")
@@ -89,6 +90,10 @@ class Apache:
 
     def _start(self, main, settings, heap):
         name = main.split(".")[0]
+        # Version 4.9 does not start without; 5.x brings its own.
+        os.makedirs(os.path.join(self.directory, "conf"), exist_ok=True)
+        with open(os.path.join(self.directory, "conf", f"logback_{name}.xml"), "w") as file:
+            file.write("<configuration/>\n")
         configuration = os.path.join(self.directory, f"{name}.conf")
         with open(configuration, "w") as file:
             file.writelines(f"{key}={value}\n" for key, value in settings.items())
@@ -99,29 +104,31 @@ class Apache:
             "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
             "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
             f"-Duser.home={self.directory}", f"-Drocketmq.home.dir={self.directory}",
-            "-cp", f"{built()}/*", f"org.apache.rocketmq.{main}", "-c", configuration,
+            "-cp", f"{self.jars}/*", f"org.apache.rocketmq.{main}", "-c", configuration,
         ]
         with open(os.path.join(self.directory, f"{name}.log"), "ab") as log:
             self.processes.append(subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
 
-def broker_port():
-    """A free port whose second neighbour below is free too: brokers listen there as well."""
+def pick_ports():
+    """Free ports for a nameserver and a broker, which listens two below and one above as well."""
     while True:
         port = free_ports(1)[0]
-        with socket.socket() as second:
+        with contextlib.ExitStack() as held:
+            sockets = [held.enter_context(socket.socket()) for _ in range(4)]
             try:
-                second.bind(("127.0.0.1", port - 2))
-                return port
+                for one, wanted in zip(sockets, (port, port - 2, port + 1, 0)):
+                    one.bind(("127.0.0.1", wanted))
             except OSError:
                 continue
+            return sockets[3].getsockname()[1], port
 
 
-def built():
+def built(version):
     """Where tests/run puts the jars."""
-    return os.path.join(os.environ.get("RAFTMQ_INTEROP", ""), "apache", "lib")
+    return os.path.join(os.environ.get("RAFTMQ_INTEROP", ""), f"apache-{version}")
 
 
-def is_built():
-    return os.path.isdir(built()) and shutil.which("java") is not None
+def is_built(version):
+    return os.path.isdir(built(version)) and shutil.which("java") is not None

@@ -19,13 +19,17 @@ TRANSFERS = 200
 TESTS = os.path.join(BINARIES, "..", "tests")
 
 
-@unittest.skipUnless(is_built(), "Java or Apache RocketMQ 5.3.3 could not be had")
-class ApacheRocketMQ(unittest.TestCase):
-    """One nameserver and one broker for all tests, each with topics of its own."""
+class ApacheRocketMQ:
+    """One nameserver and one broker of each version below for all tests, which have topics of
+    their own."""
+
+    version = ""
 
     @classmethod
     def setUpClass(cls):
-        cls.apache = Apache()
+        if not is_built(cls.version):
+            raise unittest.SkipTest(f"Java or Apache RocketMQ {cls.version} could not be had")
+        cls.apache = Apache(cls.version)
         cls.apache.__enter__()
 
     @classmethod
@@ -140,6 +144,14 @@ class ApacheRocketMQ(unittest.TestCase):
         payee.send_signal(signal.SIGTERM)
         self.assertEqual(payee.wait(timeout=20), 0)
         self.assertEqual(self.run_cli("group", "describe", "bank-payee")["lag"], 0)
+
+
+class Apache533(ApacheRocketMQ, unittest.TestCase):
+    version = "5.3.3"
+
+
+class Apache494(ApacheRocketMQ, unittest.TestCase):
+    version = "4.9.4"
 
 
 if __name__ == "__main__":

@@ -193,9 +193,13 @@ static void check_ends(struct raftmq_client *client, const struct raftmq_queue *
     raftmq_pulled_free(pulled);
     CHECK(raftmq_offset_search(client, queue, 1, &offset, &last) == RAFTMQ_OK && offset == 0);
     CHECK(raftmq_offset_search(client, queue, now_ms() + 60000, &offset, &last) == RAFTMQ_OK);
-    CHECK(offset == end);
-    CHECK(raftmq_offset_query(client, "nobody", queue, &offset, &last) == RAFTMQ_REFUSED);
-    CHECK(last.code == QUERY_NOT_FOUND);
+    CHECK(offset == end || offset == end - 1); // 4.9 answers the last message.
+    // 4.9 has every group begin with 0 while nothing of the queue was removed.
+    if (raftmq_offset_query(client, "nobody", queue, &offset, &last) == RAFTMQ_OK) {
+        CHECK(offset == 0);
+    } else {
+        CHECK(last.status == RAFTMQ_REFUSED && last.code == QUERY_NOT_FOUND);
+    }
 }
 
 /* Apache RocketMQ looks after waiting pulls every 5 s only, which is more than this timeout. */
