@@ -82,6 +82,7 @@ static enum cli_exit run_list(struct cli *cli, const void *opaque, char **argume
         json_decref(rows);
         return code;
     }
+    output_sort(rows, list_columns, 2);
     output_rows(cli, rows, list_columns, OUTPUT_COUNT(list_columns));
     return CLI_OK;
 }
@@ -195,6 +196,7 @@ static enum cli_exit run_describe(struct cli *cli, const void *options, char **a
                    : cli_fail(cli, CLI_NOT_FOUND,
                               "group %s has consumed nothing and nobody is in it", group);
     }
+    output_sort(queues, queue_columns, 3);
     print(cli, result);
     return CLI_OK;
 }

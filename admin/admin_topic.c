@@ -172,6 +172,7 @@ static enum cli_exit run_list(struct cli *cli, const void *opaque, char **argume
         json_decref(rows);
         return code;
     }
+    output_sort(rows, list_columns, 2);
     output_rows(cli, rows, list_columns, OUTPUT_COUNT(list_columns));
     return CLI_OK;
 }
@@ -219,6 +220,7 @@ static enum cli_exit run_describe(struct cli *cli, const void *options, char **a
         json_decref(rows);
         return code;
     }
+    output_sort(rows, queue_columns, 2);
     output_rows(cli, rows, queue_columns, OUTPUT_COUNT(queue_columns));
     return CLI_OK;
 }

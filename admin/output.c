@@ -4,6 +4,7 @@
 #include "common/base/utf8.h"
 #include "common/remoting/dialect.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -109,6 +110,53 @@ void output_table(FILE *out, const json_t *rows, const struct column *columns, s
         fprintf(out, "\n");
     }
     buf_close(&text);
+}
+
+/* What qsort() hands to the comparison of two rows. */
+struct sorted_row {
+    json_t *row;
+    const struct column *columns;
+    size_t count;
+};
+
+static int compare_members(const json_t *left, const json_t *right)
+{
+    if (json_is_string(left) && json_is_string(right)) {
+        return strcmp(json_string_value(left), json_string_value(right));
+    }
+    json_int_t a = json_integer_value(left);
+    json_int_t b = json_integer_value(right);
+    return (a > b) - (a < b);
+}
+
+static int compare_rows(const void *left, const void *right)
+{
+    const struct sorted_row *a = left;
+    const struct sorted_row *b = right;
+    int order = 0;
+    for (size_t i = 0; order == 0 && i < a->count; i++) {
+        const char *key = a->columns[i].key;
+        order = compare_members(json_object_get(a->row, key), json_object_get(b->row, key));
+    }
+    return order;
+}
+
+void output_sort(json_t *rows, const struct column *columns, size_t count)
+{
+    size_t size = json_array_size(rows);
+    if (size < 2) {
+        return;
+    }
+    struct sorted_row *sorted = mem_alloc(size * sizeof *sorted);
+    for (size_t i = 0; i < size; i++) {
+        sorted[i] = (struct sorted_row){json_incref(json_array_get(rows, i)), columns, count};
+    }
+    qsort(sorted, size, sizeof *sorted, compare_rows);
+    json_array_clear(rows);
+    for (size_t i = 0; i < size; i++) {
+        json_array_append_new(rows, sorted[i].row);
+    }
+    free(sorted);
 }
 
 void output_rows(struct cli *cli, json_t *rows, const struct column *columns, size_t count)

@@ -14,6 +14,10 @@ struct column {
     const char *key;
 };
 
+/* Order an array of objects by their members of the first `count` columns, texts by bytes. Brokers
+ * answer in orders of their own. Borrows rows. */
+void output_sort(json_t *rows, const struct column *columns, size_t count);
+
 /* Print an array of objects. Takes rows. */
 void output_rows(struct cli *cli, json_t *rows, const struct column *columns, size_t count);
 

@@ -7,7 +7,14 @@
 
 #include <stdlib.h>
 
-enum { PULL_SUSPEND = 2, PULL_SUBSCRIPTION = 4, MESSAGES_DEFAULT = 32, MESSAGES_MAX = 1024 };
+enum {
+    PULL_SUSPEND = 2,
+    PULL_SUBSCRIPTION = 4,
+    MESSAGES_DEFAULT = 32,
+    MESSAGES_MAX = 1024,
+    /* Apache RocketMQ looks at pulls that wait once in so long, and answers them that much late. */
+    HOLD_LATE_MS = 5000,
+};
 
 /* What raftmq_pulled_free() frees; the public part comes first. */
 struct pulled {
@@ -61,9 +68,10 @@ enum raftmq_status raftmq_pull(struct raftmq_client *client,
     command_add(&request, "subVersion", slice_text("0"));
     command_add(&request, "expressionType", slice_text("TAG"));
     command_add(&request, "bname", broker);
+    uint64_t hold_ms = options->hold_ms > 0 ? options->hold_ms + HOLD_LATE_MS : 0;
     enum raftmq_status status =
-        invoke_broker(client, topic, broker, &request,
-                      client->options.timeout_ms + options->hold_ms, codes_ok, &reply, error);
+        invoke_broker(client, topic, broker, &request, client->options.timeout_ms + hold_ms,
+                      codes_ok, &reply, error);
     buf_close(&scratch);
     struct pulled *pulled = mem_zalloc(sizeof *pulled);
     if (status == RAFTMQ_OK &&

@@ -343,7 +343,8 @@ struct raftmq_pull_options {
     uint64_t hold_ms;       /* How long the broker may wait for a message to come. 0: not at all. */
 };
 
-/* Pull once. Waits, for the timeout beyond hold_ms. Free with raftmq_pulled_free(). */
+/* Pull once. Waits, for the timeout beyond hold_ms (Apache RocketMQ may hold it 5000 ms longer, and
+ * is given that time). Free with raftmq_pulled_free(). */
 RAFTMQ_API enum raftmq_status raftmq_pull(struct raftmq_client *client,
                                           const struct raftmq_pull_options *options,
                                           struct raftmq_pulled **pulled,
@@ -351,7 +352,8 @@ RAFTMQ_API enum raftmq_status raftmq_pull(struct raftmq_client *client,
 RAFTMQ_API void raftmq_pulled_free(struct raftmq_pulled *pulled);
 
 /* The oldest offset, the next one to be written, and the first of a message stored at or after a
- * time. Wait. */
+ * time (if there is none, the next one to be written; Apache RocketMQ 4.9 answers the last). Wait.
+ */
 RAFTMQ_API enum raftmq_status raftmq_offset_min(struct raftmq_client *client,
                                                 const struct raftmq_queue *queue, int64_t *offset,
                                                 struct raftmq_error *error);
@@ -363,8 +365,9 @@ RAFTMQ_API enum raftmq_status raftmq_offset_search(struct raftmq_client *client,
                                                    int64_t time_ms, int64_t *offset,
                                                    struct raftmq_error *error);
 
-/* How far a group got, as the broker knows it: RAFTMQ_REFUSED with code 22 if it never said. Wait.
- */
+/* How far a group got, as the broker knows it: RAFTMQ_REFUSED with code 22 if it never said
+ * (Apache RocketMQ 4.9: 0, as long as it has the queue's oldest messages in memory). Wait. Apache
+ * RocketMQ 5.x refuses an update (code 26) for a group of which there was never a consumer. */
 RAFTMQ_API enum raftmq_status raftmq_offset_query(struct raftmq_client *client, const char *group,
                                                   const struct raftmq_queue *queue, int64_t *offset,
                                                   struct raftmq_error *error);

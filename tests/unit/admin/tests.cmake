@@ -1,5 +1,6 @@
 set(ANSWER_SERVER ${CMAKE_SOURCE_DIR}/tests/support/answer_server.c)
 raftmq_unit_test(admin/histogram LINK raftmq_admin)
 raftmq_unit_test(admin/frame_template LINK raftmq_admin)
+raftmq_unit_test(admin/output LINK raftmq_admin)
 raftmq_unit_test(admin/cli LINK raftmq_admin SOURCES ${ANSWER_SERVER})
 raftmq_unit_test(admin/bench LINK raftmq_admin SOURCES ${ANSWER_SERVER})

@@ -1,0 +1,158 @@
+"""libraftmq and the command line against Apache RocketMQ's own nameserver and broker."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
+
+from apache import BROKER, Apache, is_built  # noqa: E402
+from cluster import BINARIES, wait_for  # noqa: E402
+
+REFUSED = 1
+NOT_FOUND = 3
+TRANSFERS = 200
+TESTS = os.path.join(BINARIES, "..", "tests")
+
+
+class ApacheRocketMQ:
+    """One nameserver and one broker of each version below for all tests, which have topics of
+    their own."""
+
+    version = ""
+
+    @classmethod
+    def setUpClass(cls):
+        if not is_built(cls.version):
+            raise unittest.SkipTest(f"Java or Apache RocketMQ {cls.version} could not be had")
+        cls.apache = Apache(cls.version)
+        cls.apache.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.apache.__exit__(None)
+
+    def run_cli(self, *arguments, expect=0):
+        done = subprocess.run(
+            [os.path.join(BINARIES, "raftmq"), *arguments, "-n", self.apache.namesrv, "-o", "json"],
+            capture_output=True, text=True, check=False, timeout=30)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        return json.loads(done.stdout) if expect == 0 and done.stdout else done.stderr
+
+    def create_topic(self, topic, queues=4):
+        self.run_cli("topic", "create", topic, "--queues", str(queues))
+        wait_for(f"a route to {topic}", lambda: self.has_topic(topic))
+
+    def has_topic(self, topic):
+        return any(row["topic"] == topic and row["broker"] == BROKER
+                   for row in self.run_cli("topic", "list"))
+
+    def queues(self, topic):
+        return self.run_cli("topic", "describe", topic)
+
+    def test_the_library_does_what_its_header_says(self):
+        done = subprocess.run([os.path.join(TESTS, "apache_client"), self.apache.namesrv],
+                              capture_output=True, text=True, check=False, timeout=50)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_messages_by_command_line(self):
+        self.create_topic("Orders")
+        self.assertEqual([row["queue"] for row in self.queues("Orders")], [0, 1, 2, 3])
+        sent = self.run_cli("message", "send", "Orders", "hello", "--tag", "new", "--keys", "k1")
+        self.assertEqual(sent["broker"], BROKER)
+        got = self.run_cli("message", "get", sent["offsetId"])
+        self.assertEqual((got["body"], got["tag"], got["id"]), ("hello", "new", sent["id"]))
+
+        def found(*what):
+            try:
+                return self.run_cli("message", "query", "Orders", *what)
+            except AssertionError:  # The broker's index comes a little later.
+                return None
+
+        for what in (("k1",), (sent["id"], "--unique")):
+            rows = wait_for("the message in the index", lambda: found(*what), 15)
+            self.assertEqual([row["offsetId"] for row in rows], [sent["offsetId"]])
+        self.assertEqual(self.stored("Orders"), 1)
+        self.run_cli("topic", "delete", "Orders")
+        self.assertFalse(self.has_topic("Orders"))
+        self.run_cli("topic", "describe", "Orders", expect=NOT_FOUND)
+        self.run_cli("group", "describe", "nobody", expect=NOT_FOUND)
+
+    def test_what_only_raftmq_has_is_refused_in_words(self):
+        for command in (("txn", "list"), ("leader", "transfer", BROKER)):
+            self.assertIn("REQUEST_CODE_NOT_SUPPORTED", self.run_cli(*command, expect=REFUSED))
+
+    def test_bench_sends_commits_and_reads_all_of_it(self):
+        self.create_topic("Load")
+        common = ("--topic", "Load", "--seconds", "2")
+        load = (*common, "--warmup", "1", "--rate", "100")
+        for kind in ("send", "txn"):
+            before = self.stored("Load")
+            result = self.run_cli("bench", kind, *load)
+            self.assertEqual(result["failed"], 0, result)
+            self.assertGreaterEqual(result["messages"], 150, result)
+            # Commits are sent without answer: the last ones may be on their way.
+            wait_for(f"all of bench {kind}",
+                     lambda: self.stored("Load") >= before + result["messages"])
+        stored = self.stored("Load")
+        result = self.run_cli("bench", "pull", *common)
+        self.assertEqual(result["failed"], 0, result)
+        self.assertGreaterEqual(result["messages"], stored)
+
+    def stored(self, topic):
+        return sum(row["messages"] for row in self.queues(topic))
+
+    def test_the_bank_pays_every_transfer_once(self):
+        self.create_topic("Bank")
+        paths = {name: os.path.join(self.apache.directory, f"{name}.db") for name in "ab"}
+        log = open(os.path.join(self.apache.directory, "bank.log"), "ab")
+        self.addCleanup(log.close)
+
+        def start(name, database, *arguments):
+            process = subprocess.Popen(
+                [os.path.join(BINARIES, name), "-n", self.apache.namesrv, "-d", paths[database],
+                 "-t", "Bank", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            return process
+
+        def rows(database, query):
+            try:
+                with sqlite3.connect(f"file:{paths[database]}?mode=ro", uri=True) as connection:
+                    return connection.execute(query).fetchall()
+            except sqlite3.OperationalError:
+                return []  # Not made yet.
+
+        payee = start("bank-payee", "b")
+        # It dies between a local commit and telling the broker, which asks the next one.
+        payer = start("bank-payer", "a", "-c", str(TRANSFERS), "-k", "101")
+        self.assertEqual(payer.wait(timeout=30), -signal.SIGKILL)
+        payer = start("bank-payer", "a", "-c", str(TRANSFERS), "-l", "40000")
+        wait_for("every transfer decided",
+                 lambda: rows("a", "SELECT count(*) FROM transfer") == [(TRANSFERS,)])
+        paid = rows("a", "SELECT id, amount FROM transfer WHERE state = 'paid' ORDER BY id")
+        self.assertEqual(len(paid), TRANSFERS - TRANSFERS // 20)
+        # The payee fails on purpose: the broker delivers again after 10 s.
+        wait_for("every paid transfer credited",
+                 lambda: rows("b", "SELECT * FROM credit ORDER BY transfer") == paid, 40)
+        self.assertIsNone(payer.poll())
+        self.assertEqual(len(self.run_cli("group", "describe", "bank-payee")["members"]), 1)
+        payee.send_signal(signal.SIGTERM)
+        self.assertEqual(payee.wait(timeout=20), 0)
+        self.assertEqual(self.run_cli("group", "describe", "bank-payee")["lag"], 0)
+
+
+class Apache533(ApacheRocketMQ, unittest.TestCase):
+    version = "5.3.3"
+
+
+class Apache494(ApacheRocketMQ, unittest.TestCase):
+    version = "4.9.4"
+
+
+if __name__ == "__main__":
+    unittest.main()
