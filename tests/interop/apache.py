@@ -30,8 +30,13 @@ BROKER_SETTINGS = {
     "maxHashSlotNum": 10000,
     "maxIndexNum": 40000,
     "mappedFileSizeTimerLog": 1 << 20,
+    # By default it is "busy" after 200 ms, which a JVM that is still warming up often is.
+    "waitTimeMillsInSendQueue": 5000,
+    "osPageCacheBusyTimeOutMills": 5000,
     "transactionTimeOut": 2000,
     "transactionCheckInterval": 2000,
+    # A message that its consumer failed on comes again after the third of these, not after 10 s.
+    "messageDelayLevel": "1s 1s 2s 4s 8s 16s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m",
     # It notes outcomes in batches; checks must not overtake them, else it commits twice.
     "transactionOpBatchInterval": 200,
 }

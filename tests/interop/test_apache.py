@@ -88,13 +88,13 @@ class ApacheRocketMQ:
 
     def test_bench_sends_commits_and_reads_all_of_it(self):
         self.create_topic("Load")
-        common = ("--topic", "Load", "--seconds", "2")
+        common = ("--topic", "Load", "--seconds", "1")
         load = (*common, "--warmup", "1", "--rate", "100")
         for kind in ("send", "txn"):
             before = self.stored("Load")
             result = self.run_cli("bench", kind, *load)
             self.assertEqual(result["failed"], 0, result)
-            self.assertGreaterEqual(result["messages"], 150, result)
+            self.assertGreaterEqual(result["messages"], 50, result)
             # Commits are sent without answer: the last ones may be on their way.
             wait_for(f"all of bench {kind}",
                      lambda: self.stored("Load") >= before + result["messages"])
@@ -136,7 +136,7 @@ class ApacheRocketMQ:
                  lambda: rows("a", "SELECT count(*) FROM transfer") == [(TRANSFERS,)])
         paid = rows("a", "SELECT id, amount FROM transfer WHERE state = 'paid' ORDER BY id")
         self.assertEqual(len(paid), TRANSFERS - TRANSFERS // 20)
-        # The payee fails on purpose: the broker delivers again after 10 s.
+        # The payee fails on purpose: the broker delivers again after 2 s.
         wait_for("every paid transfer credited",
                  lambda: rows("b", "SELECT * FROM credit ORDER BY transfer") == paid, 40)
         self.assertIsNone(payer.poll())
