@@ -1,13 +1,4 @@
-#include "broker/host/group.h"
-
-#include "broker/core/broker.h"
-#include "broker/host/checkpointer.h"
-#include "broker/host/group_describe.h"
-#include "broker/host/leader_link.h"
-#include "broker/host/registrar.h"
-#include "common/net/conn.h"
-#include "common/net/listener.h"
-#include "raft-glue/replica_host.h"
+#include "broker/host/group_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,56 +6,18 @@
 #include <sys/statvfs.h>
 
 enum {
-    CONGESTED_SIZE = 1024 * 1024,
-    IDLE_TIMEOUT_MS = 120000,
     DISK_LOOK_PERIOD_MS = 1000,
     TRANSFER_WAIT_MS = 2000, /* At an orderly stop. */
-    PATH_SIZE = 1024,
-};
-
-/* Order of stopping; each step starts the next from its callback. */
-enum stopping { RUNNING, TRANSFERRING, CLOSING_NETWORK, CLOSING_REPLICA, CHECKPOINTING, STOPPED };
-
-struct group_host {
-    const struct settings *settings;
-    const struct group_settings *group;
-    struct log log;
-    uv_thread_t thread;
-    uv_sem_t started;
-    enum status start_status;
-    char directory[PATH_SIZE];
-
-    uv_loop_t loop; /* Everything below belongs to the loop's thread. */
-    uv_async_t stop;
-    uv_timer_t tick;
-    uv_check_t turn_end;
-    struct kv *kv;
-    struct machine *machine;
-    struct replica_host *replica;
-    struct broker_ports ports;
-    struct broker broker;
-    struct checkpointer checkpointer;
-    struct leader_link leader;
-    struct registrar *registrar;
-    struct listener listener;
-    struct list clients; /* struct client_conn */
-    size_t connection_count;
-    enum stopping stopping;
-    uint64_t stop_deadline_ms;
-    uint64_t disk_looked_ms;
 };
 
 static void thread_main(void *argument);
 static enum status open_all(struct group_host *host);
 static void close_store(struct group_host *host);
-static void ports_init(struct group_host *host);
 static void on_stop(uv_async_t *async);
 static void on_tick(uv_timer_t *timer);
 static void on_turn_end(uv_check_t *check);
-static void on_pending(struct listener *listener);
 static void on_registrar_closed(void *context);
 static void close_network(struct group_host *host);
-static void close_replica(struct group_host *host);
 
 struct group_host *group_host_start(const struct settings *settings,
                                     const struct group_settings *group)
@@ -137,7 +90,7 @@ static enum status fail(struct group_host *host, const char *what, enum status s
 
 static enum status open_store(struct group_host *host)
 {
-    char path[PATH_SIZE + 16];
+    char path[GROUP_PATH_SIZE + 16];
     char *error = NULL;
     if (mkdir(host->directory, 0750) != 0 && errno != EEXIST) {
         log_error(&host->log, "cannot create the data directory",
@@ -191,7 +144,7 @@ static void on_state(void *context, const struct replica_state *state)
 
 static enum status open_replica(struct group_host *host)
 {
-    char path[PATH_SIZE + 16];
+    char path[GROUP_PATH_SIZE + 16];
     char *error = NULL;
     struct replica_member members[MEMBERS_MAX];
     for (size_t i = 0; i < host->group->member_count; i++) {
@@ -233,7 +186,8 @@ static enum status open_listener(struct group_host *host)
         enum status parsed = host_parse(slice_text(text), &address);
         ASSERT(parsed == STATUS_OK); // settings_load() has seen to that.
     }
-    enum status status = listener_open(&host->listener, &host->loop, address, on_pending, host);
+    enum status status =
+        listener_open(&host->listener, &host->loop, address, group_on_pending, host);
     if (status != STATUS_OK) {
         log_error(&host->log, "cannot listen for clients",
                   "port=%u: is another process using it, and is the address this machine's?",
@@ -265,7 +219,7 @@ static void start_handles(struct group_host *host)
 
 static enum status open_all(struct group_host *host)
 {
-    ports_init(host);
+    group_ports_init(host);
     list_init(&host->clients);
     broker_init(&host->broker, host->settings, host->group, &host->ports, &host->log,
                 random_system());
@@ -310,207 +264,6 @@ static enum status open_all(struct group_host *host)
              host->listener.port, (unsigned long long)host->settings->node_id,
              (unsigned long long)machine_applied_index(host->machine));
     return STATUS_OK;
-}
-
-/* --- Ports -------------------------------------------------------------------------------- */
-
-static enum status port_propose(void *context, uint8_t *payload, size_t size, void *proposal)
-{
-    struct group_host *host = context;
-    return replica_host_propose(host->replica, payload, size, proposal);
-}
-
-static bool port_has_room(void *context)
-{
-    const struct group_host *host = context;
-    return replica_host_has_room(host->replica);
-}
-
-static bool port_quorum_fresh(void *context)
-{
-    const struct group_host *host = context;
-    return host->replica != NULL && replica_host_quorum_fresh(host->replica);
-}
-
-static enum status port_read_now(void *context, uint64_t position, size_t size, uint8_t *to)
-{
-    struct group_host *host = context;
-    return host->replica == NULL ? STATUS_SHUTTING_DOWN
-                                 : replica_host_read_now(host->replica, position, size, to);
-}
-
-struct pool_read {
-    struct replica_read read;
-    struct position_read *user;
-};
-
-static void on_pool_read(struct replica_read *read, enum status status)
-{
-    struct pool_read *pool_read = read->context;
-    struct position_read *user = pool_read->user;
-    free(pool_read);
-    user->done(user, status);
-}
-
-static void port_read(void *context, struct position_read *user)
-{
-    struct group_host *host = context;
-    if (host->replica == NULL) {
-        user->done(user, STATUS_SHUTTING_DOWN);
-        return;
-    }
-    struct pool_read *pool_read = mem_zalloc(sizeof *pool_read);
-    pool_read->user = user;
-    pool_read->read.position = user->position;
-    pool_read->read.size = user->size;
-    pool_read->read.to = user->to;
-    pool_read->read.done = on_pool_read;
-    pool_read->read.context = pool_read;
-    replica_host_read(host->replica, &pool_read->read);
-}
-
-static void port_transfer(void *context, uint64_t target_id,
-                          void (*done)(void *done_context, enum status status), void *done_context)
-{
-    struct group_host *host = context;
-    replica_host_transfer(host->replica, target_id, done, done_context);
-}
-
-static bool port_peer_ready(void *context, uint64_t member_id)
-{
-    const struct group_host *host = context;
-    struct replica_view view;
-    replica_host_view(host->replica, &view);
-    for (size_t i = 0; i < view.member_count; i++) {
-        const struct replica_member_view *member = &view.members[i];
-        if (member->id == member_id) {
-            return member->connected && member->match_index >= view.commit_index &&
-                   member->last_contact_ms_ago < host->settings->election_timeout_ms;
-        }
-    }
-    return false;
-}
-
-static void port_describe(void *context, struct buf *out)
-{
-    const struct group_host *host = context;
-    group_describe(&host->broker, host->replica, host->connection_count, out);
-}
-
-static struct buf *port_leader_out(void *context)
-{
-    struct group_host *host = context;
-    return leader_link_out(&host->leader);
-}
-
-static void port_leader_flush(void *context)
-{
-    struct group_host *host = context;
-    leader_link_flush(&host->leader);
-}
-
-static void port_register_soon(void *context)
-{
-    struct group_host *host = context;
-    if (host->registrar != NULL) {
-        registrar_soon(host->registrar);
-    }
-}
-
-static struct buf *transport_out(void *transport)
-{
-    return transport == NULL ? NULL : conn_out(transport);
-}
-
-static void transport_flush(void *transport)
-{
-    conn_flush_later(transport);
-}
-
-static bool transport_congested(void *transport)
-{
-    return transport == NULL || conn_closing(transport) ||
-           conn_out_size(transport) > CONGESTED_SIZE;
-}
-
-static void ports_init(struct group_host *host)
-{
-    host->ports = (struct broker_ports){
-        .context = host,
-        .clock = clock_system(),
-        .propose = port_propose,
-        .has_room = port_has_room,
-        .quorum_fresh = port_quorum_fresh,
-        .read_now = port_read_now,
-        .read = port_read,
-        .transfer = port_transfer,
-        .peer_ready = port_peer_ready,
-        .describe = port_describe,
-        .leader_out = port_leader_out,
-        .leader_flush = port_leader_flush,
-        .register_soon = port_register_soon,
-        .transport = {transport_out, transport_flush, transport_congested},
-    };
-}
-
-/* --- Connections -------------------------------------------------------------------------- */
-
-struct client_conn {
-    struct list link; /* In host->clients. */
-    struct group_host *host;
-    struct conn *conn;
-    struct channel *channel;
-};
-
-static void on_conn_command(struct conn *conn, const struct command *command, struct slice frame)
-{
-    struct client_conn *client = conn_context(conn);
-    (void)frame;
-    broker_on_command(&client->host->broker, client->channel, command);
-}
-
-static void on_conn_close(struct conn *conn, enum status why)
-{
-    struct client_conn *client = conn_context(conn);
-    struct group_host *host = client->host;
-    (void)why;
-    host->connection_count--;
-    broker_channel_close(&host->broker, client->channel);
-    list_remove(&client->link);
-    free(client);
-    if (host->stopping == CLOSING_NETWORK && host->connection_count == 0) {
-        close_replica(host);
-    }
-}
-
-static void on_pending(struct listener *listener)
-{
-    static const struct conn_events events = {on_conn_command, on_conn_close};
-    struct group_host *host = listener->context;
-    struct client_conn *client = mem_zalloc(sizeof *client);
-    struct conn *conn;
-    const struct conn_options options = {
-        .events = &events,
-        .context = client,
-        .log = &host->log,
-        .idle_timeout_ms = IDLE_TIMEOUT_MS,
-        .reset_on_death = true,
-    };
-    client->host = host;
-    if (conn_accept((uv_stream_t *)&listener->tcp, &options, &conn) != STATUS_OK) {
-        free(client);
-        return;
-    }
-    host->connection_count++;
-    client->channel = broker_channel_open(&host->broker, conn, conn_peer(conn));
-    client->conn = conn;
-    list_append(&host->clients, &client->link);
-    if (host->connection_count > host->settings->connections_max) {
-        log_warn(&host->log, "too many connections, closing the newest",
-                 "limit=%u; raise maxConnections or look for a client that does not close",
-                 host->settings->connections_max);
-        conn_close(conn, STATUS_LIMIT);
-    }
 }
 
 /* --- Time --------------------------------------------------------------------------------- */
@@ -613,12 +366,9 @@ static void close_network(struct group_host *host)
     listener_close(&host->listener);
     leader_link_close(&host->leader);
     registrar_close(host->registrar, on_registrar_closed, host);
-    LIST_FOREACH(at, &host->clients)
-    {
-        conn_close(CONTAINER_OF(at, struct client_conn, link)->conn, STATUS_SHUTTING_DOWN);
-    }
+    group_close_clients(host);
     if (host->connection_count == 0) {
-        close_replica(host);
+        group_on_clients_gone(host);
     }
 }
 
@@ -639,7 +389,7 @@ static void on_replica_closed(void *context)
     checkpointer_finish(&host->checkpointer, on_checkpointed);
 }
 
-static void close_replica(struct group_host *host)
+void group_on_clients_gone(struct group_host *host)
 {
     host->stopping = CLOSING_REPLICA;
     replica_host_close(host->replica, on_replica_closed, host);

@@ -1,0 +1,58 @@
+/* Inside broker/host/group*.c: what a running group consists of. */
+#ifndef BROKER_HOST_GROUP_INTERNAL_H
+#define BROKER_HOST_GROUP_INTERNAL_H
+
+#include "broker/core/broker.h"
+#include "broker/host/checkpointer.h"
+#include "broker/host/group.h"
+#include "broker/host/leader_link.h"
+#include "broker/host/registrar.h"
+#include "common/net/conn.h"
+#include "common/net/listener.h"
+#include "raft-glue/replica_host.h"
+
+enum { GROUP_PATH_SIZE = 1024 };
+
+/* Order of stopping; each step starts the next from its callback. */
+enum stopping { RUNNING, TRANSFERRING, CLOSING_NETWORK, CLOSING_REPLICA, CHECKPOINTING, STOPPED };
+
+struct group_host {
+    const struct settings *settings;
+    const struct group_settings *group;
+    struct log log;
+    uv_thread_t thread;
+    uv_sem_t started;
+    enum status start_status;
+    char directory[GROUP_PATH_SIZE];
+
+    uv_loop_t loop; /* Everything below belongs to the loop's thread. */
+    uv_async_t stop;
+    uv_timer_t tick;
+    uv_check_t turn_end;
+    struct kv *kv;
+    struct machine *machine;
+    struct replica_host *replica;
+    struct broker_ports ports;
+    struct broker broker;
+    struct checkpointer checkpointer;
+    struct leader_link leader;
+    struct registrar *registrar;
+    struct listener listener;
+    struct list clients; /* struct client_conn */
+    size_t connection_count;
+    enum stopping stopping;
+    uint64_t stop_deadline_ms;
+    uint64_t disk_looked_ms;
+};
+
+/* The broker core's ports: replica, log, nameservers and connections of this group. */
+void group_ports_init(struct group_host *host);
+
+/* A listener's on_pending: accept a client. */
+void group_on_pending(struct listener *listener);
+/* Ask all clients' connections to close; group_on_clients_gone() follows if there are any. */
+void group_close_clients(struct group_host *host);
+/* While the network is being closed: the last client is gone. */
+void group_on_clients_gone(struct group_host *host);
+
+#endif
