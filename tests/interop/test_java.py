@@ -74,51 +74,47 @@ class JavaClient:
                 client("half", "Pay", "t", "warm", "commit")
                 for key in ("c", "r"):
                     client("half", "Pay", "t", key, "hold")
-                self.pending(cluster, 2)
+                client("half", "Pay", "t", "u", "unknown")
+                self.pending(cluster, 3)
                 leader = cluster.wait_leader("broker-a")
                 cluster.kill(leader)
                 client("release", "c", "commit")  # END goes to a dead leader: the check must ask.
                 client("release", "r", "rollback")
+                client("decide", "u", "commit")
                 cluster.wait_leader("broker-a", other_than=leader)
                 client("consumer", "G", "Pay", "*")
-                wait_for("the commit", lambda: client.seen("c") == 1, 60)
-                self.pending(cluster, 0)
-                self.assertEqual(client.seen("r"), 0)
-                self.assertEqual(client.seen("c"), 1)
+                self.expect_outcomes(client, cluster)
 
     def test_leader_killed_between_end_and_consumption(self):
         with Cluster(groups=1, settings=FAST_CHECKS) as cluster:
             cluster.wait_ready()
             with java(self.version, cluster) as client:
                 client("txproducer", "TP")
-                for key, decision in (("c", "commit"), ("r", "rollback")):
+                for key, decision in (("c", "commit"), ("r", "rollback"), ("u", "unknown")):
                     client("half", "Pay", "t", key, decision)
+                client("decide", "u", "commit")
                 self.pending(cluster, 0)
                 leader = cluster.wait_leader("broker-a")
                 cluster.kill(leader)
                 cluster.wait_leader("broker-a", other_than=leader)
                 client("consumer", "G", "Pay", "*")
-                wait_for("the commit", lambda: client.seen("c") == 1, 60)
-                self.assertEqual(client.seen("r"), 0)
-                self.assertEqual(client.seen("c"), 1)
+                self.expect_outcomes(client, cluster)
 
     def test_leader_killed_while_a_check_is_due(self):
         with Cluster(groups=1, settings=FAST_CHECKS) as cluster:
             cluster.wait_ready()
             with java(self.version, cluster) as client:
                 client("txproducer", "TP")
-                for key in ("c", "r"):
+                for key in ("c", "r", "u"):
                     client("half", "Pay", "t", key, "unknown")
                 wait_for("a first check", lambda: int(client("checks", "c")) >= 1)
                 leader = cluster.wait_leader("broker-a")
                 cluster.kill(leader)
-                client("decide", "c", "commit")
-                client("decide", "r", "rollback")
+                for key, decision in (("c", "commit"), ("r", "rollback"), ("u", "commit")):
+                    client("decide", key, decision)
                 cluster.wait_leader("broker-a", other_than=leader)
                 client("consumer", "G", "Pay", "*")
-                wait_for("the commit", lambda: client.seen("c") == 1, 60)
-                self.pending(cluster, 0)
-                self.assertEqual(client.seen("r"), 0)
+                self.expect_outcomes(client, cluster)
 
     def test_an_offline_producer_group_is_asked_on_its_return(self):
         with Cluster(groups=1, settings=FAST_CHECKS) as cluster:
@@ -135,6 +131,12 @@ class JavaClient:
                 client("half", "Pay", "t", "other", "rollback")  # So that it knows the brokers.
                 client("consumer", "G", "Pay", "*")
                 wait_for("the check on its return", lambda: client.seen("u") == 1, 60)
+
+    def expect_outcomes(self, client, cluster):
+        """c and u are committed and seen once, r never; nothing is left open."""
+        wait_for("both commits", lambda: client.seen("c") == 1 and client.seen("u") == 1, 60)
+        self.pending(cluster, 0)
+        self.assertEqual([client.seen(key) for key in ("c", "r", "u")], [1, 0, 1])
 
     def pending(self, cluster, count):
         """Wait until the leader of broker-a knows of so many undecided transactions."""
