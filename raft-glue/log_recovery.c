@@ -40,6 +40,13 @@ static enum status refuse(struct scan *scan, const char *what, uint64_t position
     return STATUS_CORRUPT;
 }
 
+/* Not damaged: not ours. */
+static enum status foreign(struct scan *scan, const char *what)
+{
+    *scan->error = mem_copy_text(slice_text(what));
+    return STATUS_REFUSED;
+}
+
 static enum status fail(struct scan *scan, enum status status, const char *what)
 {
     if (*scan->error == NULL) {
@@ -203,10 +210,10 @@ static enum status begin(struct scan *scan, bool *empty)
         return *empty ? STATUS_OK : refuse(scan, "the first segment's header is damaged", start);
     }
     if (header.version != SEGMENT_VERSION) {
-        return refuse(scan, "the log was written by another version of raftmq", start);
+        return foreign(scan, "the log was written by another version of raftmq");
     }
     if (header.group != log->options.group) {
-        return refuse(scan, "the log belongs to another cluster or broker group", start);
+        return foreign(scan, "the log belongs to another cluster or broker group");
     }
     if (header.segment_size != size || header.number != scan->number || header.first_index == 0) {
         return refuse(scan, "the first segment's header contradicts its file", start);

@@ -1,21 +1,8 @@
 #include "raft-glue/replica_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-struct raft_configuration replica_bootstrap(const struct replica_voter *voters, size_t count)
-{
-    struct raft_configuration configuration;
-    raft_configuration_init(&configuration);
-    for (size_t i = 0; i < count; i++) {
-        if (raft_configuration_add(&configuration, voters[i].id, voters[i].address, RAFT_VOTER) !=
-            0) {
-            FATAL("member %" PRIu64 " (%s) repeats an id or address; correct the configuration",
-                  voters[i].id, voters[i].address);
-        }
-    }
-    return configuration;
-}
 
 struct replica_member_state *replica_member(struct replica *replica, uint64_t id)
 {
@@ -25,6 +12,38 @@ struct replica_member_state *replica_member(struct replica *replica, uint64_t id
         }
     }
     return NULL;
+}
+
+void replica_learn(struct replica *replica, uint64_t id, const char *address)
+{
+    struct replica_member_state *member = replica_member(replica, id);
+    if (id == 0 || (member != NULL && strcmp(member->voter.address, address) == 0)) {
+        return;
+    }
+    if (member == NULL && replica->member_count < KNOWN_MAX) {
+        member = &replica->members[replica->member_count++];
+    }
+    for (size_t i = 0; i < KNOWN_MAX && member == NULL; i++) {
+        uint64_t other = replica->members[i].voter.id;
+        if (other != replica->options.id &&
+            configuration_find(&replica->raft.configuration, other) == NULL) {
+            member = &replica->members[i];
+        }
+    }
+    ASSERT(member != NULL); // The membership alone does not fill the table.
+    *member = (struct replica_member_state){.voter = {.id = id}};
+    snprintf(member->voter.address, sizeof member->voter.address, "%s", address);
+    replica->members_version++;
+}
+
+bool replica_abstains(const struct replica *replica)
+{
+    const struct term_vote_state *vote = &replica->vote;
+    if (vote->rejoin_term == 0) {
+        return false;
+    }
+    return segment_log_term(replica->log, replica->reported) <= vote->rejoin_term &&
+           (vote->rejoin_index == 0 || replica->reported < vote->rejoin_index);
 }
 
 const char *replica_address(struct replica *replica, uint64_t id)
@@ -37,154 +56,6 @@ enum raft_state replica_raft_state(const struct replica *replica)
 {
     // raft_state() only reads, but does not say so.
     return raft_state((struct raft *)(uintptr_t)&replica->raft);
-}
-
-/* RAFT_START wants an entry for each index; of the payloads it reads only those of CHANGE. */
-static struct raft_entry *start_entries(struct replica *replica, unsigned *count)
-{
-    static uint8_t no_batch;
-    uint64_t first = segment_log_first_index(replica->log);
-    uint64_t last = segment_log_last_index(replica->log);
-    *count = (unsigned)(last - first + 1);
-    struct raft_entry *entries = mem_zalloc((*count + 1) * sizeof *entries);
-    for (uint64_t i = first; i <= last; i++) {
-        struct log_entry entry;
-        ASSERT(segment_log_entry(replica->log, i, &entry));
-        struct raft_entry *out = &entries[i - first];
-        out->term = entry.term;
-        out->type = (enum raft_entry_type)entry.type;
-        out->batch = &no_batch;
-        if (entry.type == LOG_FRAME_CHANGE) {
-            uint64_t at = 0;
-            struct slice change = segment_log_change(replica->log, i, &at);
-            ASSERT(at == i);
-            out->buf.base = (void *)(uintptr_t)change.data;
-            out->buf.len = change.size;
-        }
-    }
-    return entries;
-}
-
-void replica_open_raft(struct replica *replica, const struct term_vote_state *state)
-{
-    const struct replica_options *options = &replica->options;
-    struct raft *raft = &replica->raft;
-    if (raft_init(raft, NULL, NULL, options->id, replica_address(replica, options->id)) != 0) {
-        FATAL("out of memory; restart this node");
-    }
-    raft->tracer = NULL;
-    raft_seed(raft, options->seed + (unsigned)replica->vote_wanted);
-    raft_set_pre_vote(raft, true);
-    raft_set_heartbeat_timeout(raft, options->heartbeat_timeout_ms);
-    raft_set_election_timeout(raft, options->election_timeout_ms);
-    raft_set_max_inflight_entries(raft, WIRE_ENTRIES_MAX);
-    raft_set_capacity_threshold(raft, 0);
-
-    unsigned count = 0;
-    struct raft_entry *entries = start_entries(replica, &count);
-    struct raft_event event = {.type = RAFT_START};
-    event.start.term = state->term;
-    event.start.voted_for = state->voted_for;
-    event.start.start_index = segment_log_first_index(replica->log);
-    event.start.entries = entries;
-    event.start.n_entries = count;
-    replica->floor = event.start.start_index - 1;
-    replica->snapshot_index = 0;
-    replica->snapshot_term = 0;
-    replica->reported = segment_log_last_index(replica->log);
-    replica->conf_scan = 1; // Entry 1 counts as committed from the start.
-    replica_step(replica, &event);
-    free(entries);
-}
-
-/* R6: a lone voter elects itself without a new term; so it gets one before it starts. */
-static enum status raise_term_of_lone_voter(struct replica *replica, struct term_vote_state *state)
-{
-    uint64_t at = 0;
-    struct raft_configuration configuration =
-        configuration_decode(segment_log_change(replica->log, UINT64_MAX, &at));
-    bool lone = configuration_lone_voter(&configuration, replica->options.id);
-    raft_configuration_close(&configuration);
-    if (!lone) {
-        return STATUS_OK;
-    }
-    state->term++;
-    state->voted_for = replica->options.id;
-    return term_vote_store(&replica->options.storage->term_vote, state);
-}
-
-/* A member of the log's newest membership that has no address here; 0: none. */
-static uint64_t member_without_address(const struct replica_options *options)
-{
-    uint64_t at = 0;
-    struct raft_configuration configuration =
-        configuration_decode(segment_log_change(options->storage->log, UINT64_MAX, &at));
-    uint64_t missing = 0;
-    for (unsigned i = 0; i < configuration.n; i++) {
-        bool known = false;
-        for (size_t j = 0; j < options->voter_count; j++) {
-            known = known || options->voters[j].id == configuration.servers[i].id;
-        }
-        missing = known ? missing : configuration.servers[i].id;
-    }
-    raft_configuration_close(&configuration);
-    return missing;
-}
-
-/* Do store, log and options fit together? */
-static enum status judge(const struct replica_options *options, char **error)
-{
-    uint64_t last = segment_log_last_index(options->storage->log);
-    uint64_t missing = member_without_address(options);
-    struct buf text = {0};
-    if (options->applied_index > last) {
-        buf_printf(&text,
-                   "the store contains entry %" PRIu64 ", but the log ends at %" PRIu64
-                   ": the log lost what was synced",
-                   options->applied_index, last);
-    } else if (missing != 0) {
-        buf_printf(&text, "the log's membership has member %" PRIu64 ", which is not configured",
-                   missing);
-    } else {
-        return STATUS_OK;
-    }
-    buf_text(&text);
-    *error = (char *)buf_take(&text);
-    return STATUS_CORRUPT;
-}
-
-enum status replica_start(const struct replica_options *options, struct replica **out, char **error)
-{
-    ASSERT(options->voter_count >= 1 && options->voter_count <= MEMBERS_MAX);
-    *error = NULL;
-    enum status status = judge(options, error);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct replica *replica = mem_zalloc(sizeof *replica);
-    replica->options = *options;
-    replica->options.voters = NULL;
-    replica->log = options->storage->log;
-    replica->member_count = options->voter_count;
-    for (size_t i = 0; i < options->voter_count; i++) {
-        replica->members[i].voter = options->voters[i];
-    }
-    replica->applied = options->applied_index;
-    replica->machine_durable = options->applied_index;
-    list_init(&replica->held);
-    list_init(&replica->submissions);
-    struct term_vote_state state = options->storage->state;
-    status = raise_term_of_lone_voter(replica, &state);
-    if (status != STATUS_OK) {
-        *error = mem_copy_text(slice_text("cannot store the term"));
-        free(replica);
-        return status;
-    }
-    *out = replica;
-    replica_enter(replica);
-    replica_open_raft(replica, &state);
-    replica->busy = false; // The machine hears of us from the first event on, not from in here.
-    return STATUS_OK;
 }
 
 void replica_shut(struct replica *replica)
@@ -258,29 +129,21 @@ static void show_state(struct replica *replica)
     }
 }
 
-/* A snapshot of ours is only a point from which C-Raft may count: the trail keeps reaching as far
- * back as the log on disk, so that lag never needs an installation. */
-static void compact(struct replica *replica)
+/* R5 and the end of a rejoin want an entry of each leader's own term. C-Raft appends one unless its
+ * whole log is committed. */
+static bool begin_term(struct replica *replica)
 {
-    uint64_t index = replica->machine_durable;
-    index = index < replica->applied ? index : replica->applied;
-    index = index < replica->conf_scan ? index : replica->conf_scan;
-    struct log_entry entry;
-    if (index < replica->snapshot_index + COMPACT_EVERY ||
-        !segment_log_entry(replica->log, index, &entry)) {
-        return;
+    uint64_t term = raft_current_term(&replica->raft);
+    if (replica_raft_state(replica) != RAFT_LEADER || replica->begun_term == term ||
+        replica->shut || replica->transfer.phase != TRANSFER_NONE) {
+        return false;
     }
-    uint64_t at = 0;
-    struct slice change = segment_log_change(replica->log, index, &at);
-    struct raft_event event = {.type = RAFT_SNAPSHOT};
-    event.snapshot.metadata.index = index;
-    event.snapshot.metadata.term = entry.term;
-    event.snapshot.metadata.configuration = configuration_decode(change);
-    event.snapshot.metadata.configuration_index = at;
-    event.snapshot.trailing = (unsigned)(index - replica->floor);
-    replica->snapshot_index = index;
-    replica->snapshot_term = entry.term;
-    replica_step(replica, &event);
+    replica->begun_term = term;
+    if (segment_log_term(replica->log, segment_log_last_index(replica->log)) == term) {
+        return false;
+    }
+    replica_propose_barrier(replica);
+    return true;
 }
 
 void replica_leave(struct replica *replica)
@@ -292,10 +155,11 @@ void replica_leave(struct replica *replica)
         replica_deliver_configurations(replica);
         more = replica_apply(replica) || more;
         show_state(replica);
+        more = begin_term(replica) || more;
         more = replica_submit_queued(replica) || more;
         replica_transfer_advance(replica);
     }
-    compact(replica);
+    replica_compact(replica);
     show_state(replica);
     replica->busy = false;
 }
@@ -352,7 +216,7 @@ uint64_t replica_due_ms(const struct replica *replica)
     if (replica->reopening) {
         return UINT64_MAX;
     }
-    uint64_t due = timeout_due(replica);
+    uint64_t due = replica_abstains(replica) ? UINT64_MAX : timeout_due(replica);
     if (replica->doubt_deadline_ms != 0 && replica->doubt_deadline_ms < due) {
         due = replica->doubt_deadline_ms;
     }
@@ -372,7 +236,7 @@ void replica_tick(struct replica *replica)
         replica->doubt_deadline_ms = 0;
         replica_drop_doubtful(replica);
     }
-    if (replica->now_ms >= timeout_due(replica)) {
+    if (!replica_abstains(replica) && replica->now_ms >= timeout_due(replica)) {
         fire_timeout(replica);
     }
     replica_leave(replica);
@@ -383,21 +247,26 @@ void replica_tick(struct replica *replica)
 bool replica_disk_take(struct replica *replica, struct replica_disk_job *job)
 {
     bool has_vote = replica->vote_durable < replica->vote_wanted;
+    bool has_base = replica->cut.phase == CUT_STORING;
     bool has_write = segment_log_wants_write(replica->log);
-    if (replica->disk_under_way || (!has_vote && !has_write)) {
+    if (replica->disk_under_way || (!has_vote && !has_base && !has_write)) {
         return false;
+    }
+    struct replica_storage *storage = replica->options.storage;
+    replica->vote.term = raft_current_term(&replica->raft);
+    replica->vote.voted_for = raft_voted_for(&replica->raft);
+    if (replica->reopening) {
+        replica->vote.term++;
+        replica->vote.voted_for = replica->options.id;
     }
     *job = (struct replica_disk_job){
         .has_vote = has_vote,
-        .vote = {.term = raft_current_term(&replica->raft),
-                 .voted_for = raft_voted_for(&replica->raft)},
-        .term_vote = &replica->options.storage->term_vote,
+        .vote = replica->vote,
+        .base = has_base ? &replica->cut.base : NULL,
+        .term_vote = &storage->term_vote,
+        .base_file = &storage->base_file,
         .vote_sequence = replica->vote_wanted,
     };
-    if (replica->reopening) {
-        job->vote.term++;
-        job->vote.voted_for = replica->options.id;
-    }
     if (has_write) {
         job->write = segment_log_write_begin(replica->log);
     }
@@ -410,6 +279,9 @@ void replica_disk_run(struct replica_disk_job *job)
     job->status = STATUS_OK;
     if (job->has_vote) {
         job->status = term_vote_store(job->term_vote, &job->vote);
+    }
+    if (job->status == STATUS_OK && job->base != NULL) {
+        job->status = replica_base_store(job->base_file, job->base);
     }
     if (job->status == STATUS_OK && job->write != NULL) {
         job->status = log_write_run(job->write);
@@ -448,6 +320,10 @@ void replica_disk_done(struct replica *replica, struct replica_disk_job *job)
     replica->disk_under_way = false;
     if (job->has_vote) {
         replica->vote_durable = job->vote_sequence;
+    }
+    if (job->base != NULL) {
+        replica->options.storage->base = *job->base;
+        replica->cut.phase = CUT_STORED;
     }
     if (job->write != NULL) {
         segment_log_write_end(replica->log, job->write);

@@ -50,7 +50,7 @@ struct raft_configuration replica_bootstrap(const struct replica_voter *voters, 
 /* Start on an opened storage.
  *
  * Errors (*error is a sentence to be freed):
- *   STATUS_CORRUPT  the machine is ahead of the log, or the log names members that are not known
+ *   STATUS_CORRUPT  the machine's store and the log do not meet
  *   STATUS_IO */
 WARN_UNUSED enum status replica_start(const struct replica_options *options, struct replica **out,
                                       char **error);
@@ -95,14 +95,24 @@ WARN_UNUSED enum status replica_change(struct replica *replica, uint64_t id, con
 /* The machine's store is durable up to index. */
 void replica_machine_durable(struct replica *replica, uint64_t index);
 
+/* The machine needs no byte of the log below this position any more, and says so in a store that is
+ * durable: whole segments below it are dropped as soon as that is safe. */
+void replica_cut(struct replica *replica, uint64_t position);
+
+/* Somebody copies the log from this position on: it is not cut there. UINT64_MAX: nobody does. */
+void replica_pin(struct replica *replica, uint64_t position);
+
 /* ---- What there is to do ---- */
 
-/* Term and vote first, then the log: one job, blocking, in order; one at a time. */
+/* Term and vote first, then the base of a cut, then the log: one job, blocking, in order; one at a
+ * time. */
 struct replica_disk_job {
     bool has_vote;
     struct term_vote_state vote;
-    struct log_write *write; /* Or NULL. */
+    const struct replica_base *base; /* Or NULL. */
+    struct log_write *write;         /* Or NULL. */
     struct term_vote *term_vote;
+    struct replica_base_file *base_file;
     uint64_t vote_sequence; /* Private. */
     enum status status;
 };
@@ -127,6 +137,9 @@ uint64_t replica_commit_index(const struct replica *replica);
 uint64_t replica_applied_index(const struct replica *replica);
 /* Leader only; 0 if unknown. */
 uint64_t replica_match_index(const struct replica *replica, uint64_t id);
+/* Does this replica stay out of elections, because it lost what it had acknowledged and has not got
+ * it back yet (struct term_vote_state)? */
+bool replica_abstaining(const struct replica *replica);
 /* Milliseconds since a message of that member; UINT64_MAX if none came yet. */
 uint64_t replica_contact_ms_ago(const struct replica *replica, uint64_t id);
 /* May an AppendEntries of this term still be sent: are its entries what the log holds? */

@@ -11,6 +11,10 @@ enum {
     TIMEOUT_GAP_MS = 2,
     /* Entries between two RAFT_SNAPSHOT events. */
     COMPACT_EVERY = 4096,
+    /* Entries that C-Raft is told of at a start, 40 bytes each for a moment. */
+    START_ENTRIES_MAX = 1024 * 1024,
+    /* Servers we know of: the membership's, and some that contacted us. */
+    KNOWN_MAX = MEMBERS_MAX + 4,
 };
 
 struct replica_member_state {
@@ -48,6 +52,20 @@ struct replica_transfer {
     void *context;
 };
 
+enum cut_phase {
+    CUT_NONE,
+    CUT_STORING, /* The base is on its way to disk. */
+    CUT_STORED,
+};
+
+/* Shortening the log at its front. */
+struct replica_cut {
+    enum cut_phase phase;
+    uint64_t position; /* Bytes below it are not needed by the machine; */
+    uint64_t pin;      /* those from here on are needed by somebody who copies them. */
+    struct replica_base base;
+};
+
 /* Entries given to the step under way, so that the update knows whose memory they are. */
 struct step_entries {
     const struct raft_entry *entries; /* NULL: none; then an update's entry is C-Raft's barrier. */
@@ -60,8 +78,10 @@ struct replica {
     struct raft raft;
     struct replica_options options;
     struct segment_log *log;
-    struct replica_member_state members[MEMBERS_MAX];
+    struct replica_member_state members[KNOWN_MAX];
     size_t member_count;
+    uint64_t learned_change;  /* The membership whose addresses are in it. */
+    uint64_t members_version; /* Counts changes of the ids and addresses in it. */
 
     bool busy;     /* Inside an event: what the machine calls is queued. */
     bool stepping; /* Inside raft_step(). */
@@ -82,9 +102,12 @@ struct replica {
     uint64_t change_index;      /* Our own CHANGE entry: nothing leaves before it is durable. */
     struct replica_state shown; /* As last told to the machine. */
 
-    uint64_t vote_wanted;  /* Sequence of the newest term and vote ... */
-    uint64_t vote_durable; /* ... and of what is on disk. */
-    bool reopening;        /* Lone voter: waits for the raised term to be durable. */
+    struct replica_cut cut;
+    struct term_vote_state vote; /* The last one that was handed to the disk. */
+    uint64_t begun_term;         /* As leader of this term a barrier was seen to. */
+    uint64_t vote_wanted;        /* Sequence of the newest term and vote ... */
+    uint64_t vote_durable;       /* ... and of what is on disk. */
+    bool reopening;              /* Lone voter: waits for the raised term to be durable. */
     bool disk_under_way;
     struct list held;
 
@@ -112,8 +135,17 @@ int replica_step(struct replica *replica, struct raft_event *event);
 void replica_enter(struct replica *replica);
 /* Bring everything up to date after an event: configurations, apply, submissions, transfer. */
 void replica_leave(struct replica *replica);
-void replica_open_raft(struct replica *replica, const struct term_vote_state *state);
+/* Know a server's address. A full table forgets one that is not of the membership. */
+void replica_learn(struct replica *replica, uint64_t id, const char *address);
+/* Is it kept from voting and standing for election, because it lost what it acknowledged? */
+bool replica_abstains(const struct replica *replica);
 enum raft_state replica_raft_state(const struct replica *replica);
+
+/* replica_start.c */
+void replica_open_raft(struct replica *replica, const struct term_vote_state *state);
+
+/* replica_compact.c */
+void replica_compact(struct replica *replica);
 
 /* replica_update.c */
 void replica_carry_out(struct replica *replica, const struct raft_event *event,
@@ -140,6 +172,9 @@ void replica_drop_all(struct replica *replica, enum status why_queued);
 void *replica_proposal_for(struct replica *replica, uint64_t index, uint64_t term);
 int replica_submit_entry(struct replica *replica, uint8_t type, uint8_t *payload, size_t size,
                          uint64_t *index);
+
+/* An entry that says nothing. */
+void replica_propose_barrier(struct replica *replica);
 
 /* replica_transfer.c */
 void replica_transfer_advance(struct replica *replica);

@@ -76,6 +76,11 @@ uint64_t replica_match_index(const struct replica *replica, uint64_t id)
     return raft_match_index(&replica->raft, id, &index) == 0 ? index : 0;
 }
 
+bool replica_abstaining(const struct replica *replica)
+{
+    return replica_abstains(replica);
+}
+
 uint64_t replica_contact_ms_ago(const struct replica *replica, uint64_t id)
 {
     uint64_t now = clock_monotonic_ms(replica->options.ports.clock);

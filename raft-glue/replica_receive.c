@@ -68,7 +68,7 @@ static void settle_change(struct replica *replica, const struct append_in *in)
         return;
     }
     uint64_t at = 0;
-    struct slice change = segment_log_change(replica->log, older, &at);
+    struct slice change = replica_storage_change(replica->options.storage, older, &at);
     ASSERT(at == older);
     struct raft_event event = {.type = RAFT_CONFIGURATION};
     event.configuration.index = older;
@@ -208,7 +208,9 @@ static void receive(struct replica *replica, const struct replica_inbound *inbou
         receive_append_result(replica, inbound);
         return;
     case RAFT_REQUEST_VOTE:
-        receive_vote_request(replica, inbound);
+        if (!replica_abstains(replica)) {
+            receive_vote_request(replica, inbound);
+        }
         return;
     case RAFT_REQUEST_VOTE_RESULT:
         if (replica_raft_state(replica) == RAFT_CANDIDATE) { // R8
@@ -217,7 +219,8 @@ static void receive(struct replica *replica, const struct replica_inbound *inbou
         return;
     case RAFT_TIMEOUT_NOW:
         // R6: a lone voter would elect itself in its old term.
-        if (!configuration_lone_voter(&replica->raft.configuration, replica->options.id)) {
+        if (!replica_abstains(replica) &&
+            !configuration_lone_voter(&replica->raft.configuration, replica->options.id)) {
             step_receive(replica, &message, inbound->from);
         }
         return;

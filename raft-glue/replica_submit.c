@@ -86,6 +86,14 @@ int replica_submit_entry(struct replica *replica, uint8_t type, uint8_t *payload
     return result;
 }
 
+void replica_propose_barrier(struct replica *replica)
+{
+    uint8_t *zeros = mem_zalloc(8);
+    uint64_t index = 0;
+    // A refusal is harmless: the next leadership, or the next try, sees to it.
+    (void)replica_submit_entry(replica, LOG_FRAME_BARRIER, zeros, 8, &index);
+}
+
 static void submit(struct replica *replica, struct submission *submission)
 {
     uint64_t index = 0;

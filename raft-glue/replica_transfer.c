@@ -129,14 +129,6 @@ static bool own_term_committed(const struct replica *replica)
     return segment_log_term(replica->log, replica->commit) == raft_current_term(&replica->raft);
 }
 
-static void propose_barrier(struct replica *replica)
-{
-    uint8_t *zeros = mem_zalloc(8);
-    uint64_t index = 0;
-    // A refusal is harmless: the caller tries again anyway.
-    (void)replica_submit_entry(replica, LOG_FRAME_BARRIER, zeros, 8, &index);
-}
-
 /* R17: the current membership with one server changed, all others in their order. */
 static struct raft_configuration changed(const struct replica *replica, uint64_t id,
                                          const char *address, int role)
@@ -202,7 +194,7 @@ enum status replica_change(struct replica *replica, uint64_t id, const char *add
     if (own_term_committed(replica)) {
         status = submit_change(replica, id, address, role);
     } else if (replica->commit == segment_log_last_index(replica->log)) {
-        propose_barrier(replica);
+        replica_propose_barrier(replica);
     }
     replica_leave(replica);
     return status;

@@ -129,6 +129,25 @@ static void take_state(struct replica *replica, const struct raft_update *update
     }
 }
 
+/* Know where the servers of the membership in force are. */
+static void learn_members(struct replica *replica)
+{
+    const struct raft *raft = &replica->raft;
+    uint64_t version = raft->configuration_uncommitted_index != 0
+                           ? raft->configuration_uncommitted_index
+                           : raft->configuration_committed_index;
+    if (version == replica->learned_change) {
+        return;
+    }
+    replica->learned_change = version;
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        const struct raft_server *server = &raft->configuration.servers[i];
+        if (replica_member(replica, server->id) == NULL) {
+            replica_learn(replica, server->id, server->address);
+        }
+    }
+}
+
 void replica_carry_out(struct replica *replica, const struct raft_event *event,
                        const struct raft_update *update)
 {
@@ -155,6 +174,7 @@ void replica_carry_out(struct replica *replica, const struct raft_event *event,
     if ((update->flags & (RAFT_UPDATE_MESSAGES)) != 0) {
         take_messages(replica, update);
     }
+    learn_members(replica);
     // R12: never back, whatever it says.
     uint64_t commit = raft_commit_index(&replica->raft);
     if (commit > replica->commit) {

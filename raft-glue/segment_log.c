@@ -319,6 +319,16 @@ struct slice segment_log_change(const struct segment_log *log, uint64_t index, u
     return slice_of(NULL, 0);
 }
 
+uint64_t segment_log_segment_first(const struct segment_log *log, uint64_t position)
+{
+    uint64_t start = position / log->options.segment_size * log->options.segment_size;
+    if (start <= log->first_position || start >= log->end_position) {
+        return 0;
+    }
+    // The entry before lies in an earlier segment: frames do not straddle two.
+    return log_entries_find(&log->entries, start) + 1;
+}
+
 uint64_t segment_log_remove_prefix(struct segment_log *log, uint64_t index)
 {
     struct log_entry entry;

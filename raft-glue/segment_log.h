@@ -49,7 +49,8 @@ void log_record_release(struct log_record *record);
 /* Open and recover: a torn tail is cut, damage below a durable mark is refused.
  *
  * Errors (*error is a sentence for the operator, to be freed):
- *   STATUS_CORRUPT  damaged where it was synced, or another group's log
+ *   STATUS_CORRUPT  damaged where it was synced
+ *   STATUS_REFUSED  another group's log, or another version's
  *   STATUS_IO, STATUS_DISK_FULL */
 WARN_UNUSED enum status segment_log_open(const struct segment_log_options *options,
                                          struct segment_log **out, char **error);
@@ -88,6 +89,10 @@ struct log_record *segment_log_cached(const struct segment_log *log, uint64_t in
 /* Payload of the last CHANGE entry at or below index, which is always in memory; *at is its index,
  * 0 if there is none. */
 struct slice segment_log_change(const struct segment_log *log, uint64_t index, uint64_t *at);
+
+/* Index of the first entry of the segment that this position lies in; 0 if the log begins there or
+ * behind it, or does not reach it. */
+uint64_t segment_log_segment_first(const struct segment_log *log, uint64_t position);
 
 /* Drop whole segments below the one that holds `index` (durable). Their files are kept as spares
  * by the next write. Returns the new first index. */

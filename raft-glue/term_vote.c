@@ -2,7 +2,7 @@
 
 #include "common/base/bytes.h"
 
-enum { TERM_VOTE_SIZE = 32, TERM_VOTE_VERSION = 1 };
+enum { TERM_VOTE_SIZE = 56, TERM_VOTE_VERSION = 2 };
 
 static const char file_base[] = "vote";
 
@@ -13,6 +13,9 @@ static void encode(const struct term_vote *vote, const struct term_vote_state *s
     le64_put(to + 8, vote->replica);
     le64_put(to + 16, state->term);
     le64_put(to + 24, state->voted_for);
+    le64_put(to + 32, state->empty_origin ? 1 : 0);
+    le64_put(to + 40, state->rejoin_term);
+    le64_put(to + 48, state->rejoin_index);
 }
 
 enum status term_vote_open(struct term_vote *vote, const struct directory *directory,
@@ -31,6 +34,9 @@ enum status term_vote_open(struct term_vote *vote, const struct directory *direc
     }
     state->term = le64_get(record + 16);
     state->voted_for = le64_get(record + 24);
+    state->empty_origin = le64_get(record + 32) != 0;
+    state->rejoin_term = le64_get(record + 40);
+    state->rejoin_index = le64_get(record + 48);
     return STATUS_OK;
 }
 

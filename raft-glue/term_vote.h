@@ -7,9 +7,17 @@
 
 #include "raft-glue/twin_file.h"
 
+#include <stdbool.h>
+
 struct term_vote_state {
     uint64_t term;
     uint64_t voted_for; /* 0: nobody. */
+    bool empty_origin;  /* Began without entry 1: an empty log is in order. */
+    /* A replica that lost what it had acknowledged neither votes nor stands for election before its
+     * log holds an entry of a later term than rejoin_term, or reaches rejoin_index: by then it
+     * holds again whatever was committed with its help. */
+    uint64_t rejoin_term;  /* 0: nothing was lost. */
+    uint64_t rejoin_index; /* 0: not known. */
 };
 
 struct term_vote {

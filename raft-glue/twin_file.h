@@ -16,7 +16,7 @@
 
 #include "raft-glue/directory.h"
 
-enum { TWIN_FILE_RECORD_MAX = 64 };
+enum { TWIN_FILE_RECORD_MAX = 768 };
 
 struct twin_file {
     struct directory directory; /* Borrowed. */

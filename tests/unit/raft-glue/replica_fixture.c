@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { GROUP = 99, SEGMENT_BYTES = 1024 * 1024 };
+enum { GROUP = 99 };
 
 static uint64_t monotonic_ms(void *context)
 {
@@ -47,9 +47,11 @@ static void start(struct fixture *f)
     struct replica_storage_options storage = {
         .log = {.directory = sim_disk_directory(f->disk),
                 .group = GROUP,
-                .segment_size = SEGMENT_BYTES,
-                .cache_size = SEGMENT_BYTES},
+                .segment_size = FIXTURE_SEGMENT,
+                .cache_size = FIXTURE_SEGMENT},
         .replica = 1,
+        .origin = f->origin,
+        .origin_state = f->origin_state,
         .bootstrap = &bootstrap,
     };
     char *error = NULL;
@@ -61,6 +63,7 @@ static void start(struct fixture *f)
         .voter_count = f->voter_count,
         .election_timeout_ms = FIXTURE_E,
         .heartbeat_timeout_ms = FIXTURE_H,
+        .applied_index = f->machine_index,
         .seed = 1,
         .storage = &f->storage,
         .machine = {.context = f, .apply = on_apply, .drop = on_drop, .on_state = on_state},
@@ -69,9 +72,11 @@ static void start(struct fixture *f)
     assert_int_equal(replica_start(&options, &f->replica, &error), STATUS_OK);
 }
 
-void fixture_open(struct fixture *f, size_t voters, size_t members)
+static void begin(struct fixture *f, size_t voters, size_t members)
 {
-    *f = (struct fixture){.now = 1000, .voter_count = members, .bootstrap_count = voters};
+    f->now = 1000;
+    f->voter_count = members;
+    f->bootstrap_count = voters;
     f->clock = (struct clock){.monotonic_ms = monotonic_ms, .wall_ms = monotonic_ms, .context = f};
     f->disk = sim_disk_new(1);
     for (size_t i = 0; i < members; i++) {
@@ -79,6 +84,18 @@ void fixture_open(struct fixture *f, size_t voters, size_t members)
         snprintf(f->voters[i].address, sizeof f->voters[i].address, "10.0.0.%zu:1", i + 1);
     }
     start(f);
+}
+
+void fixture_open(struct fixture *f, size_t voters, size_t members)
+{
+    *f = (struct fixture){0};
+    begin(f, voters, members);
+}
+
+void fixture_open_empty(struct fixture *f, size_t voters, const struct term_vote_state *state)
+{
+    *f = (struct fixture){.origin = REPLICA_ORIGIN_EMPTY, .origin_state = *state};
+    begin(f, voters, voters);
 }
 
 static void stop(struct fixture *f)
@@ -155,7 +172,7 @@ void fixture_append(struct fixture *f, uint64_t from, uint64_t term, uint64_t pr
             .index = prev + 1 + i,
             .term = entries[i].term,
             .type = entries[i].type,
-            .position = segment_place(end, log_frame_size(size), SEGMENT_BYTES),
+            .position = segment_place(end, log_frame_size(size), FIXTURE_SEGMENT),
             .payload_size = (uint32_t)size,
             .payload_crc = crc32c(0, entries[i].payload.data, size),
         };

@@ -6,7 +6,13 @@
 #include "raft-glue/segment_file.h"
 #include "tests/sim/sim_disk.h"
 
-enum { FIXTURE_E = 100, FIXTURE_H = 20, FIXTURE_SENT_MAX = 256, FIXTURE_APPLIED_MAX = 8192 };
+enum {
+    FIXTURE_E = 100,
+    FIXTURE_H = 20,
+    FIXTURE_SENT_MAX = 256,
+    FIXTURE_APPLIED_MAX = 8192,
+    FIXTURE_SEGMENT = 1024 * 1024
+};
 
 struct fixture {
     struct sim_disk *disk;
@@ -17,6 +23,9 @@ struct fixture {
     struct replica_voter voters[5];
     size_t voter_count;
     size_t bootstrap_count; /* How many of them are voters in entry 1. */
+    enum replica_origin origin;
+    struct term_vote_state origin_state;
+    uint64_t machine_index; /* What the machine's store contains at the next start. */
     struct replica_outbound sent[FIXTURE_SENT_MAX];
     size_t sent_count;
     uint64_t applied[FIXTURE_APPLIED_MAX]; /* Indexes. */
@@ -36,6 +45,8 @@ struct fixture_entry {
 
 /* Replica 1 of `voters`, on an empty disk; of `members` addresses. */
 void fixture_open(struct fixture *f, size_t voters, size_t members);
+/* The same, but it has lost its disk, or is to join. */
+void fixture_open_empty(struct fixture *f, size_t voters, const struct term_vote_state *state);
 void fixture_close(struct fixture *f);
 /* Stop as by a crash, and start again from disk. */
 void fixture_restart(struct fixture *f);

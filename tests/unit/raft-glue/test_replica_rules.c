@@ -111,12 +111,12 @@ static void r5_a_change_waits_for_an_entry_of_the_leaders_own_term(void **state)
     struct fixture f;
     fixture_open(&f, 3, 4);
     fixture_elect(&f);
-    assert_int_equal(segment_log_last_index(f.storage.log), 1); // All committed: no barrier.
-    const char *address = f.voters[3].address;
-    assert_int_equal(replica_change(f.replica, 4, address, RAFT_STANDBY), STATUS_BUSY);
+    // C-Raft's whole log is committed, so it appends no barrier of its own: we do.
     struct log_entry entry;
     assert_true(segment_log_entry(f.storage.log, 2, &entry));
     assert_int_equal(entry.type, LOG_FRAME_BARRIER);
+    const char *address = f.voters[3].address;
+    assert_int_equal(replica_change(f.replica, 4, address, RAFT_STANDBY), STATUS_BUSY);
     assert_int_equal(replica_change(f.replica, 4, address, RAFT_STANDBY), STATUS_BUSY);
     assert_int_equal(segment_log_last_index(f.storage.log), 2); // Not one barrier per try.
     fixture_write(&f);
@@ -369,7 +369,7 @@ static void r17_a_change_alters_one_server_and_keeps_the_order(void **state)
     fixture_elect(&f);
     assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
     fixture_write(&f);
-    fixture_append_result(&f, 2, 2);
+    fixture_append_result(&f, 2, segment_log_last_index(f.storage.log));
     assert_int_equal(replica_change(f.replica, 2, f.voters[1].address, RAFT_STANDBY), STATUS_OK);
     const struct raft_configuration *configuration = &f.replica->raft.configuration;
     assert_int_equal(configuration->n, 3);
@@ -381,7 +381,7 @@ static void r17_a_change_alters_one_server_and_keeps_the_order(void **state)
     assert_int_equal(replica_change(f.replica, 3, f.voters[2].address, RAFT_VOTER),
                      STATUS_INVALID_ARGUMENT);
     fixture_write(&f);
-    fixture_append_result(&f, 3, 3);
+    fixture_append_result(&f, 3, segment_log_last_index(f.storage.log));
     assert_int_equal(replica_change(f.replica, 4, f.voters[2].address, RAFT_STANDBY),
                      STATUS_INVALID_ARGUMENT);
     fixture_close(&f);
@@ -567,16 +567,16 @@ static void a_full_window_refuses_proposals(void **state)
         taken++;
         f.sent_count = 0;
     }
-    assert_int_equal(taken, REPLICA_UNCOMMITTED_MAX);
+    assert_int_equal(taken, REPLICA_UNCOMMITTED_MAX - 1); // The barrier of its term is one, too.
     assert_int_equal(fixture_propose(&f, 8), STATUS_OVERLOADED);
     fixture_write(&f);
     f.sent_count = 0;
     fixture_append_result(&f, 2, 128);
-    assert_int_equal(f.own_applied, 127);
+    assert_int_equal(f.own_applied, 126);
     assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
     fixture_write(&f);
     fixture_close(&f);
-    assert_int_equal(f.own_applied + f.dropped, REPLICA_UNCOMMITTED_MAX + 1);
+    assert_int_equal(f.own_applied + f.dropped, REPLICA_UNCOMMITTED_MAX);
 }
 
 static void a_proposal_that_is_overwritten_ends_as_unknown(void **state)
@@ -605,7 +605,7 @@ static void a_proposal_committed_by_the_next_leader_is_acknowledged(void **state
     assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
     fixture_write(&f);
     uint64_t term = term_of(&f);
-    fixture_append(&f, 3, term + 1, 2, term, 2, NULL, 0);
+    fixture_append(&f, 3, term + 1, 3, term, 3, NULL, 0);
     assert_int_equal(f.own_applied, 1);
     assert_int_equal(f.dropped, 0);
     fixture_write(&f);
@@ -648,10 +648,12 @@ static void a_transfer_waits_until_the_target_has_everything(void **state)
     replica_transfer(f.replica, 2, on_end, &end);
     assert_null(fixture_sent(&f, RAFT_TIMEOUT_NOW));
     assert_int_equal(fixture_propose(&f, 8), STATUS_NO_LEADER);
-    fixture_append_result(&f, 2, 2);
+    fixture_append_result(&f, 2, 2); // The barrier alone.
+    assert_null(fixture_sent(&f, RAFT_TIMEOUT_NOW));
+    fixture_append_result(&f, 2, 3);
     assert_non_null(fixture_sent(&f, RAFT_TIMEOUT_NOW));
     uint64_t term = term_of(&f);
-    fixture_append(&f, 2, term + 1, 2, term, 2, NULL, 0);
+    fixture_append(&f, 2, term + 1, 3, term, 3, NULL, 0);
     assert_int_equal(end, STATUS_OK);
     fixture_write(&f);
     fixture_close(&f);

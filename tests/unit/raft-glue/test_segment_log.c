@@ -330,7 +330,7 @@ static void the_log_of_another_group_is_refused(void **state)
     (void)state;
     struct sim_disk *disk = disk_with(2);
     struct segment_log *log = NULL;
-    assert_int_equal(open_as(disk, GROUP + 1, 0, &log), STATUS_CORRUPT);
+    assert_int_equal(open_as(disk, GROUP + 1, 0, &log), STATUS_REFUSED);
     sim_disk_free(disk);
 }
 

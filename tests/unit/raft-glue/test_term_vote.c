@@ -78,7 +78,9 @@ static void a_crash_at_any_step_of_a_store_leaves_the_old_or_the_new(void **stat
             struct term_vote_state found;
             assert_int_equal(term_vote_open(&vote, &directory, GROUP, REPLICA, &found), STATUS_OK);
             sim_disk_die_after(disk, step);
-            stored = term_vote_store(&vote, &(struct term_vote_state){6, 106}) == STATUS_OK;
+            stored =
+                term_vote_store(&vote, &(struct term_vote_state){.term = 6, .voted_for = 106}) ==
+                STATUS_OK;
             term_vote_close(&vote);
             sim_disk_crash(disk);
             assert_int_equal(open_vote(disk, &found), STATUS_OK);
@@ -101,7 +103,8 @@ static void a_crash_while_created_leaves_nothing_or_the_whole(void **state)
             struct term_vote_state found;
             sim_disk_die_after(disk, step);
             created = term_vote_create(&vote, &directory, GROUP, REPLICA,
-                                       &(struct term_vote_state){1, 101}) == STATUS_OK;
+                                       &(struct term_vote_state){.term = 1, .voted_for = 101}) ==
+                      STATUS_OK;
             if (created) {
                 term_vote_close(&vote);
             }
