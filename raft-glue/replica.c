@@ -36,6 +36,15 @@ void replica_learn(struct replica *replica, uint64_t id, const char *address)
     replica->members_version++;
 }
 
+void replica_meet(struct replica *replica, uint64_t id, const char *address)
+{
+    // Of a member the membership or the configuration says where it is.
+    if (replica_member(replica, id) == NULL ||
+        configuration_find(&replica->raft.configuration, id) == NULL) {
+        replica_learn(replica, id, address);
+    }
+}
+
 bool replica_abstains(const struct replica *replica)
 {
     const struct term_vote_state *vote = &replica->vote;

@@ -21,6 +21,8 @@ enum {
     REPLICA_UNCOMMITTED_BYTES_MAX = 64 * 1024 * 1024,
     /* Bytes of one load of entries that are no longer in memory. */
     REPLICA_LOAD_BYTES_MAX = 1024 * 1024,
+    /* Servers that a replica knows of: the membership's, and some that contacted it. */
+    REPLICA_KNOWN_MAX = MEMBERS_MAX + 4,
 };
 
 struct replica;
@@ -70,6 +72,9 @@ struct replica_inbound {
     struct wire_entry *entries; /* Borrowed: header.message.append_entries.n_entries. */
 };
 void replica_receive(struct replica *replica, const struct replica_inbound *inbound);
+
+/* A server says where it is: it can be answered from now on. */
+void replica_meet(struct replica *replica, uint64_t id, const char *address);
 
 /* Monotonic time at which replica_tick() is wanted. */
 uint64_t replica_due_ms(const struct replica *replica);
@@ -144,6 +149,25 @@ bool replica_abstaining(const struct replica *replica);
 uint64_t replica_contact_ms_ago(const struct replica *replica, uint64_t id);
 /* May an AppendEntries of this term still be sent: are its entries what the log holds? */
 bool replica_leads_term(const struct replica *replica, uint64_t term);
+/* All servers that are known, and how many; *version changes whenever they do. `role` is that of
+ * the newest membership, -1 for a server that is not of it. */
+struct replica_known {
+    struct replica_voter server;
+    int role;
+};
+size_t replica_known(const struct replica *replica, struct replica_known to[REPLICA_KNOWN_MAX],
+                     uint64_t *version);
+bool replica_knows(const struct replica *replica, uint64_t id);
+/* Index of the newest change of membership that is known; *pending: it is not committed. */
+uint64_t replica_change_index(const struct replica *replica, bool *pending);
+/* Encoded as in the log, or empty; borrowed until the log changes. */
+struct slice replica_membership(const struct replica *replica);
+/* Was this server a member according to a membership that is committed and newer than the one it
+ * knows, and is it none any more? */
+bool replica_removed(const struct replica *replica, uint64_t id, uint64_t its_change_index);
+/* Did the leader say that it no longer has the entries that we lack? */
+bool replica_behind(const struct replica *replica);
+struct term_vote_state replica_vote(const struct replica *replica);
 /* Voters of the newest membership that this replica knows. */
 unsigned replica_voter_count(const struct replica *replica);
 /* Is the call made from within one of the machine's functions? */

@@ -10,7 +10,8 @@ enum { BASE_VERSION = 1 };
 static_assert((int)REPLICA_BASE_RECORD_SIZE <= (int)TWIN_FILE_RECORD_MAX,
               "a base is one twin record");
 
-static enum status decode(const uint8_t *record, struct replica_base *base)
+enum status replica_base_decode(const uint8_t record[REPLICA_BASE_RECORD_SIZE],
+                                struct replica_base *base)
 {
     base->index = le64_get(record);
     base->term = le64_get(record + 8);
@@ -37,7 +38,7 @@ enum status replica_base_open(struct replica_base_file *file, const struct direc
     }
     if (status == STATUS_OK) {
         file->exists = true;
-        status = decode(record, base);
+        status = replica_base_decode(record, base);
     }
     if (status != STATUS_OK) {
         *base = (struct replica_base){0};
@@ -46,15 +47,21 @@ enum status replica_base_open(struct replica_base_file *file, const struct direc
     return status;
 }
 
+void replica_base_encode(const struct replica_base *base, uint8_t to[REPLICA_BASE_RECORD_SIZE])
+{
+    ASSERT(base->change_size <= REPLICA_BASE_CHANGE_MAX);
+    memset(to, 0, REPLICA_BASE_RECORD_SIZE);
+    le64_put(to, base->index);
+    le64_put(to + 8, base->term);
+    le64_put(to + 16, base->change_index);
+    le32_put(to + 24, base->change_size);
+    memcpy(to + 28, base->change, base->change_size);
+}
+
 enum status replica_base_store(struct replica_base_file *file, const struct replica_base *base)
 {
-    uint8_t record[REPLICA_BASE_RECORD_SIZE] = {0};
-    ASSERT(base->change_size <= REPLICA_BASE_CHANGE_MAX);
-    le64_put(record, base->index);
-    le64_put(record + 8, base->term);
-    le64_put(record + 16, base->change_index);
-    le32_put(record + 24, base->change_size);
-    memcpy(record + 28, base->change, base->change_size);
+    uint8_t record[REPLICA_BASE_RECORD_SIZE];
+    replica_base_encode(base, record);
     if (file->exists) {
         return twin_file_write(&file->twin, record);
     }

@@ -40,6 +40,11 @@ static inline struct slice replica_base_change(const struct replica_base *base)
     return slice_of(base->change, base->change_size);
 }
 
+void replica_base_encode(const struct replica_base *base, uint8_t to[REPLICA_BASE_RECORD_SIZE]);
+/* Errors: STATUS_CORRUPT. */
+WARN_UNUSED enum status replica_base_decode(const uint8_t record[REPLICA_BASE_RECORD_SIZE],
+                                            struct replica_base *base);
+
 /* Read what was stored; base->index is 0 if nothing ever was.
  * Errors (nothing is open): STATUS_CORRUPT, STATUS_IO. */
 WARN_UNUSED enum status replica_base_open(struct replica_base_file *file,

@@ -3,6 +3,7 @@
 #include "common/base/crc32c.h"
 
 enum { HELLO_MAGIC = 0x68514D52, ANSWER_MAGIC = 0x61514D52 }; // "RMQh", "RMQa"
+enum { HELLO_SIZE_ANY = 16 };                                 // Of any version.
 
 const char *hello_answer_text(enum hello_answer answer)
 {
@@ -14,6 +15,10 @@ const char *hello_answer_text(enum hello_answer answer)
         [HELLO_OTHER_RECEIVER] = "it has another id than the one configured for this address",
         [HELLO_UNKNOWN_SENDER] = "it does not know our id",
         [HELLO_OTHER_MEMBERS] = "it is configured with other members",
+        [HELLO_REMOVED] = "this replica was removed from the group",
+        [HELLO_NOT_READY] = "it is not ready",
+        [HELLO_NOT_LEADER] = "it does not lead",
+        [HELLO_BUSY] = "it is giving copies to others",
     };
     return (size_t)answer < sizeof texts / sizeof *texts ? texts[answer] : "unknown reason";
 }
@@ -29,6 +34,17 @@ uint64_t hello_members_hash(const uint64_t *ids, size_t count)
     return hash;
 }
 
+static void put_host(uint8_t *to, struct host host)
+{
+    le32_put(to, host.address);
+    le16_put(to + 4, (uint16_t)host.port);
+}
+
+static struct host get_host(const uint8_t *from)
+{
+    return (struct host){.address = le32_get(from), .port = le16_get(from + 4)};
+}
+
 void hello_encode(const struct hello *hello, struct buf *out)
 {
     ASSERT(hello->cluster.size <= NAME_MAX_SIZE && hello->group.size <= NAME_MAX_SIZE);
@@ -38,11 +54,16 @@ void hello_encode(const struct hello *hello, struct buf *out)
     le32_put(to, HELLO_MAGIC);
     le16_put(to + 8, hello->version);
     le16_put(to + 10, (uint16_t)size);
+    le32_put(to + 12, hello->kind);
     le64_put(to + 16, hello->sender);
     le64_put(to + 24, hello->receiver);
     le64_put(to + 32, hello->members);
-    to[40] = (uint8_t)hello->cluster.size;
-    to[41] = (uint8_t)hello->group.size;
+    le64_put(to + 40, hello->identity);
+    le64_put(to + 48, hello->change);
+    put_host(to + 56, hello->raft_host);
+    put_host(to + 62, hello->client_host);
+    to[68] = (uint8_t)hello->cluster.size;
+    to[69] = (uint8_t)hello->group.size;
     memcpy(to + HELLO_SIZE_MIN, hello->cluster.data, hello->cluster.size);
     memcpy(to + HELLO_SIZE_MIN + hello->cluster.size, hello->group.data, hello->group.size);
     le32_put(to + 4, crc32c(0, to + 8, size - 8));
@@ -57,7 +78,7 @@ enum status hello_decode(struct slice bytes, struct hello *hello, size_t *size)
         return STATUS_PENDING;
     }
     *size = le16_get(bytes.data + 10);
-    if (*size < HELLO_SIZE_MIN || *size > HELLO_SIZE_MAX) {
+    if (*size < HELLO_SIZE_ANY || *size > HELLO_SIZE_MAX) {
         return STATUS_MALFORMED;
     }
     if (bytes.size < *size) {
@@ -70,16 +91,21 @@ enum status hello_decode(struct slice bytes, struct hello *hello, size_t *size)
     if (hello->version != HELLO_VERSION) {
         return STATUS_OK;
     }
-    size_t cluster = bytes.data[40];
-    size_t group = bytes.data[41];
-    if (HELLO_SIZE_MIN + cluster + group != *size) {
+    if (*size < HELLO_SIZE_MIN ||
+        (size_t)HELLO_SIZE_MIN + bytes.data[68] + bytes.data[69] != *size ||
+        le32_get(bytes.data + 12) > HELLO_FETCH) {
         return STATUS_MALFORMED;
     }
+    hello->kind = (enum hello_kind)le32_get(bytes.data + 12);
     hello->sender = le64_get(bytes.data + 16);
     hello->receiver = le64_get(bytes.data + 24);
     hello->members = le64_get(bytes.data + 32);
-    hello->cluster = slice_of(bytes.data + HELLO_SIZE_MIN, cluster);
-    hello->group = slice_of(bytes.data + HELLO_SIZE_MIN + cluster, group);
+    hello->identity = le64_get(bytes.data + 40);
+    hello->change = le64_get(bytes.data + 48);
+    hello->raft_host = get_host(bytes.data + 56);
+    hello->client_host = get_host(bytes.data + 62);
+    hello->cluster = slice_of(bytes.data + HELLO_SIZE_MIN, bytes.data[68]);
+    hello->group = slice_of(bytes.data + HELLO_SIZE_MIN + bytes.data[68], bytes.data[69]);
     return STATUS_OK;
 }
 

@@ -1,34 +1,43 @@
 /* The first words on a connection between replicas. Pure.
  *
- * Whoever connects says who it is and whom it means; the other side answers, and after a yes the
- * connection carries messages (replica_wire.h) from the one to the other only.
+ * Whoever connects says who it is, whom it means and what it wants; the other side answers. After
+ * a yes, a LINK carries messages (replica_wire.h) from the one to the other only, and a FETCH
+ * carries requests for a copy of the data (fetch_wire.h). A PROBE is answered with what the
+ * other side is (replica_probe.h), and the connection ends.
  *
  *   hello                            answer                  (little-endian)
  *   at  size  field                  at  size  field
  *    0     4  magic "RMQh"            0     4  magic "RMQa"
  *    4     4  crc of [8, size)        4     4  crc of [8, 16)
- *    8     2  version 1               8     2  version 1
+ *    8     2  version 2               8     2  version 2
  *   10     2  size                   10     2  answer
- *   12     4  0                      12     4  0
+ *   12     4  kind                   12     4  0
  *   16     8  sender
  *   24     8  receiver
- *   32     8  members     hash of the sorted ids
- *   40     1  cluster's size
- *   41     1  group's size
- *   42        cluster, group */
+ *   32     8  members     hash of the sorted ids that the sender was configured with
+ *   40     8  identity    of the sender's disk (replica_identity.h)
+ *   48     8  change      index of the newest change of membership that the sender knows; 0: none
+ *   56     6  raft host   of the sender: u32 address, u16 port
+ *   62     6  client host of the sender
+ *   68     1  cluster's size
+ *   69     1  group's size
+ *   70        cluster, group */
 #ifndef RAFT_GLUE_REPLICA_HELLO_H
 #define RAFT_GLUE_REPLICA_HELLO_H
 
 #include "common/base/buf.h"
 #include "common/base/name.h"
 #include "common/base/status.h"
+#include "common/remoting/message.h"
 
 enum {
-    HELLO_SIZE_MIN = 42,
+    HELLO_SIZE_MIN = 70,
     HELLO_SIZE_MAX = HELLO_SIZE_MIN + 2 * NAME_MAX_SIZE,
     HELLO_ANSWER_SIZE = 16,
-    HELLO_VERSION = 1,
+    HELLO_VERSION = 2,
 };
+
+enum hello_kind { HELLO_LINK = 0, HELLO_PROBE = 1, HELLO_FETCH = 2 };
 
 enum hello_answer {
     HELLO_WELCOME = 0,
@@ -37,14 +46,23 @@ enum hello_answer {
     HELLO_OTHER_GROUP = 3,
     HELLO_OTHER_RECEIVER = 4, /* You mean somebody else. */
     HELLO_UNKNOWN_SENDER = 5,
-    HELLO_OTHER_MEMBERS = 6,
+    HELLO_OTHER_MEMBERS = 6, /* Of a group that is about to begin. */
+    HELLO_REMOVED = 7,       /* You were a member, and are no more. */
+    HELLO_NOT_READY = 8,     /* We have no data yet, or are about to stop. */
+    HELLO_NOT_LEADER = 9,    /* Only a leader gives copies. */
+    HELLO_BUSY = 10,         /* It gives as many copies as it may. */
 };
 
 struct hello {
     uint16_t version;
+    enum hello_kind kind;
     uint64_t sender;
     uint64_t receiver;
     uint64_t members;
+    uint64_t identity;
+    uint64_t change;
+    struct host raft_host;
+    struct host client_host;
     struct slice cluster;
     struct slice group;
 };
@@ -64,7 +82,6 @@ void hello_encode(const struct hello *hello, struct buf *out);
 WARN_UNUSED enum status hello_decode(struct slice bytes, struct hello *hello, size_t *size);
 
 void hello_answer_encode(enum hello_answer answer, uint8_t to[HELLO_ANSWER_SIZE]);
-
 /* Errors: STATUS_MALFORMED. */
 WARN_UNUSED enum status hello_answer_decode(struct slice bytes, enum hello_answer *answer);
 

@@ -1,11 +1,11 @@
 #include "raft-glue/replica_host.h"
 
 #include "common/base/random.h"
+#include "raft-glue/replica_address.h"
 #include "raft-glue/replica_disk.h"
 #include "raft-glue/replica_peers.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -17,19 +17,25 @@ enum {
 struct replica_host {
     struct replica_host_options options;
     struct replica_member members[MEMBERS_MAX];
+    struct replica_identity identity;
     struct directory directory;
     struct replica_storage storage;
     struct replica *replica;
     struct replica_peers *peers;
+    uint64_t linked_version; /* Of the known servers that there are links to. */
+    struct fetch_server *fetch;
     struct replica_disk disk;
     uv_timer_t timer;
     uint64_t armed_ms; /* When the timer fires; UINT64_MAX: it is not armed. */
     bool had_room;
     void (*on_room)(void *context);
     void *room_context;
+    bool behind_told;
+    bool removed;
     bool closing;
     bool timer_closed;
     bool peers_closed;
+    bool fetch_closed;
     void (*on_closed)(void *context);
     void *closed_context;
 };
@@ -49,12 +55,51 @@ static void arm_timer(struct replica_host *host)
     uv_timer_start(&host->timer, on_timer, due > now ? due - now : 0, 0);
 }
 
+/* Have a link to every server that is known, and to no other. */
+static void update_links(struct replica_host *host)
+{
+    struct replica_known known[REPLICA_KNOWN_MAX];
+    uint64_t ids[REPLICA_KNOWN_MAX];
+    uint64_t version = 0;
+    size_t count = replica_known(host->replica, known, &version);
+    if (version == host->linked_version) {
+        return;
+    }
+    host->linked_version = version;
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = known[i].server.id;
+    }
+    replica_peers_keep(host->peers, ids, count);
+    for (size_t i = 0; i < count; i++) {
+        struct host address;
+        if (ids[i] != host->options.id &&
+            replica_address_parse(known[i].server.address, &address) == STATUS_OK) {
+            replica_peers_set(host->peers, ids[i], address);
+        }
+    }
+}
+
+static void tell_if_behind(struct replica_host *host)
+{
+    if (!replica_behind(host->replica) || host->behind_told) {
+        return;
+    }
+    host->behind_told = true;
+    log_warn(host->options.log, "too far behind for the leader's log",
+             "last=%" PRIu64 "; a copy of its data is needed",
+             segment_log_last_index(host->storage.log));
+    if (host->options.on_behind != NULL) {
+        host->options.on_behind(host->options.behind_context);
+    }
+}
+
 /* After anything that happened: start what there is to do. */
 static void pump(struct replica_host *host)
 {
     if (host->closing || replica_busy(host->replica)) {
         return;
     }
+    update_links(host);
     replica_disk_pump(&host->disk);
     replica_peers_pause(host->peers, segment_log_unwritten(host->storage.log) > UNWRITTEN_MAX);
     arm_timer(host);
@@ -64,6 +109,7 @@ static void pump(struct replica_host *host)
     if (changed && host->on_room != NULL) {
         host->on_room(host->room_context);
     }
+    tell_if_behind(host);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -103,6 +149,72 @@ static void send_message(void *context, const struct replica_outbound *outbound)
     }
 }
 
+/* ---- Who may connect, and what they are told ---- */
+
+static enum hello_answer judge_hello(void *context, const struct hello *hello)
+{
+    struct replica_host *host = context;
+    if (host->closing) {
+        return HELLO_NOT_READY;
+    }
+    if (hello->kind == HELLO_PROBE) {
+        // Who has lost its own memory cannot vouch for what was promised.
+        bool vouches =
+            !replica_abstaining(host->replica) && segment_log_last_index(host->storage.log) > 0;
+        return vouches ? HELLO_WELCOME : HELLO_NOT_READY;
+    }
+    if (hello->kind == HELLO_FETCH) {
+        return replica_state(host->replica).role == REPLICA_LEADER ? HELLO_WELCOME
+                                                                   : HELLO_NOT_LEADER;
+    }
+    if (replica_removed(host->replica, hello->sender, hello->change)) {
+        return HELLO_REMOVED;
+    }
+    if (hello->raft_host.port == 0) {
+        return replica_knows(host->replica, hello->sender) ? HELLO_WELCOME : HELLO_UNKNOWN_SENDER;
+    }
+    char address[REPLICA_ADDRESS_SIZE];
+    replica_address_format(hello->raft_host, address);
+    replica_meet(host->replica, hello->sender, address);
+    update_links(host);
+    return HELLO_WELCOME;
+}
+
+static void on_removed(void *context, uint64_t by)
+{
+    struct replica_host *host = context;
+    if (!host->removed) {
+        log_error(host->options.log, "this replica was removed from the group",
+                  "says member=%" PRIu64 "; stop this node, or take the group out of its "
+                  "configuration; to bring it back, empty its data directory and use 'raftmq node "
+                  "add'",
+                  by);
+    }
+    host->removed = true;
+}
+
+static uint64_t change_index(void *context)
+{
+    struct replica_host *host = context;
+    bool pending = false;
+    return replica_change_index(host->replica, &pending);
+}
+
+static void describe(void *context, const struct hello *hello, struct probe *probe)
+{
+    struct replica_host *host = context;
+    struct replica_state state = replica_state(host->replica);
+    bool pending = false;
+    probe->counted = replica_identity_counts(&host->identity, hello->sender, hello->identity);
+    probe->leader = state.role == REPLICA_LEADER;
+    probe->identity = host->identity.number;
+    probe->term = state.term;
+    probe->last_index = segment_log_last_index(host->storage.log);
+    probe->leader_id = state.leader_id;
+    probe->change_index = replica_change_index(host->replica, &pending);
+    probe->change = replica_membership(host->replica);
+}
+
 static void try_free(struct replica_host *host);
 
 static void on_disk_done(void *context)
@@ -125,18 +237,14 @@ static char *sentence(const char *text, enum status status)
     return (char *)buf_take(&out);
 }
 
-static size_t make_voters(const struct replica_host *host, struct replica_voter *voters)
+static void make_voters(const struct replica_host *host, struct replica_voter *voters)
 {
     for (size_t i = 0; i < host->options.member_count; i++) {
         const struct replica_member *member = &host->members[i];
         ASSERT(i == 0 || host->members[i - 1].id < member->id);
-        uint32_t address = member->raft_host.address;
         voters[i].id = member->id;
-        snprintf(voters[i].address, sizeof voters[i].address, "%u.%u.%u.%u:%u", address >> 24,
-                 (address >> 16) & 0xFF, (address >> 8) & 0xFF, address & 0xFF,
-                 member->raft_host.port & 0xFFFF);
+        replica_address_format(member->raft_host, voters[i].address);
     }
-    return host->options.member_count;
 }
 
 static enum status open_storage(struct replica_host *host, const struct replica_voter *voters,
@@ -155,6 +263,8 @@ static enum status open_storage(struct replica_host *host, const struct replica_
                 .segment_size = SEGMENT_SIZE,
                 .cache_size = CACHE_SIZE},
         .replica = host->options.id,
+        .origin = host->options.origin,
+        .origin_state = host->options.origin_state,
         .bootstrap = &bootstrap,
     };
     status = replica_storage_open(&host->storage, &options, error);
@@ -162,20 +272,63 @@ static enum status open_storage(struct replica_host *host, const struct replica_
     return status;
 }
 
+static struct host own_raft_host(const struct replica_host *host)
+{
+    for (size_t i = 0; i < host->options.member_count; i++) {
+        if (host->members[i].id == host->options.id) {
+            return host->members[i].raft_host;
+        }
+    }
+    UNREACHABLE();
+}
+
+static void on_fetch_idle(void *context)
+{
+    struct replica_host *host = context;
+    host->fetch_closed = true;
+    try_free(host);
+}
+
+static void start_fetch_server(struct replica_host *host)
+{
+    struct fetch_server_options options = {
+        .loop = host->options.loop,
+        .log = host->options.log,
+        .replica = host->replica,
+        .storage = &host->storage,
+        .source = host->options.image,
+        .rate = host->options.copy_rate,
+        .context = host,
+        .on_idle = on_fetch_idle,
+    };
+    host->fetch = fetch_server_new(&options);
+}
+
 static enum status start_peers(struct replica_host *host, char **error)
 {
+    uint64_t ids[MEMBERS_MAX];
+    for (size_t i = 0; i < host->options.member_count; i++) {
+        ids[i] = host->members[i].id;
+    }
     struct replica_peers_options options = {
         .loop = host->options.loop,
         .log = host->options.log,
         .self = host->options.id,
-        .members = host->members,
-        .member_count = host->options.member_count,
+        .raft_host = own_raft_host(host),
+        .client_host = host->options.client_host,
+        .members_hash = hello_members_hash(ids, host->options.member_count),
+        .identity = host->identity.number,
         .cluster = host->options.cluster,
         .group = host->options.group,
         .segments = host->storage.log,
         .context = host,
         .on_message = on_message,
         .may_send = may_send,
+        .judge = judge_hello,
+        .on_removed = on_removed,
+        .change_index = change_index,
+        .describe = describe,
+        .fetch = host->fetch,
     };
     return replica_peers_start(&options, &host->peers, error);
 }
@@ -217,6 +370,10 @@ enum status replica_host_start(const struct replica_host_options *options,
     host->options = *options;
     memcpy(host->members, options->members, options->member_count * sizeof *options->members);
     host->options.members = host->members;
+    host->linked_version = UINT64_MAX;
+    if (options->identity != NULL) {
+        host->identity = *options->identity;
+    }
     struct replica_voter voters[MEMBERS_MAX] = {0};
     make_voters(host, voters);
     enum status status = open_storage(host, voters, error);
@@ -224,9 +381,11 @@ enum status replica_host_start(const struct replica_host_options *options,
         status = start_replica(host, voters, error);
     }
     if (status == STATUS_OK) {
+        start_fetch_server(host);
         status = start_peers(host, error);
     }
     if (status != STATUS_OK) {
+        free(host->fetch);
         release(host);
         return status;
     }
@@ -247,7 +406,8 @@ enum status replica_host_start(const struct replica_host_options *options,
 
 static void try_free(struct replica_host *host)
 {
-    if (!host->timer_closed || !host->peers_closed || !replica_disk_idle(&host->disk)) {
+    if (!host->timer_closed || !host->peers_closed || !host->fetch_closed ||
+        !replica_disk_idle(&host->disk)) {
         return;
     }
     void (*on_closed)(void *context) = host->on_closed;
@@ -281,6 +441,7 @@ void replica_host_close(struct replica_host *host, void (*on_closed)(void *conte
     replica_shut(host->replica);
     replica_disk_close(&host->disk);
     replica_peers_close(host->peers, on_peers_closed, host);
+    fetch_server_close(host->fetch);
     uv_close((uv_handle_t *)&host->timer, on_timer_closed);
 }
 
@@ -348,29 +509,80 @@ void replica_host_machine_durable(struct replica_host *host, uint64_t index)
     replica_machine_durable(host->replica, index);
 }
 
+void replica_host_cut(struct replica_host *host, uint64_t position)
+{
+    replica_cut(host->replica, position);
+}
+
+struct term_vote_state replica_host_vote(const struct replica_host *host)
+{
+    return replica_vote(host->replica);
+}
+
+enum status replica_host_change(struct replica_host *host, uint64_t id, struct host raft_host,
+                                enum replica_member_role role)
+{
+    char address[REPLICA_ADDRESS_SIZE];
+    replica_address_format(raft_host, address);
+    bool removes = role == REPLICA_MEMBER_STRANGER;
+    enum status status =
+        replica_change(host->replica, id, removes ? NULL : address, removes ? 0 : (int)role);
+    pump(host);
+    return status;
+}
+
+/* ---- View ---- */
+
+static void view_member(const struct replica_host *host, const struct replica_known *known,
+                        struct replica_member_view *member)
+{
+    uint64_t id = known->server.id;
+    bool self = id == host->options.id;
+    *member = (struct replica_member_view){
+        .id = id,
+        .client_host =
+            self ? host->options.client_host : replica_peers_client_host(host->peers, id),
+        .role = known->role < 0 ? REPLICA_MEMBER_STRANGER : (enum replica_member_role)known->role,
+        .connected = self || replica_peers_connected(host->peers, id),
+        .match_index = replica_match_index(host->replica, id),
+        .last_contact_ms_ago = self ? 0 : replica_contact_ms_ago(host->replica, id),
+    };
+    if (replica_address_parse(known->server.address, &member->raft_host) != STATUS_OK) {
+        member->raft_host = (struct host){0};
+    }
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    uint64_t left = ((const struct replica_member_view *)a)->id;
+    uint64_t right = ((const struct replica_member_view *)b)->id;
+    return (left > right) - (left < right);
+}
+
+static_assert((int)REPLICA_MEMBERS_KNOWN == (int)REPLICA_KNOWN_MAX, "a view shows all servers");
+
 void replica_host_view(const struct replica_host *host, struct replica_view *view)
 {
     const struct segment_log *segments = host->storage.log;
+    struct replica_known known[REPLICA_KNOWN_MAX];
+    uint64_t version = 0;
     *view = (struct replica_view){
         .state = replica_state(host->replica),
         .commit_index = replica_commit_index(host->replica),
         .applied_index = replica_applied_index(host->replica),
+        .first_index = segment_log_first_index(segments),
         .last_index = segment_log_last_index(segments),
         .log_first_position = segment_log_first_position(segments),
         .log_end_position = segment_log_end_position(segments),
         .written_bytes = segment_log_appended_bytes(segments),
         .sync_count = host->disk.sync_count,
-        .member_count = host->options.member_count,
+        .abstaining = replica_abstaining(host->replica),
+        .removed = host->removed,
+        .member_count = replica_known(host->replica, known, &version),
     };
-    for (size_t i = 0; i < host->options.member_count; i++) {
-        uint64_t id = host->members[i].id;
-        bool self = id == host->options.id;
-        view->members[i] = (struct replica_member_view){
-            .id = id,
-            .raft_host = host->members[i].raft_host,
-            .connected = self || replica_peers_connected(host->peers, id),
-            .match_index = replica_match_index(host->replica, id),
-            .last_contact_ms_ago = self ? 0 : replica_contact_ms_ago(host->replica, id),
-        };
+    view->change_index = replica_change_index(host->replica, &view->change_pending);
+    for (size_t i = 0; i < view->member_count; i++) {
+        view_member(host, &known[i], &view->members[i]);
     }
+    qsort(view->members, view->member_count, sizeof *view->members, compare_members);
 }

@@ -14,7 +14,10 @@
 #include "common/base/log.h"
 #include "common/base/name.h"
 #include "common/remoting/message.h"
+#include "raft-glue/fetch_image.h"
+#include "raft-glue/replica_identity.h"
 #include "raft-glue/replica_machine.h"
+#include "raft-glue/replica_origin.h"
 
 #include <uv.h>
 
@@ -22,6 +25,15 @@ struct replica_member {
     uint64_t id; /* > 0 */
     struct host raft_host;
 };
+
+/* As in memberships (replica_configuration.h). */
+enum replica_member_role {
+    REPLICA_MEMBER_STANDBY = 0, /* Gets the log, has no vote. */
+    REPLICA_MEMBER_VOTER = 1,
+    REPLICA_MEMBER_STRANGER = 255, /* Known, but not of the membership. */
+};
+
+enum { REPLICA_MEMBERS_KNOWN = MEMBERS_MAX + 4 };
 
 struct replica_host_options {
     uv_loop_t *loop;
@@ -31,13 +43,24 @@ struct replica_host_options {
     struct slice cluster;  /* Peers must name the same cluster and group. */
     struct slice group;
     uint64_t id; /* Which of members we are. */
-    const struct replica_member
-        *members; /* Initial voters; copied. Sorted by id on every replica. */
+    /* With ourselves; copied, sorted by id. They are the voters of a new group; later the log's
+     * membership says who belongs, and this where it says other addresses. */
+    const struct replica_member *members;
     size_t member_count;
+    struct host client_host;                 /* Told to the other members. */
+    const struct replica_identity *identity; /* Of our data directory; copied. */
+    enum replica_origin origin;              /* If there is no log yet: see replica_storage.h. */
+    struct term_vote_state origin_state;
     uint32_t election_timeout_ms;  /* E; timers are drawn from [E, 2E]. */
     uint32_t heartbeat_timeout_ms; /* H < E */
     uint64_t applied_index;        /* What the machine's store already contains durably. */
     struct replica_machine machine;
+    struct image_source image; /* For members that need a copy of our data. */
+    uint64_t copy_rate;        /* Bytes a second of such copies; 0: no limit. */
+    /* The leader no longer has what we lack: close the host, and get a copy with fetch_run().
+     * Called once, from the loop. */
+    void (*on_behind)(void *context);
+    void *behind_context;
 };
 
 struct replica_host;
@@ -47,7 +70,8 @@ struct replica_host;
  *
  * Errors (nothing is open; *error is a sentence for the operator, to be freed):
  *   STATUS_IO       the directory or port cannot be used
- *   STATUS_CORRUPT  the log is damaged below its durable mark, or does not belong to this group */
+ *   STATUS_CORRUPT  the log is damaged where it was synced, or the machine's store does not fit it
+ *   STATUS_REFUSED  these are another group's files, or another replica's */
 WARN_UNUSED enum status replica_host_start(const struct replica_host_options *options,
                                            struct replica_host **out, char **error);
 
@@ -103,9 +127,22 @@ void replica_host_transfer(struct replica_host *host, uint64_t target_id,
  * later and bounds replay. */
 void replica_host_machine_durable(struct replica_host *host, uint64_t index);
 
+/* The machine needs no log byte below this position any more, and its durable store says so:
+ * entries below may be dropped and their segments used again. Takes effect when it is safe. */
+void replica_host_cut(struct replica_host *host, uint64_t position);
+
+/* Term and vote as last handed to the disk. */
+struct term_vote_state replica_host_vote(const struct replica_host *host);
+
+/* As replica_change(), by id and role; REPLICA_MEMBER_STRANGER removes the server. */
+WARN_UNUSED enum status replica_host_change(struct replica_host *host, uint64_t id,
+                                            struct host raft_host, enum replica_member_role role);
+
 struct replica_member_view {
     uint64_t id;
     struct host raft_host;
+    struct host client_host; /* Port 0: not known yet. */
+    enum replica_member_role role;
     bool connected;
     uint64_t match_index; /* Leader only. */
     uint64_t last_contact_ms_ago;
@@ -120,8 +157,13 @@ struct replica_view {
     uint64_t log_end_position;
     uint64_t written_bytes; /* Payload bytes appended to the log since start. */
     uint64_t sync_count;
+    uint64_t first_index;  /* Lowest entry still in the log. */
+    uint64_t change_index; /* The entry that the membership is of. */
+    bool change_pending;   /* It is not committed yet. */
+    bool abstaining;       /* See replica_abstaining(). */
+    bool removed;          /* Others say that we are no member any more. */
     size_t member_count;
-    struct replica_member_view members[MEMBERS_MAX];
+    struct replica_member_view members[REPLICA_MEMBERS_KNOWN]; /* Ascending by id. */
 };
 void replica_host_view(const struct replica_host *host, struct replica_view *view);
 

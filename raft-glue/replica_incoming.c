@@ -1,4 +1,5 @@
 /* Connections of other members to us: the hello is judged, then messages are read. */
+#include "raft-glue/replica_listen.h"
 #include "raft-glue/replica_peers_internal.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@ static void on_closed(uv_handle_t *handle)
     struct incoming *incoming = handle->data;
     struct replica_peers *peers = incoming->peers;
     block_release(incoming->body);
+    buf_close(&incoming->answer);
     free(incoming->buffer);
     free(incoming);
     peers_released(peers);
@@ -24,6 +26,8 @@ void incoming_close(struct incoming *incoming)
     }
     incoming->state = INCOMING_CLOSING;
     list_remove(&incoming->queue);
+    fetch_session_end(incoming->session);
+    incoming->session = NULL;
     uv_close((uv_handle_t *)&incoming->tcp, on_closed);
 }
 
@@ -62,7 +66,7 @@ void incoming_accept(struct replica_peers *peers)
         incoming_close(incoming);
         return;
     }
-    peers_socket_options(&incoming->tcp);
+    replica_socket_options(&incoming->tcp);
     limit_strangers(peers);
 }
 
@@ -97,14 +101,7 @@ static enum hello_answer judge(const struct replica_peers *peers, const struct h
     if (!hello->sender || hello->sender == peers->options.self) {
         return HELLO_UNKNOWN_SENDER;
     }
-    bool known = false;
-    for (size_t i = 0; i < peers->options.member_count; i++) {
-        known = known || peers->members[i].id == hello->sender;
-    }
-    if (!known) {
-        return HELLO_UNKNOWN_SENDER;
-    }
-    return hello->members == peers->members_hash ? HELLO_WELCOME : HELLO_OTHER_MEMBERS;
+    return peers->options.judge(peers->options.context, hello);
 }
 
 static void on_refusal_written(uv_write_t *write, int status)
@@ -132,18 +129,75 @@ static void replace_older(struct incoming *incoming)
     }
 }
 
-static void answer(struct incoming *incoming, enum hello_answer what)
+/* Send what is in incoming->answer. */
+static void answer(struct incoming *incoming, uv_write_cb on_written)
 {
-    hello_answer_encode(what, incoming->answer);
-    uv_buf_t buf = uv_buf_init((char *)incoming->answer, HELLO_ANSWER_SIZE);
+    uv_buf_t buf = uv_buf_init((char *)incoming->answer.data, (unsigned)incoming->answer.size);
     incoming->answer_write.data = incoming;
-    if (uv_write(&incoming->answer_write, (uv_stream_t *)&incoming->tcp, &buf, 1,
-                 what == HELLO_WELCOME ? on_welcome_written : on_refusal_written) != 0) {
+    if (uv_write(&incoming->answer_write, (uv_stream_t *)&incoming->tcp, &buf, 1, on_written) !=
+        0) {
         incoming_close(incoming);
     }
 }
 
-/* false: the connection is not open (yet, or any more). */
+static void answer_hello(struct incoming *incoming, enum hello_answer what)
+{
+    hello_answer_encode(what, buf_extend(&incoming->answer, HELLO_ANSWER_SIZE));
+    answer(incoming, what == HELLO_WELCOME ? on_welcome_written : on_refusal_written);
+}
+
+static void answer_probe(struct incoming *incoming, const struct hello *hello,
+                         enum hello_answer verdict)
+{
+    const struct replica_peers_options *options = &incoming->peers->options;
+    struct probe probe = {.answer = verdict};
+    if (verdict == HELLO_WELCOME) {
+        options->describe(options->context, hello, &probe);
+    }
+    probe_encode(&probe, &incoming->answer);
+    answer(incoming, on_refusal_written); // One answer, and that is all.
+}
+
+static void log_refusal(const struct incoming *incoming, const struct hello *hello,
+                        enum hello_answer verdict)
+{
+    log_warn(incoming->peers->options.log, "refused a replica",
+             "sender=%" PRIu64 " cluster=%.*s group=%.*s reason=%d", hello->sender,
+             SLICE_ARGS(hello->cluster), SLICE_ARGS(hello->group), (int)verdict);
+}
+
+/* From now on a link: messages are read. */
+static void open_link(struct incoming *incoming, size_t hello_size)
+{
+    incoming->state = INCOMING_OPEN;
+    incoming->buffered -= hello_size;
+    uint8_t *buffer = mem_alloc(READ_BUFFER_SIZE);
+    memcpy(buffer, incoming->buffer + hello_size, incoming->buffered);
+    free(incoming->buffer);
+    incoming->buffer = buffer;
+    incoming->buffer_size = READ_BUFFER_SIZE;
+    replace_older(incoming);
+    answer_hello(incoming, HELLO_WELCOME);
+    if (incoming->peers->paused) {
+        incoming_pause(incoming, true);
+    }
+}
+
+static void open_fetch(struct incoming *incoming)
+{
+    struct replica_peers *peers = incoming->peers;
+    incoming->session = fetch_session_begin(peers->options.fetch, &incoming->tcp, incoming->from);
+    if (incoming->session == NULL) {
+        uv_read_stop((uv_stream_t *)&incoming->tcp);
+        answer_hello(incoming, HELLO_BUSY);
+        return;
+    }
+    incoming->state = INCOMING_FETCH;
+    incoming->buffered = 0; // Its requests come after our welcome.
+    answer_hello(incoming, HELLO_WELCOME);
+}
+
+/* false: no messages are to be read (yet, or ever). */
 static bool take_hello(struct incoming *incoming)
 {
     struct hello hello;
@@ -160,27 +214,24 @@ static bool take_hello(struct incoming *incoming)
         return false;
     }
     enum hello_answer verdict = judge(incoming->peers, &hello);
-    if (verdict != HELLO_WELCOME) {
-        log_warn(incoming->peers->options.log, "refused a replica",
-                 "sender=%" PRIu64 " cluster=%.*s group=%.*s reason=%d", hello.sender,
-                 SLICE_ARGS(hello.cluster), SLICE_ARGS(hello.group), (int)verdict);
+    incoming->from = hello.sender;
+    if (hello.kind == HELLO_PROBE) {
         uv_read_stop((uv_stream_t *)&incoming->tcp);
-        answer(incoming, verdict);
+        answer_probe(incoming, &hello, verdict);
         return false;
     }
-    incoming->from = hello.sender;
-    incoming->state = INCOMING_OPEN;
-    incoming->buffered -= size;
-    uint8_t *buffer = mem_alloc(READ_BUFFER_SIZE);
-    memcpy(buffer, incoming->buffer + size, incoming->buffered);
-    free(incoming->buffer);
-    incoming->buffer = buffer;
-    incoming->buffer_size = READ_BUFFER_SIZE;
-    replace_older(incoming);
-    answer(incoming, HELLO_WELCOME);
-    if (incoming->peers->paused) {
-        incoming_pause(incoming, true);
+    if (verdict != HELLO_WELCOME) {
+        log_refusal(incoming, &hello, verdict);
+        uv_read_stop((uv_stream_t *)&incoming->tcp);
+        answer_hello(incoming, verdict);
+        return false;
     }
+    if (hello.kind == HELLO_FETCH) {
+        open_fetch(incoming);
+        return false;
+    }
+    peers_note_clients(incoming->peers, &hello);
+    open_link(incoming, size);
     return incoming->state == INCOMING_OPEN;
 }
 
@@ -286,6 +337,12 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         return;
     }
     if (size == 0) {
+        return;
+    }
+    if (incoming->state == INCOMING_FETCH) {
+        if (!fetch_session_take(incoming->session, slice_of(incoming->buffer, (size_t)size))) {
+            malformed(incoming);
+        }
         return;
     }
     if (reads_body(incoming)) {

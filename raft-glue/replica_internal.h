@@ -14,7 +14,7 @@ enum {
     /* Entries that C-Raft is told of at a start, 40 bytes each for a moment. */
     START_ENTRIES_MAX = 1024 * 1024,
     /* Servers we know of: the membership's, and some that contacted us. */
-    KNOWN_MAX = MEMBERS_MAX + 4,
+    KNOWN_MAX = REPLICA_KNOWN_MAX,
 };
 
 struct replica_member_state {
@@ -104,6 +104,7 @@ struct replica {
 
     struct replica_cut cut;
     struct term_vote_state vote; /* The last one that was handed to the disk. */
+    bool behind;                 /* The leader offered a snapshot. */
     uint64_t begun_term;         /* As leader of this term a barrier was seen to. */
     uint64_t vote_wanted;        /* Sequence of the newest term and vote ... */
     uint64_t vote_durable;       /* ... and of what is on disk. */

@@ -3,6 +3,7 @@
  *   DOWN --timer--> CONNECTING --connected--> GREETING --welcome--> OPEN
  *     ^                 |                        |                   |
  *     +--- backoff -----+------------------------+-------------------+   any error, timeout, end */
+#include "raft-glue/replica_listen.h"
 #include "raft-glue/replica_peers_internal.h"
 
 #include <arpa/inet.h>
@@ -11,8 +12,9 @@
 
 static void on_timer(uv_timer_t *timer);
 
-void link_start(struct link *link, struct replica_peers *peers, const struct replica_member *member)
+struct link *link_start(struct replica_peers *peers, const struct replica_member *member)
 {
+    struct link *link = mem_alloc(sizeof *link);
     *link = (struct link){
         .peers = peers,
         .member = *member,
@@ -24,6 +26,7 @@ void link_start(struct link *link, struct replica_peers *peers, const struct rep
     link->timer.data = link;
     peers->handles++;
     uv_timer_start(&link->timer, on_timer, 0, 0);
+    return link;
 }
 
 static void on_connection_closed(uv_handle_t *handle)
@@ -54,18 +57,21 @@ static void disconnect(struct link *link)
 static void on_link_closed(uv_handle_t *handle)
 {
     struct link *link = handle->data;
-    peers_released(link->peers);
+    struct replica_peers *peers = link->peers;
+    free(link);
+    peers_released(peers);
 }
 
 void link_close(struct link *link)
 {
+    link->closing = true;
     disconnect(link);
     uv_close((uv_handle_t *)&link->timer, on_link_closed);
 }
 
 void link_lost(struct link *link)
 {
-    if (link->peers->closing) {
+    if (link->closing) {
         return;
     }
     if (link->state == LINK_OPEN) {
@@ -73,8 +79,10 @@ void link_lost(struct link *link)
     }
     disconnect(link);
     uv_timer_start(&link->timer, on_timer, link->backoff_ms, 0);
-    link->backoff_ms =
-        link->backoff_ms * 2 < BACKOFF_MAX_MS ? link->backoff_ms * 2 : BACKOFF_MAX_MS;
+    link->backoff_ms = 2 * link->backoff_ms;
+    if (link->backoff_ms > BACKOFF_MAX_MS) {
+        link->backoff_ms = BACKOFF_MAX_MS;
+    }
 }
 
 static void on_answer(struct link *link, const struct link_connection *connection)
@@ -92,6 +100,10 @@ static void on_answer(struct link *link, const struct link_connection *connectio
                       "member=%" PRIu64 ": %s", link->member.id, hello_answer_text(answer));
         }
         link->refusal = (int)answer;
+        if (answer == HELLO_REMOVED) {
+            link->backoff_ms = BACKOFF_REMOVED_MS;
+            link->peers->options.on_removed(link->peers->options.context, link->member.id);
+        }
         link_lost(link);
         return;
     }
@@ -149,12 +161,17 @@ static void on_connected(uv_connect_t *connect, int status)
         return;
     }
     struct replica_peers *peers = link->peers;
-    peers_socket_options(&connection->tcp);
+    replica_socket_options(&connection->tcp);
     struct hello hello = {
         .version = HELLO_VERSION,
+        .kind = HELLO_LINK,
         .sender = peers->options.self,
         .receiver = link->member.id,
-        .members = peers->members_hash,
+        .members = peers->options.members_hash,
+        .identity = peers->options.identity,
+        .change = peers->options.change_index(peers->options.context),
+        .raft_host = peers->options.raft_host,
+        .client_host = peers->options.client_host,
         .cluster = name_slice(&peers->cluster),
         .group = name_slice(&peers->group),
     };

@@ -1,13 +1,10 @@
 #include "raft-glue/replica_peers_internal.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <inttypes.h>
-#include <netinet/tcp.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "raft-glue/replica_listen.h"
 
-enum { LISTEN_BACKLOG = 64, SWEEP_EVERY_MS = 1000 };
+#include <stdlib.h>
+
+enum { SWEEP_EVERY_MS = 1000 };
 
 void peers_released(struct replica_peers *peers)
 {
@@ -18,42 +15,6 @@ void peers_released(struct replica_peers *peers)
         free(peers);
         on_closed(context);
     }
-}
-
-void peers_socket_options(uv_tcp_t *tcp)
-{
-    uv_tcp_nodelay(tcp, 1);
-    uv_os_fd_t fd = -1;
-    int timeout_ms = UNACKNOWLEDGED_TIMEOUT_MS;
-    if (uv_fileno((uv_handle_t *)tcp, &fd) == 0) {
-        // A member that vanished without a word must not hold the link for TCP's usual minutes.
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
-    }
-}
-
-/* A bound and listening socket, or -1 and errno. Done by hand, because a libuv handle that failed
- * could only be closed by running the loop. */
-static int listen_on(struct host host)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -1;
-    }
-    int one = 1;
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)host.port),
-        .sin_addr.s_addr = htonl(host.address),
-    };
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(fd, LISTEN_BACKLOG) != 0) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
 }
 
 static void on_connection(uv_stream_t *listener, int status)
@@ -79,66 +40,25 @@ static void on_sweep(uv_timer_t *timer)
     }
 }
 
-static const struct replica_member *find_self(const struct replica_peers_options *options)
-{
-    for (size_t i = 0; i < options->member_count; i++) {
-        if (options->members[i].id == options->self) {
-            return &options->members[i];
-        }
-    }
-    UNREACHABLE();
-}
-
-static void copy_options(struct replica_peers *peers, const struct replica_peers_options *options)
-{
-    peers->options = *options;
-    uint64_t ids[MEMBERS_MAX];
-    for (size_t i = 0; i < options->member_count; i++) {
-        peers->members[i] = options->members[i];
-        ids[i] = options->members[i].id;
-    }
-    peers->options.members = peers->members;
-    peers->members_hash = hello_members_hash(ids, options->member_count);
-    ASSERT(name_set(&peers->cluster, options->cluster));
-    ASSERT(name_set(&peers->group, options->group));
-}
-
 enum status replica_peers_start(const struct replica_peers_options *options,
                                 struct replica_peers **out, char **error)
 {
-    ASSERT(options->member_count <= MEMBERS_MAX);
-    struct host self = find_self(options)->raft_host;
-    int fd = listen_on(self);
-    if (fd < 0) {
-        struct buf text = {0};
-        buf_printf(&text, "cannot listen on %u.%u.%u.%u:%u: %s", self.address >> 24,
-                   (self.address >> 16) & 0xFF, (self.address >> 8) & 0xFF, self.address & 0xFF,
-                   self.port, strerror(errno));
-        buf_text(&text);
-        *error = (char *)buf_take(&text);
-        return STATUS_IO;
-    }
     struct replica_peers *peers = mem_zalloc(sizeof *peers);
-    copy_options(peers, options);
+    peers->options = *options;
+    bool fits = name_set(&peers->cluster, options->cluster);
+    ASSERT(fits && name_set(&peers->group, options->group));
     list_init(&peers->incoming);
-    uv_tcp_init(options->loop, &peers->listener);
+    enum status status =
+        replica_listen(options->loop, &peers->listener, options->raft_host, on_connection, error);
+    if (status != STATUS_OK) {
+        free(peers);
+        return status;
+    }
     peers->listener.data = peers;
     uv_timer_init(options->loop, &peers->sweep);
     peers->sweep.data = peers;
     peers->handles = 2;
-    int result = uv_tcp_open(&peers->listener, fd);
-    if (result == 0) {
-        result = uv_listen((uv_stream_t *)&peers->listener, LISTEN_BACKLOG, on_connection);
-    }
-    if (result != 0) {
-        FATAL("libuv does not take a listening socket: %s", uv_strerror(result));
-    }
     uv_timer_start(&peers->sweep, on_sweep, SWEEP_EVERY_MS, SWEEP_EVERY_MS);
-    for (size_t i = 0; i < options->member_count; i++) {
-        if (options->members[i].id != options->self) {
-            link_start(&peers->links[peers->link_count++], peers, &options->members[i]);
-        }
-    }
     *out = peers;
     return STATUS_OK;
 }
@@ -160,8 +80,9 @@ void replica_peers_close(struct replica_peers *peers, void (*on_closed)(void *co
         incoming_close(CONTAINER_OF(node, struct incoming, queue));
     }
     for (size_t i = 0; i < peers->link_count; i++) {
-        link_close(&peers->links[i]);
+        link_close(peers->links[i]);
     }
+    peers->link_count = 0;
     uv_close((uv_handle_t *)&peers->listener, on_handle_closed);
     uv_close((uv_handle_t *)&peers->sweep, on_handle_closed);
 }
@@ -169,11 +90,72 @@ void replica_peers_close(struct replica_peers *peers, void (*on_closed)(void *co
 static struct link *find_link(const struct replica_peers *peers, uint64_t id)
 {
     for (size_t i = 0; i < peers->link_count; i++) {
-        if (peers->links[i].member.id == id) {
-            return (struct link *)(uintptr_t)&peers->links[i];
+        if (peers->links[i]->member.id == id) {
+            return peers->links[i];
         }
     }
     return NULL;
+}
+
+static void drop_link(struct replica_peers *peers, size_t at)
+{
+    link_close(peers->links[at]);
+    peers->links[at] = peers->links[--peers->link_count];
+}
+
+void replica_peers_set(struct replica_peers *peers, uint64_t id, struct host raft_host)
+{
+    struct replica_member member = {.id = id, .raft_host = raft_host};
+    for (size_t i = 0; i < peers->link_count; i++) {
+        struct host known = peers->links[i]->member.raft_host;
+        if (peers->links[i]->member.id != id) {
+            continue;
+        }
+        if (known.address == raft_host.address && known.port == raft_host.port) {
+            return;
+        }
+        drop_link(peers, i);
+        break;
+    }
+    if (id != peers->options.self && !peers->closing && peers->link_count < LINKS_MAX) {
+        peers->links[peers->link_count++] = link_start(peers, &member);
+    }
+}
+
+void replica_peers_keep(struct replica_peers *peers, const uint64_t *ids, size_t count)
+{
+    for (size_t i = peers->link_count; i > 0; i--) {
+        bool keep = false;
+        for (size_t j = 0; j < count; j++) {
+            keep = keep || ids[j] == peers->links[i - 1]->member.id;
+        }
+        if (!keep) {
+            drop_link(peers, i - 1);
+        }
+    }
+}
+
+void peers_note_clients(struct replica_peers *peers, const struct hello *hello)
+{
+    struct peer_clients *at = NULL;
+    for (size_t i = 0; i < LINKS_MAX && at == NULL; i++) {
+        uint64_t id = peers->clients[i].id;
+        at = id == hello->sender || id == 0 ? &peers->clients[i] : NULL;
+    }
+    if (at == NULL) {
+        at = &peers->clients[peers->clients_next++ % LINKS_MAX];
+    }
+    *at = (struct peer_clients){.id = hello->sender, .client_host = hello->client_host};
+}
+
+struct host replica_peers_client_host(const struct replica_peers *peers, uint64_t id)
+{
+    for (size_t i = 0; i < LINKS_MAX; i++) {
+        if (peers->clients[i].id == id) {
+            return peers->clients[i].client_host;
+        }
+    }
+    return (struct host){0};
 }
 
 void replica_peers_send(struct replica_peers *peers, const struct replica_outbound *outbound)

@@ -3,12 +3,15 @@
  * For each pair one connection per direction: whoever sends connects. A link keeps order and never
  * repeats; what cannot be sent is lost. A new connection of a sender replaces its old one, and
  * everything unread or unsent on the old one is thrown away. Reconnects by itself. Strangers are
- * closed after a bounded number of bytes and a bounded time. Loop thread only. */
+ * closed after a bounded number of bytes and a bounded time. The same port answers probes and
+ * gives copies of the data. Loop thread only. */
 #ifndef RAFT_GLUE_REPLICA_PEERS_H
 #define RAFT_GLUE_REPLICA_PEERS_H
 
+#include "raft-glue/fetch_server.h"
 #include "raft-glue/replica.h"
 #include "raft-glue/replica_host.h"
+#include "raft-glue/replica_probe.h"
 
 struct replica_peers;
 
@@ -16,8 +19,10 @@ struct replica_peers_options {
     uv_loop_t *loop;
     const struct log *log;
     uint64_t self;
-    const struct replica_member *members; /* Copied. */
-    size_t member_count;
+    struct host raft_host;        /* Ours: listened on. */
+    struct host client_host;      /* Ours: told to the others. */
+    uint64_t members_hash;        /* hello_members_hash() of the configured ones. */
+    uint64_t identity;            /* Of our disk. */
     struct slice cluster;         /* Copied. */
     struct slice group;           /* Copied. */
     struct segment_log *segments; /* Where entries to be sent are. */
@@ -25,6 +30,17 @@ struct replica_peers_options {
     void (*on_message)(void *context, const struct replica_inbound *inbound);
     /* Are AppendEntries of this term still what the log holds? */
     bool (*may_send)(void *context, uint64_t term);
+    /* A connection of our cluster and group, meant for us: what is the answer? After WELCOME, a
+     * LINK's sender is known (replica_peers_set() may be called from here). */
+    enum hello_answer (*judge)(void *context, const struct hello *hello);
+    /* We were told that we are no member any more. */
+    void (*on_removed)(void *context, uint64_t by);
+    /* Index of the newest change of membership that we know. */
+    uint64_t (*change_index)(void *context);
+    /* The answer to a PROBE. */
+    void (*describe)(void *context, const struct hello *hello, struct probe *probe);
+    /* What serves FETCH connections. */
+    struct fetch_server *fetch;
 };
 
 /* Errors (*error is a sentence to be freed): STATUS_IO  the port cannot be listened on. */
@@ -40,6 +56,14 @@ void replica_peers_send(struct replica_peers *peers, const struct replica_outbou
 
 /* Stop or resume reading from all members, when the disk cannot follow. */
 void replica_peers_pause(struct replica_peers *peers, bool pause);
+
+/* Have a link to this server, at this address; a link to another address of it ends. */
+void replica_peers_set(struct replica_peers *peers, uint64_t id, struct host raft_host);
+/* End the links to all servers but these. */
+void replica_peers_keep(struct replica_peers *peers, const uint64_t *ids, size_t count);
+
+/* Where a server's clients connect, as it said itself; port 0: not known. */
+struct host replica_peers_client_host(const struct replica_peers *peers, uint64_t id);
 
 /* Is our link to this member up? */
 bool replica_peers_connected(const struct replica_peers *peers, uint64_t id);

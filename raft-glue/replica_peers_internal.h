@@ -12,13 +12,15 @@ enum {
     LINK_QUEUE_MESSAGES_MAX = 1024,
     BACKOFF_MIN_MS = 20,
     BACKOFF_MAX_MS = 250,
-    /* To connect and be greeted; then, for data that nobody acknowledges. */
+    /* After the answer that we are no member any more. */
+    BACKOFF_REMOVED_MS = 5000,
+    /* To connect and be greeted. */
     CONNECT_TIMEOUT_MS = 1000,
-    UNACKNOWLEDGED_TIMEOUT_MS = 5000,
     /* Connections that have not said a valid hello yet: their number and time. */
     STRANGERS_MAX = 16,
     STRANGER_TIMEOUT_MS = 3000,
     READ_BUFFER_SIZE = 64 * 1024,
+    LINKS_MAX = MEMBERS_MAX + 4,
 };
 
 enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_GREETING, LINK_OPEN };
@@ -35,10 +37,11 @@ struct link_connection {
     size_t answer_size;
 };
 
-/* Our direction to one member. */
+/* Our direction to one member; lives until libuv has closed its timer. */
 struct link {
     struct replica_peers *peers;
     struct replica_member member;
+    bool closing;
     enum link_state state;
     struct link_connection *connection;
     uv_timer_t timer; /* Backoff while down, limit while connecting. */
@@ -51,7 +54,12 @@ struct link {
     struct link_load *load; /* Under way, for the first pending message. */
 };
 
-enum incoming_state { INCOMING_STRANGER, INCOMING_OPEN, INCOMING_CLOSING };
+enum incoming_state {
+    INCOMING_STRANGER,
+    INCOMING_OPEN,  /* A link. */
+    INCOMING_FETCH, /* Somebody copies our data. */
+    INCOMING_CLOSING,
+};
 
 /* A connection of another member to us. */
 struct incoming {
@@ -67,18 +75,25 @@ struct incoming {
     struct wire_header header; /* Of the message whose body is being read. */
     struct block *body;        /* NULL: a header comes next. */
     size_t body_filled;
-    uint8_t answer[HELLO_ANSWER_SIZE];
+    struct buf answer;
     uv_write_t answer_write;
+    struct fetch_session *session; /* Of a FETCH. */
+};
+
+/* Where a server said its clients connect. */
+struct peer_clients {
+    uint64_t id;
+    struct host client_host;
 };
 
 struct replica_peers {
     struct replica_peers_options options;
-    struct replica_member members[MEMBERS_MAX];
     struct name cluster;
     struct name group;
-    uint64_t members_hash;
-    struct link links[MEMBERS_MAX];
+    struct link *links[LINKS_MAX];
     size_t link_count;
+    struct peer_clients clients[LINKS_MAX];
+    size_t clients_next; /* The one to be overwritten next, when all are taken. */
     uv_tcp_t listener;
     uv_timer_t sweep;
     struct list incoming;
@@ -91,12 +106,12 @@ struct replica_peers {
 
 /* replica_peers.c */
 void peers_released(struct replica_peers *peers); /* One handle or load less. */
-void peers_socket_options(uv_tcp_t *tcp);
+/* The sender of a hello told where its clients connect. */
+void peers_note_clients(struct replica_peers *peers, const struct hello *hello);
 
 /* replica_link.c */
-void link_start(struct link *link, struct replica_peers *peers,
-                const struct replica_member *member);
-void link_close(struct link *link);
+struct link *link_start(struct replica_peers *peers, const struct replica_member *member);
+void link_close(struct link *link); /* Frees it later. */
 void link_send(struct link *link, const struct replica_outbound *outbound);
 /* Give up the connection and try again after a while. */
 void link_lost(struct link *link);

@@ -114,3 +114,57 @@ uint64_t replica_uncommitted(const struct replica *replica)
     uint64_t last = segment_log_last_index(replica->log);
     return last > replica->commit ? last - replica->commit : 0;
 }
+
+size_t replica_known(const struct replica *replica, struct replica_known to[REPLICA_KNOWN_MAX],
+                     uint64_t *version)
+{
+    for (size_t i = 0; i < replica->member_count; i++) {
+        const struct raft_server *server =
+            configuration_find(&replica->raft.configuration, replica->members[i].voter.id);
+        to[i].server = replica->members[i].voter;
+        to[i].role = server == NULL ? -1 : server->role;
+    }
+    *version = replica->members_version;
+    return replica->member_count;
+}
+
+bool replica_knows(const struct replica *replica, uint64_t id)
+{
+    for (size_t i = 0; i < replica->member_count; i++) {
+        if (replica->members[i].voter.id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t replica_change_index(const struct replica *replica, bool *pending)
+{
+    const struct raft *raft = &replica->raft;
+    *pending = raft->configuration_uncommitted_index != 0;
+    return *pending ? raft->configuration_uncommitted_index : raft->configuration_committed_index;
+}
+
+struct slice replica_membership(const struct replica *replica)
+{
+    uint64_t at = 0;
+    return replica_storage_change(replica->options.storage, UINT64_MAX, &at);
+}
+
+bool replica_removed(const struct replica *replica, uint64_t id, uint64_t its_change_index)
+{
+    const struct raft *raft = &replica->raft;
+    return its_change_index != 0 && raft->configuration_uncommitted_index == 0 &&
+           raft->configuration_committed_index > its_change_index &&
+           configuration_find(&raft->configuration, id) == NULL;
+}
+
+bool replica_behind(const struct replica *replica)
+{
+    return replica->behind;
+}
+
+struct term_vote_state replica_vote(const struct replica *replica)
+{
+    return replica->vote;
+}

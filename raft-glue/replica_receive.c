@@ -225,7 +225,15 @@ static void receive(struct replica *replica, const struct replica_inbound *inbou
         }
         return;
     case RAFT_INSTALL_SNAPSHOT:
-        return; // Never on our wire (R15).
+        // R14-R16: C-Raft never installs one. The host gets a copy beside what we have, and starts
+        // a new replica on it.
+        if (message.install_snapshot.term < raft_current_term(&replica->raft)) {
+            answer_stale(replica, inbound->from); // R7
+        } else if (segment_log_term(replica->log, message.install_snapshot.last_index) !=
+                   message.install_snapshot.last_term) {
+            replica->behind = true;
+        }
+        return;
     }
 }
 

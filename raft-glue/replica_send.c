@@ -89,11 +89,6 @@ void replica_queue_message(struct replica *replica, const struct raft_message *m
     case RAFT_APPEND_ENTRIES:
         send_append(replica, &outbound);
         return;
-    case RAFT_INSTALL_SNAPSHOT:
-        log_error(replica->options.log, "follower is too far behind",
-                  "member=%llu: its next entry is no longer in the log",
-                  (unsigned long long)message->server_id);
-        return;
     default:
         send_or_hold(replica, &outbound);
         return;

@@ -7,6 +7,7 @@
 
 #include "raft-glue/replica_base.h"
 #include "raft-glue/replica_configuration.h"
+#include "raft-glue/replica_origin.h"
 #include "raft-glue/segment_log.h"
 #include "raft-glue/term_vote.h"
 
@@ -16,15 +17,6 @@ struct replica_storage {
     struct term_vote_state state; /* As of opening. */
     struct replica_base_file base_file;
     struct replica_base base;
-};
-
-/* How a replica begins that has no log yet. */
-enum replica_origin {
-    /* With entry 1, the membership, as all first members do. */
-    REPLICA_ORIGIN_BOOTSTRAP,
-    /* With nothing, to be filled by the leader: a server that joins a group which exists, or a
-     * member that lost its log or its whole disk (replica_admission.h). */
-    REPLICA_ORIGIN_EMPTY,
 };
 
 struct replica_storage_options {

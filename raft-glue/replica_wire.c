@@ -84,8 +84,13 @@ static struct fields fields_of(const struct raft_message *message)
                                .index = in->last_log_index,
                                .index_term = in->last_log_term};
     }
-    case RAFT_INSTALL_SNAPSHOT:
-        break;
+    case RAFT_INSTALL_SNAPSHOT: {
+        const struct raft_install_snapshot *in = &message->install_snapshot;
+        return (struct fields){.version = in->version,
+                               .term = in->term,
+                               .index = in->last_index,
+                               .index_term = in->last_term};
+    }
     }
     UNREACHABLE();
 }
@@ -154,6 +159,12 @@ static enum status message_from(const struct fields *in, uint8_t type, struct ra
                                                          .term = in->term,
                                                          .last_log_index = in->index,
                                                          .last_log_term = in->index_term};
+        return STATUS_OK;
+    case RAFT_INSTALL_SNAPSHOT:
+        message->install_snapshot = (struct raft_install_snapshot){.version = in->version,
+                                                                   .term = in->term,
+                                                                   .last_index = in->index,
+                                                                   .last_term = in->index_term};
         return STATUS_OK;
     default:
         return STATUS_MALFORMED;

@@ -7,13 +7,19 @@
  *    0     4  magic         "RMQm"
  *    4     4  crc           CRC-32C of bytes [8, 64)
  *    8     4  body_size     bytes of frames behind the header
- *   12     1  type          1 AppendEntries, 2 its result, 3 RequestVote, 4 its result, 6
- * TimeoutNow 13     1  version       of the type's fields, as C-Raft counts them 14     2  flags 1
- * pre-vote, 2 disrupt leader, 4 vote granted 16     8  term 24     8  index         prev_log_index
- * | rejected | last_log_index | - | last_log_index 32     8  index_term    prev_log_term  | - |
- * last_log_term  | - | last_log_term 40     8  other         leader_commit  | last_log_index |
- * candidate_id | - | - 48     8  position      of the first frame; 0 if there is none 56     4
- * count         entries 60     2  features      of results 62     2  capacity      of results */
+ *   12     1  type          1 AppendEntries, 2 its result, 3 RequestVote, 4 its result,
+ *                           5 InstallSnapshot: carries none, says that a copy is to be fetched,
+ *                           6 TimeoutNow
+ *   13     1  version       of the type's fields, as C-Raft counts them
+ *   14     2  flags         1 pre-vote, 2 disrupt leader, 4 vote granted
+ *   16     8  term
+ *   24     8  index         1: prev_log_index, 2: rejected, 3: last_log_index, 5, 6: last index
+ *   32     8  index_term    1: prev_log_term, 3: last_log_term, 5, 6: last term
+ *   40     8  other         1: leader_commit, 2: last_log_index, 3: candidate_id
+ *   48     8  position      of the first frame; 0 if there is none
+ *   56     4  count         entries
+ *   60     2  features      of results
+ *   62     2  capacity      of results */
 #ifndef RAFT_GLUE_REPLICA_WIRE_H
 #define RAFT_GLUE_REPLICA_WIRE_H
 
@@ -38,7 +44,6 @@ struct wire_header {
     size_t body_size;
 };
 
-/* The message's type must be one that travels: not InstallSnapshot. */
 void wire_header_encode(const struct wire_header *header, uint8_t to[WIRE_HEADER_SIZE]);
 
 /* Errors: STATUS_MALFORMED  too short, damaged, unknown, or beyond a bound. */

@@ -319,6 +319,23 @@ struct slice segment_log_change(const struct segment_log *log, uint64_t index, u
     return slice_of(NULL, 0);
 }
 
+void segment_log_begin(struct segment_log *log, uint64_t index, uint64_t previous_term,
+                       uint64_t position)
+{
+    ASSERT(log->entries.next_index == 1 && log->end_position == 0);
+    ASSERT(index > 0 && position % log->options.segment_size == 0);
+    log_entries_close(&log->entries);
+    log_entries_init(&log->entries, index);
+    log->base_term = previous_term;
+    log->first_position = position;
+    log->end_position = position;
+    log->durable_position = position;
+    log->dirty_end = position;
+    log->cache_first = index;
+    log->durable_index = index - 1;
+    log->handed_index = index - 1;
+}
+
 uint64_t segment_log_segment_first(const struct segment_log *log, uint64_t position)
 {
     uint64_t start = position / log->options.segment_size * log->options.segment_size;

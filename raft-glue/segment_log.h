@@ -90,6 +90,10 @@ struct log_record *segment_log_cached(const struct segment_log *log, uint64_t in
  * 0 if there is none. */
 struct slice segment_log_change(const struct segment_log *log, uint64_t index, uint64_t *at);
 
+/* Let an empty log begin with this entry, in the segment that begins at this position. */
+void segment_log_begin(struct segment_log *log, uint64_t index, uint64_t previous_term,
+                       uint64_t position);
+
 /* Index of the first entry of the segment that this position lies in; 0 if the log begins there or
  * behind it, or does not reach it. */
 uint64_t segment_log_segment_first(const struct segment_log *log, uint64_t position);

@@ -4,9 +4,13 @@
 #include "tests/support/test.h"
 
 #include "common/base/crc32c.h"
+#include "raft-glue/fetch_wire.h"
 #include "raft-glue/log_frame.h"
+#include "raft-glue/replica.h"
 #include "raft-glue/replica_configuration.h"
 #include "raft-glue/replica_hello.h"
+#include "raft-glue/replica_identity.h"
+#include "raft-glue/replica_probe.h"
 #include "raft-glue/replica_wire.h"
 #include "raft-glue/segment_file.h"
 #include "raft-glue/term_vote.h"
@@ -301,6 +305,10 @@ static void a_hello_is_as_its_golden_file(void **state)
         .sender = 2,
         .receiver = 3,
         .members = hello_members_hash(ids, 3),
+        .identity = UINT64_C(0x1122334455667788),
+        .change = 9,
+        .raft_host = {0x0A000002, 10912},
+        .client_host = {0x0A000002, 10911},
         .cluster = slice_text("DefaultCluster"),
         .group = slice_text("broker-a"),
     };
@@ -314,6 +322,10 @@ static void a_hello_is_as_its_golden_file(void **state)
     assert_int_equal(back.sender, 2);
     assert_int_equal(back.receiver, 3);
     assert_int_equal(back.members, hello.members);
+    assert_int_equal(back.identity, hello.identity);
+    assert_int_equal(back.change, 9);
+    assert_int_equal(back.raft_host.address, 0x0A000002);
+    assert_int_equal(back.client_host.port, 10911);
     assert_true(slice_equals_text(back.cluster, "DefaultCluster"));
     assert_true(slice_equals_text(back.group, "broker-a"));
     for (size_t i = 0; i < bytes.size; i++) {
@@ -346,6 +358,163 @@ static void an_answer_is_as_its_golden_file(void **state)
 }
 
 /* ---- Memberships ---- */
+
+/* Every prefix and every flipped byte of `bytes` is refused. */
+#define ASSERT_REFUSES_DAMAGE(bytes, size, decode)                                                 \
+    for (size_t at = 0; at < (size); at++) {                                                       \
+        assert_int_not_equal((decode)(slice_of((bytes), at)), STATUS_OK);                          \
+        (bytes)[at] ^= 0x20;                                                                       \
+        assert_int_not_equal((decode)(slice_of((bytes), (size))), STATUS_OK);                      \
+        (bytes)[at] ^= 0x20;                                                                       \
+    }
+
+static enum status decode_probe(struct slice bytes)
+{
+    struct probe probe;
+    return probe_decode(bytes, &probe);
+}
+
+static void a_probes_answer_is_as_its_golden_file(void **state)
+{
+    (void)state;
+    const struct replica_voter voters[] = {{1, "10.0.0.1:10912"}, {2, "10.0.0.2:10912"}};
+    struct raft_configuration configuration = replica_bootstrap(voters, 2);
+    struct raft_buffer change = configuration_encode(&configuration);
+    struct probe probe = {
+        .counted = true,
+        .leader = true,
+        .identity = UINT64_C(0x1122334455667788),
+        .term = 7,
+        .last_index = 900,
+        .leader_id = 2,
+        .change_index = 1,
+        .change = slice_of(change.base, change.len),
+    };
+    struct buf bytes = {0};
+    probe_encode(&probe, &bytes);
+    golden_check("raft-glue/probe.hex", buf_slice(&bytes));
+    struct probe back;
+    assert_int_equal(probe_decode(buf_slice(&bytes), &back), STATUS_OK);
+    assert_true(back.counted && back.leader && !back.blank);
+    assert_int_equal(back.identity, probe.identity);
+    assert_int_equal(back.term, 7);
+    assert_int_equal(back.last_index, 900);
+    assert_int_equal(back.leader_id, 2);
+    assert_true(slice_equals(back.change, probe.change));
+    ASSERT_REFUSES_DAMAGE(bytes.data, bytes.size, decode_probe);
+    buf_close(&bytes);
+    raft_free(change.base);
+    raft_configuration_close(&configuration);
+}
+
+/* ---- Copies ---- */
+
+static enum status decode_request(struct slice bytes)
+{
+    struct fetch_request request;
+    return fetch_request_decode(bytes, &request);
+}
+
+static enum status decode_answer(struct slice bytes)
+{
+    struct fetch_answer answer;
+    return fetch_answer_decode(bytes, &answer);
+}
+
+static void requests_and_answers_of_copies_are_as_their_golden_files(void **state)
+{
+    (void)state;
+    uint8_t request[FETCH_REQUEST_SIZE];
+    fetch_request_encode(&(struct fetch_request){.type = FETCH_ENTRIES, .index = 77}, request);
+    golden_check("raft-glue/fetch_request.hex", slice_of(request, sizeof request));
+    struct fetch_request request_back;
+    assert_int_equal(fetch_request_decode(slice_of(request, sizeof request), &request_back),
+                     STATUS_OK);
+    assert_int_equal(request_back.type, FETCH_ENTRIES);
+    assert_int_equal(request_back.index, 77);
+    ASSERT_REFUSES_DAMAGE(request, sizeof request, decode_request);
+    struct fetch_answer answer = {
+        .type = FETCH_ENTRIES,
+        .status = STATUS_OK,
+        .body_size = 4096,
+        .body_crc = 0x01020304,
+        .first_index = 77,
+        .count = 3,
+        .end = true,
+        .last_index = 99,
+        .term = 5,
+        .applied = 60,
+    };
+    uint8_t bytes[FETCH_ANSWER_SIZE];
+    fetch_answer_encode(&answer, bytes);
+    golden_check("raft-glue/fetch_answer.hex", slice_of(bytes, sizeof bytes));
+    struct fetch_answer back;
+    assert_int_equal(fetch_answer_decode(slice_of(bytes, sizeof bytes), &back), STATUS_OK);
+    assert_int_equal(back.body_crc, answer.body_crc);
+    assert_int_equal(back.count, 3);
+    assert_int_equal(back.last_index, 99);
+    assert_int_equal(back.applied, 60);
+    ASSERT_REFUSES_DAMAGE(bytes, sizeof bytes, decode_answer);
+    answer.body_size = FETCH_BODY_MAX + 1;
+    fetch_answer_encode(&answer, bytes);
+    assert_int_equal(decode_answer(slice_of(bytes, sizeof bytes)), STATUS_MALFORMED);
+}
+
+/* ---- Twin files ---- */
+
+static void a_base_is_as_its_golden_file(void **state)
+{
+    (void)state;
+    const struct replica_voter voters[] = {{1, "10.0.0.1:10912"}, {2, "10.0.0.2:10912"}};
+    struct raft_configuration configuration = replica_bootstrap(voters, 2);
+    struct raft_buffer change = configuration_encode(&configuration);
+    struct replica_base base = {
+        .index = 500, .term = 4, .change_index = 1, .change_size = (uint32_t)change.len};
+    memcpy(base.change, change.base, change.len);
+    uint8_t record[REPLICA_BASE_RECORD_SIZE];
+    replica_base_encode(&base, record);
+    golden_check("raft-glue/base.hex", slice_of(record, sizeof record));
+    struct replica_base back;
+    assert_int_equal(replica_base_decode(record, &back), STATUS_OK);
+    assert_int_equal(back.index, 500);
+    assert_int_equal(back.term, 4);
+    assert_int_equal(back.change_index, 1);
+    assert_true(slice_equals(replica_base_change(&back), slice_of(change.base, change.len)));
+    record[16] = 0; // No change.
+    assert_int_equal(replica_base_decode(record, &back), STATUS_CORRUPT);
+    record[16] = 1;
+    record[28] = 9; // Not a membership.
+    assert_int_equal(replica_base_decode(record, &back), STATUS_CORRUPT);
+    raft_free(change.base);
+    raft_configuration_close(&configuration);
+}
+
+static void an_identity_is_as_its_golden_file_and_survives(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct directory directory = sim_disk_directory(disk);
+    struct replica_identity identity;
+    assert_int_equal(replica_identity_open(&directory, 0xABCDEF, &identity), STATUS_OK);
+    assert_int_equal(identity.number, 0xABCDEF);
+    identity.count = 2;
+    identity.counted[0].member = 2;
+    identity.counted[0].number = 0x222;
+    identity.counted[1].member = 3;
+    identity.counted[1].number = 0x333;
+    assert_int_equal(replica_identity_store(&directory, &identity), STATUS_OK);
+    size_t size = 0;
+    const uint8_t *bytes = sim_disk_bytes(disk, "identity.1", &size);
+    golden_check("raft-glue/identity.hex", slice_of(bytes, size));
+    sim_disk_crash(disk);
+    struct replica_identity back;
+    assert_int_equal(replica_identity_open(&directory, 0x999, &back), STATUS_OK);
+    assert_int_equal(back.number, 0xABCDEF);
+    assert_true(replica_identity_counts(&back, 3, 0x333));
+    assert_false(replica_identity_counts(&back, 3, 0x222));
+    assert_false(replica_identity_counts(&back, 1, 0x222));
+    sim_disk_free(disk);
+}
 
 static void a_membership_is_as_its_golden_file_and_checked_before_it_is_decoded(void **state)
 {
@@ -390,6 +559,10 @@ int main(void)
         cmocka_unit_test(a_message_beyond_the_bounds_takes_no_memory),
         cmocka_unit_test(a_hello_is_as_its_golden_file),
         cmocka_unit_test(an_answer_is_as_its_golden_file),
+        cmocka_unit_test(a_probes_answer_is_as_its_golden_file),
+        cmocka_unit_test(requests_and_answers_of_copies_are_as_their_golden_files),
+        cmocka_unit_test(a_base_is_as_its_golden_file),
+        cmocka_unit_test(an_identity_is_as_its_golden_file_and_survives),
         cmocka_unit_test(a_membership_is_as_its_golden_file_and_checked_before_it_is_decoded),
     };
     return cmocka_run_group_tests_name("formats", tests, NULL, NULL);

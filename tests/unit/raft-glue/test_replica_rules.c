@@ -333,13 +333,59 @@ static void r14_r15_install_snapshot_never_reaches_c_raft(void **state)
     fixture_receive(&f, 2, message);
     assert_int_equal(term_of(&f), 1);
     assert_int_equal(raft_last_index(&f.replica->raft), 1);
-    struct wire_header header;
+    assert_true(replica_behind(f.replica)); // What we have stays; a copy is made beside it.
+    fixture_close(&f);
+}
+
+static void r7_r15_a_snapshot_that_is_stale_or_known_changes_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    struct fixture_entry entry = command(4);
+    fixture_append(&f, 2, 4, 1, 1, 2, &entry, 1);
+    fixture_write(&f);
+    f.sent_count = 0;
+    struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT};
+    message.install_snapshot =
+        (struct raft_install_snapshot){.version = 1, .term = 3, .last_index = 50, .last_term = 2};
+    fixture_receive(&f, 3, message);
+    assert_int_equal(
+        fixture_sent(&f, RAFT_APPEND_ENTRIES_RESULT)->message.append_entries_result.term, 4);
+    message.install_snapshot =
+        (struct raft_install_snapshot){.version = 1, .term = 4, .last_index = 2, .last_term = 4};
+    fixture_receive(&f, 2, message);
+    assert_false(replica_behind(f.replica));
+    fixture_close(&f);
+}
+
+static void a_follower_below_the_log_is_offered_a_copy(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    receive_many(&f);
+    f.replica->floor = MANY - 50; // As after a cut.
+    replica_machine_durable(f.replica, MANY - 20);
+    fixture_append(&f, 2, 1, MANY, 1, MANY, NULL, 0);
+    fixture_elect(&f);
+    f.sent_count = 0;
+    // Its log ends at 5: C-Raft goes back there with each rejection, and has nothing for it.
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT};
+    message.append_entries_result = (struct raft_append_entries_result){
+        .version = 2, .term = term_of(&f), .rejected = MANY, .last_log_index = 5, .features = 1};
+    fixture_receive(&f, 3, message);
+    fixture_pass(&f, FIXTURE_E / 2, true);
+    const struct replica_outbound *offer = fixture_sent(&f, RAFT_INSTALL_SNAPSHOT);
+    assert_non_null(offer);
+    assert_int_equal(offer->to, 3);
+    assert_int_equal(offer->message.install_snapshot.last_index, MANY - 20);
+    struct wire_header header = {.message = offer->message};
     uint8_t bytes[WIRE_HEADER_SIZE];
-    header = (struct wire_header){.message = {.type = RAFT_TIMEOUT_NOW}};
-    header.message.timeout_now.term = 1;
     wire_header_encode(&header, bytes);
-    bytes[12] = RAFT_INSTALL_SNAPSHOT;
-    assert_int_equal(wire_header_decode(slice_of(bytes, sizeof bytes), &header), STATUS_MALFORMED);
+    assert_int_equal(wire_header_decode(slice_of(bytes, sizeof bytes), &header), STATUS_OK);
+    assert_int_equal(header.message.install_snapshot.last_index, MANY - 20);
+    assert_int_equal(header.message.install_snapshot.last_term, 1);
     fixture_close(&f);
 }
 
@@ -734,6 +780,8 @@ int main(void)
         cmocka_unit_test(r12_the_commit_index_is_capped_and_never_goes_back),
         cmocka_unit_test(r13_an_append_below_the_floor_is_anchored_at_the_snapshot),
         cmocka_unit_test(r14_r15_install_snapshot_never_reaches_c_raft),
+        cmocka_unit_test(r7_r15_a_snapshot_that_is_stale_or_known_changes_nothing),
+        cmocka_unit_test(a_follower_below_the_log_is_offered_a_copy),
         cmocka_unit_test(r16_a_snapshot_point_only_moves_forward),
         cmocka_unit_test(r17_a_change_alters_one_server_and_keeps_the_order),
         cmocka_unit_test(r18_timeouts_fire_when_due_and_not_twice_within_two_milliseconds),

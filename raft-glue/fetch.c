@@ -1,0 +1,380 @@
+#include "raft-glue/fetch.h"
+
+#include "common/base/bytes.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    RETRY_MS = 300,
+    PROGRESS_MS = 5000,
+    CACHE_SIZE = 8 * 1024 * 1024,
+    NAMES_MAX = 4096, /* Removed in one go. */
+};
+
+struct fetch {
+    const struct fetch_options *options;
+    struct fetch_client client;
+    struct segment_log *log;
+    uint64_t first_index; /* Of the leader's log. */
+    uint64_t applied;     /* What its image contains. */
+    uint64_t bytes;
+    uint64_t begun_ms;
+    uint64_t told_ms;
+    uint64_t told_bytes;
+    struct term_vote_state state;
+    bool local; /* The last error is our own disk's. */
+};
+
+static uint64_t now_ms(const struct fetch *fetch)
+{
+    return clock_monotonic_ms(fetch->options->clock);
+}
+
+/* ---- Files ---- */
+
+struct names {
+    char (*names)[DIRECTORY_NAME_MAX];
+    size_t count;
+    bool more;
+};
+
+static void on_name(void *argument, const char *name)
+{
+    struct names *names = argument;
+    if (names->count == NAMES_MAX) {
+        names->more = true;
+        return;
+    }
+    snprintf(names->names[names->count++], DIRECTORY_NAME_MAX, "%s", name);
+}
+
+enum status fetch_wipe(const struct directory *directory)
+{
+    struct names names = {.names = mem_alloc((size_t)NAMES_MAX * DIRECTORY_NAME_MAX)};
+    enum status status = STATUS_OK;
+    do {
+        names.count = 0;
+        names.more = false;
+        status = directory_list(directory, on_name, &names);
+        for (size_t i = 0; i < names.count && status == STATUS_OK; i++) {
+            status = directory_remove(directory, names.names[i]);
+        }
+    } while (names.more && status == STATUS_OK);
+    free(names.names);
+    return status == STATUS_OK ? directory_sync_names(directory) : status;
+}
+
+static enum status own(struct fetch *fetch, enum status status)
+{
+    fetch->local = fetch->local || status != STATUS_OK;
+    return status;
+}
+
+static enum status open_log(struct fetch *fetch)
+{
+    const struct fetch_options *options = fetch->options;
+    struct segment_log_options log_options = {
+        .directory = options->directory,
+        .log = options->log,
+        .group = replica_group_identity(options->cluster, options->group),
+        .segment_size = options->segment_size,
+        .cache_size = CACHE_SIZE,
+    };
+    char *error = NULL;
+    enum status status = segment_log_open(&log_options, &fetch->log, &error);
+    free(error);
+    if (status == STATUS_CORRUPT || status == STATUS_REFUSED) {
+        status = fetch_wipe(&options->directory);
+        if (status == STATUS_OK) {
+            status = segment_log_open(&log_options, &fetch->log, &error);
+            free(error);
+        }
+    }
+    return own(fetch, status);
+}
+
+/* ---- The log ---- */
+
+static enum status write_log(struct fetch *fetch)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && segment_log_wants_write(fetch->log)) {
+        struct log_write *write = segment_log_write_begin(fetch->log);
+        status = log_write_run(write);
+        if (status == STATUS_OK) {
+            segment_log_write_end(fetch->log, write);
+        } else {
+            segment_log_write_abandon(fetch->log, write);
+        }
+    }
+    return own(fetch, status);
+}
+
+/* Append the frames of an answer, each verified, and in the place it has on the leader. */
+static enum status take_entries(struct fetch *fetch, const struct fetch_answer *answer)
+{
+    size_t size = fetch->client.body.size;
+    struct block *block = block_take(buf_take(&fetch->client.body), size);
+    struct slice bytes = slice_of(block->data, size);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < answer->count && status == STATUS_OK; i++) {
+        struct log_frame frame;
+        struct slice payload;
+        status = log_frame_decode_whole(bytes, segment_log_seed(fetch->log), &frame, &payload);
+        if (status != STATUS_OK || frame.index != segment_log_last_index(fetch->log) + 1 ||
+            frame.position != segment_log_next_position(fetch->log, payload.size) ||
+            (frame.type == LOG_FRAME_CHANGE && !configuration_valid(payload))) {
+            status = STATUS_MALFORMED;
+            break;
+        }
+        segment_log_append(fetch->log, frame.term, frame.type, block, payload, frame.payload_crc);
+        bytes = slice_from(bytes, log_frame_size(payload.size));
+    }
+    block_release(block);
+    fetch->bytes += size;
+    return status == STATUS_OK ? write_log(fetch) : status;
+}
+
+static void tell_progress(struct fetch *fetch, uint64_t last)
+{
+    uint64_t now = now_ms(fetch);
+    if (now < fetch->told_ms + PROGRESS_MS) {
+        return;
+    }
+    uint64_t rate = (fetch->bytes - fetch->told_bytes) * 1000 / (now - fetch->told_ms);
+    log_info(fetch->options->log, "copying from the leader",
+             "entry=%" PRIu64 " of=%" PRIu64 " bytes=%" PRIu64 " bytes_per_second=%" PRIu64,
+             segment_log_last_index(fetch->log), last, fetch->bytes, rate);
+    fetch->told_ms = now;
+    fetch->told_bytes = fetch->bytes;
+}
+
+/* All committed entries, until there is nothing new. */
+static enum status copy_entries(struct fetch *fetch)
+{
+    for (;;) {
+        uint64_t index = segment_log_last_index(fetch->log) + 1;
+        struct fetch_answer answer;
+        enum status status = fetch_client_call(
+            &fetch->client, &(struct fetch_request){.type = FETCH_ENTRIES, .index = index},
+            &answer);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (answer.count == 0) {
+            return index > fetch->applied ? STATUS_OK : STATUS_MALFORMED;
+        }
+        status = take_entries(fetch, &answer);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        tell_progress(fetch, answer.last_index);
+    }
+}
+
+/* ---- The machine's state ---- */
+
+static enum status copy_image(struct fetch *fetch)
+{
+    const struct image_sink *sink = &fetch->options->sink;
+    enum status status = own(fetch, sink->begin(sink->context));
+    bool end = false;
+    while (status == STATUS_OK && !end) {
+        struct fetch_answer answer;
+        status = fetch_client_call(&fetch->client, &(struct fetch_request){.type = FETCH_IMAGE},
+                                   &answer);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        fetch->bytes += fetch->client.body.size;
+        end = answer.end;
+        status = sink->put(sink->context, buf_slice(&fetch->client.body));
+        fetch->local = fetch->local || (status != STATUS_OK && status != STATUS_MALFORMED);
+    }
+    return status == STATUS_OK ? own(fetch, sink->end(sink->context)) : status;
+}
+
+/* ---- Beginning and end ---- */
+
+/* The log to be is empty, or ends before the leader's begins: begin where the leader's does. */
+static enum status begin_log(struct fetch *fetch, uint64_t position)
+{
+    const struct fetch_options *options = fetch->options;
+    struct replica_base base = {0};
+    if (fetch->first_index > 1) {
+        struct slice record = slice_from(buf_slice(&fetch->client.body), 8);
+        if (record.size != REPLICA_BASE_RECORD_SIZE ||
+            replica_base_decode(record.data, &base) != STATUS_OK ||
+            base.index != fetch->first_index - 1) {
+            return STATUS_MALFORMED;
+        }
+    }
+    segment_log_close(fetch->log);
+    fetch->log = NULL;
+    enum status status = own(fetch, fetch_wipe(&options->directory));
+    if (status == STATUS_OK) {
+        status = open_log(fetch);
+    }
+    if (status != STATUS_OK || fetch->first_index == 1) {
+        return status;
+    }
+    struct replica_base_file file;
+    struct replica_base before;
+    status = own(fetch, replica_base_open(&file, &options->directory, &before));
+    if (status == STATUS_OK) {
+        status = own(fetch, replica_base_store(&file, &base));
+        replica_base_close(&file);
+    }
+    if (status == STATUS_OK) {
+        segment_log_begin(fetch->log, fetch->first_index, base.term, position);
+    }
+    return status;
+}
+
+static enum status open_copy(struct fetch *fetch)
+{
+    struct fetch_answer answer;
+    enum status status =
+        fetch_client_call(&fetch->client, &(struct fetch_request){.type = FETCH_OPEN}, &answer);
+    if (status == STATUS_OK && (fetch->client.body.size < 8 || answer.first_index == 0)) {
+        status = STATUS_MALFORMED;
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint64_t position = le64_get(fetch->client.body.data);
+    fetch->first_index = answer.first_index;
+    fetch->applied = answer.applied;
+    fetch->state = fetch->options->state;
+    if (fetch->state.rejoin_term != 0 && fetch->state.rejoin_index == 0 &&
+        answer.term >= fetch->state.term) {
+        fetch->state.rejoin_index = answer.last_index;
+    }
+    uint64_t last = segment_log_last_index(fetch->log);
+    bool fresh = last == 0 || last < segment_log_first_index(fetch->log);
+    if (fresh || last + 1 < answer.first_index) {
+        return begin_log(fetch, position);
+    }
+    log_info(fetch->options->log, "going on with an interrupted copy", "entry=%" PRIu64, last);
+    return STATUS_OK;
+}
+
+/* Term and vote are the last file: with them it is a replica's directory. */
+static enum status finish(struct fetch *fetch)
+{
+    const struct fetch_options *options = fetch->options;
+    struct term_vote vote;
+    struct term_vote_state state = fetch->state;
+    uint64_t last_term = segment_log_term(fetch->log, segment_log_last_index(fetch->log));
+    if (state.term < last_term) {
+        state.term = last_term; // No vote was given in it: we have only now heard of it.
+        state.voted_for = 0;
+    }
+    state.empty_origin = true;
+    enum status status = term_vote_create(&vote, &options->directory,
+                                          replica_group_identity(options->cluster, options->group),
+                                          options->id, &state);
+    if (status == STATUS_OK) {
+        term_vote_close(&vote);
+    }
+    return own(fetch, status);
+}
+
+static enum status copy(struct fetch *fetch)
+{
+    enum status status = fetch->log == NULL ? open_log(fetch) : STATUS_OK;
+    if (status == STATUS_OK) {
+        status = open_copy(fetch);
+    }
+    if (status == STATUS_OK) {
+        status = copy_image(fetch);
+    }
+    if (status == STATUS_OK) {
+        status = copy_entries(fetch);
+    }
+    return status == STATUS_OK ? finish(fetch) : status;
+}
+
+/* ---- Finding the leader ---- */
+
+static struct hello our_hello(const struct fetch *fetch, enum hello_kind kind, uint64_t receiver)
+{
+    const struct fetch_options *options = fetch->options;
+    return (struct hello){
+        .version = HELLO_VERSION,
+        .kind = kind,
+        .sender = options->id,
+        .receiver = receiver,
+        .identity = options->identity,
+        .client_host = options->client_host,
+        .cluster = options->cluster,
+        .group = options->group,
+    };
+}
+
+static enum status copy_from(struct fetch *fetch, const struct replica_voter *server)
+{
+    struct host host;
+    struct probe probe;
+    if (replica_address_parse(server->address, &host) != STATUS_OK) {
+        return STATUS_INVALID_ARGUMENT;
+    }
+    struct hello hello = our_hello(fetch, HELLO_PROBE, server->id);
+    enum status status = fetch_client_probe(&fetch->client, host, &hello, &probe);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (probe.answer != HELLO_WELCOME || !probe.leader) {
+        return STATUS_NOT_LEADER;
+    }
+    enum hello_answer answer = HELLO_WELCOME;
+    hello = our_hello(fetch, HELLO_FETCH, server->id);
+    status = fetch_client_connect(&fetch->client, host, &hello, &answer);
+    if (status == STATUS_OK) {
+        log_info(fetch->options->log, "copying the group's data", "from member=%" PRIu64,
+                 server->id);
+        status = copy(fetch);
+    }
+    if (status != STATUS_OK) {
+        log_warn(fetch->options->log, "copy interrupted", "member=%" PRIu64 ": %s; trying again",
+                 server->id,
+                 status == STATUS_REFUSED ? hello_answer_text(answer) : status_text(status));
+    }
+    return status;
+}
+
+static void pause_between_tries(void)
+{
+    struct timespec time = {.tv_nsec = RETRY_MS * 1000000L};
+    nanosleep(&time, NULL);
+}
+
+enum status fetch_run(const struct fetch_options *options)
+{
+    struct fetch fetch = {.options = options};
+    fetch.client = (struct fetch_client){.fd = -1, .canceled = options->canceled};
+    fetch.begun_ms = fetch.told_ms = now_ms(&fetch);
+    enum status status = STATUS_NO_LEADER;
+    while (status != STATUS_OK && !fetch.local && !atomic_load(options->canceled)) {
+        for (size_t i = 0; i < options->server_count && !fetch.local; i++) {
+            status = copy_from(&fetch, &options->servers[i]);
+            fetch_client_close(&fetch.client);
+            if (status == STATUS_OK || atomic_load(options->canceled)) {
+                break;
+            }
+        }
+        if (status != STATUS_OK && !fetch.local) {
+            pause_between_tries();
+        }
+    }
+    if (status == STATUS_OK) {
+        log_info(options->log, "copy complete",
+                 "entries=%" PRIu64 "-%" PRIu64 " bytes=%" PRIu64 " ms=%" PRIu64,
+                 segment_log_first_index(fetch.log), segment_log_last_index(fetch.log), fetch.bytes,
+                 now_ms(&fetch) - fetch.begun_ms);
+    }
+    segment_log_close(fetch.log);
+    return status == STATUS_OK || fetch.local ? status : STATUS_CANCELED;
+}

@@ -1,0 +1,44 @@
+/* Getting a copy of a group's data from its leader: the machine's state and the committed part of
+ * the log, as an empty or hopelessly late replica needs it.
+ *
+ * The copy is made beside whatever is there, and nothing of it counts before all of it is durable.
+ * Entries are appended to a log of our own, so an interrupted copy goes on where it stopped,
+ * whoever leads then; the machine's state begins anew with each connection. Blocks; in the thread
+ * that will run the replica. */
+#ifndef RAFT_GLUE_FETCH_H
+#define RAFT_GLUE_FETCH_H
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "raft-glue/fetch_client.h"
+#include "raft-glue/fetch_image.h"
+#include "raft-glue/replica.h"
+#include "raft-glue/replica_storage.h"
+
+struct fetch_options {
+    const struct log *log;
+    const struct clock *clock;
+    struct directory directory; /* Of the log to be: empty, or what an interrupted copy left. */
+    uint32_t segment_size;
+    struct slice cluster;
+    struct slice group;
+    uint64_t id;
+    uint64_t identity;
+    struct host client_host;
+    const struct replica_voter *servers; /* Who may lead; without ourselves. */
+    size_t server_count;
+    struct image_sink sink;
+    /* Stored with the copy. If rejoin_term is set and rejoin_index is not, the index is learned
+     * from the leader, if it leads in this term or a later one. */
+    struct term_vote_state state;
+    const atomic_bool *canceled;
+};
+
+/* Try until it is done.
+ * Errors: STATUS_CANCELED; STATUS_IO, STATUS_DISK_FULL of our own disk. */
+WARN_UNUSED enum status fetch_run(const struct fetch_options *options);
+
+/* Remove all files of a directory. Errors: STATUS_IO. */
+WARN_UNUSED enum status fetch_wipe(const struct directory *directory);
+
+#endif
