@@ -25,6 +25,7 @@ struct replica_host {
     uv_timer_t timer;
     uint64_t armed_ms; /* When the timer fires; UINT64_MAX: it is not armed. */
     bool had_room;
+    uint64_t cut_position; /* The machine needs nothing below. */
     void (*on_room)(void *context);
     void *room_context;
     bool closing;
@@ -346,6 +347,13 @@ void replica_host_transfer(struct replica_host *host, uint64_t target_id,
 void replica_host_machine_durable(struct replica_host *host, uint64_t index)
 {
     replica_machine_durable(host->replica, index);
+}
+
+void replica_host_cut(struct replica_host *host, uint64_t position)
+{
+    if (position > host->cut_position) {
+        host->cut_position = position;
+    }
 }
 
 void replica_host_view(const struct replica_host *host, struct replica_view *view)

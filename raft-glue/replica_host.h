@@ -103,6 +103,10 @@ void replica_host_transfer(struct replica_host *host, uint64_t target_id,
  * later and bounds replay. */
 void replica_host_machine_durable(struct replica_host *host, uint64_t index);
 
+/* The machine needs no log byte below this position any more: entries below may be dropped and
+ * their segment files recycled; takes effect when it is safe. Never falls. */
+void replica_host_cut(struct replica_host *host, uint64_t position);
+
 struct replica_member_view {
     uint64_t id;
     struct host raft_host;
