@@ -40,6 +40,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     pulls_init(&broker->pulls, broker);
     checker_init(&broker->checker, broker);
     balancer_init(&broker->balancer, broker);
+    retention_init(&broker->retention, broker);
     broker->relay = relay_new(broker);
 }
 
@@ -229,6 +230,7 @@ void broker_tick(struct broker *broker)
     relay_tick(broker->relay);
     checker_tick(&broker->checker);
     balancer_tick(&broker->balancer);
+    retention_tick(&broker->retention);
     if (now - broker->expired_ms >= EXPIRE_PERIOD_MS) {
         broker->expired_ms = now;
         uint64_t expiry = broker->settings->channel_expiry_ms;

@@ -11,6 +11,7 @@
 #include "broker/core/checker.h"
 #include "broker/core/proposer.h"
 #include "broker/core/pulls.h"
+#include "broker/core/retention.h"
 #include "broker/core/settings.h"
 #include "broker/machine/machine.h"
 #include "common/base/clock.h"
@@ -25,6 +26,14 @@ struct position_read {
     uint8_t *to;
     void (*done)(struct position_read *read, enum status status);
     void *context;
+};
+
+/* The disk below this replica, in bytes. disk_total 0: not known (yet). */
+struct storage_view {
+    uint64_t disk_available;
+    uint64_t disk_total;
+    uint64_t log_first; /* Positions: the log on disk is [first, end). */
+    uint64_t log_end;
 };
 
 struct broker_ports {
@@ -42,6 +51,8 @@ struct broker_ports {
                      void (*done)(void *done_context, enum status status), void *done_context);
     /* Could this member take leadership over at once: connected, heard of, caught up? */
     bool (*peer_ready)(void *context, uint64_t member_id);
+    /* Cheap: may be asked often. */
+    void (*storage)(void *context, struct storage_view *view);
     /* JSON object of what only the host knows (replica view), appended to out. */
     void (*describe)(void *context, struct buf *out);
     /* Where frames for the leader go: NULL if there is no connection to it (now). */
@@ -80,6 +91,7 @@ struct broker {
     struct pulls pulls;
     struct checker checker;
     struct balancer balancer;
+    struct retention retention;
     uint64_t started_ms; /* Wall clock. */
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;

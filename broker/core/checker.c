@@ -290,6 +290,9 @@ const char *checker_reason(const struct checker *checker, const struct transacti
     case TRANSACTION_COMMITTED:
         return transaction->settled_by_hand ? "committed by an operator" : "committed";
     case TRANSACTION_ROLLED_BACK:
+        if (transaction->dropped_by_cut) {
+            return "rolled back by retention: given up before, and too old to be kept";
+        }
         return transaction->settled_by_hand ? "rolled back by an operator" : "rolled back";
     case TRANSACTION_EXPIRED:
         return transaction->expired_by_age ? "given up: too old; settle it with txn commit|rollback"

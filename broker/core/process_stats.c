@@ -306,6 +306,29 @@ static void put_number(struct json_writer *json, const char *name, uint64_t valu
     json_member_text(json, name, slice_text(text));
 }
 
+/* The log and its disk, in RocketMQ's words. */
+static void put_storage(const struct broker *broker, struct json_writer *json)
+{
+    struct storage_view storage;
+    struct machine_cut cut = machine_cut_done(broker->machine);
+    struct machine_segment segment;
+    char ratio[16] = "0.0";
+    broker->ports->storage(broker->ports->context, &storage);
+    put_number(json, "commitLogMinOffset", cut.position);
+    put_number(json, "commitLogMaxOffset", storage.log_end);
+    bool any = machine_segment_find(broker->machine, cut.position / SEGMENT_SIZE, &segment);
+    if (any) {
+        put_number(json, "earliestMessageTimeStamp", segment.first_ms);
+    } else {
+        json_member_text(json, "earliestMessageTimeStamp", slice_text("-1"));
+    }
+    if (storage.disk_total != 0) {
+        uint64_t used = storage.disk_total - storage.disk_available;
+        snprintf(ratio, sizeof ratio, "%.3f", (double)used / (double)storage.disk_total);
+    }
+    json_member_text(json, "commitLogDiskRatio", slice_text(ratio));
+}
+
 enum status process_runtime_info(struct broker *broker, struct request *request)
 {
     struct machine_counters counters;
@@ -323,6 +346,7 @@ enum status process_runtime_info(struct broker *broker, struct request *request)
     put_number(&json, "msgGetTotalTodayNow", broker->counters.messages_out);
     put_number(&json, "putMessageSizeTotal", counters.message_bytes);
     put_number(&json, "putMessageTimesTotal", counters.messages);
+    put_storage(broker, &json);
     put_number(&json, "raftmqTerm", broker->state.term);
     put_number(&json, "raftmqLeaderId", broker->state.leader_id);
     put_number(&json, "raftmqTransactionsPending", counters.pending);

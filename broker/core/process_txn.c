@@ -27,6 +27,7 @@ struct listing {
     bool more;
     uint32_t count;
     uint64_t positions[READ_MESSAGES_MAX];
+    bool cut[READ_MESSAGES_MAX]; /* Its message is gone, its outcome is remembered. */
 };
 
 static const char *state_name(enum transaction_state state)
@@ -77,11 +78,15 @@ static void on_halves_read(struct broker *broker, void *context, enum status sta
     json_begin(&json, '[');
     size_t at = 0;
     for (uint32_t i = 0; status == STATUS_OK && i < listing->count; i++) {
-        struct message half;
-        size_t used;
-        status = message_decode(slice_of(data + at, size - at), &half, &used);
+        struct message half = {0};
+        size_t used = 0;
         const struct transaction *transaction =
             machine_transaction_find(broker->machine, listing->positions[i]);
+        if (!listing->cut[i]) {
+            status = message_decode(slice_of(data + at, size - at), &half, &used);
+        } else if (transaction != NULL && transaction->topic != NULL) {
+            half.topic = name_slice(&transaction->topic->name);
+        }
         if (status == STATUS_OK) {
             at += used;
             if (transaction != NULL) {
@@ -107,14 +112,16 @@ static void on_halves_read(struct broker *broker, void *context, enum status sta
 static void read_listing(struct broker *broker, struct listing *listing)
 {
     struct message_ref refs[READ_MESSAGES_MAX];
-    if (listing->count == 0) {
-        on_halves_read(broker, listing, STATUS_OK, NULL, 0);
-        return;
-    }
+    uint64_t log_first = machine_cut_done(broker->machine).log_first;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < listing->count; i++) {
         const struct transaction *transaction =
             machine_transaction_find(broker->machine, listing->positions[i]);
-        refs[i] = (struct message_ref){
+        listing->cut[i] = transaction->position < log_first;
+        if (listing->cut[i]) {
+            continue;
+        }
+        refs[count++] = (struct message_ref){
             .entry = {.position = transaction->position,
                       .body_position = transaction->position,
                       .size = transaction->size,
@@ -122,7 +129,11 @@ static void read_listing(struct broker *broker, struct listing *listing)
             .queue_offset = transaction->half_offset,
         };
     }
-    read_messages(broker, refs, listing->count, on_halves_read, listing);
+    if (count == 0) {
+        on_halves_read(broker, listing, STATUS_OK, NULL, 0);
+    } else {
+        read_messages(broker, refs, count, on_halves_read, listing);
+    }
 }
 
 enum status process_txn_list(struct broker *broker, struct request *request)

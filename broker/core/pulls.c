@@ -213,7 +213,15 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
                              uint8_t *data, size_t size)
 {
     struct reading *reading = context;
-    if (status == STATUS_OK) {
+    const struct message_ref *first = &reading->found.refs[0];
+    bool cut = first->entry.position < machine_cut_done(broker->machine).position;
+    if (status == STATUS_NOT_FOUND && cut) {
+        // It went while it was being read. Asked once more, the queue begins behind it.
+        reading->found.code = CODE_RETRY_IMMEDIATELY;
+        reading->found.offset_next = first->queue_offset;
+        send_answer(broker, &reading->to, &reading->found, reading->topic_sys_flag,
+                    reading->group_sys_flag, slice_of(NULL, 0));
+    } else if (status == STATUS_OK) {
         broker->counters.messages_out += reading->found.count;
         broker->counters.bytes_out += size;
         send_answer(broker, &reading->to, &reading->found, reading->topic_sys_flag,

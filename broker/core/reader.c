@@ -114,6 +114,10 @@ static void on_read(struct position_read *read, enum status status)
 
 static void finish(struct message_reader *reader, enum status status)
 {
+    uint64_t log_first = machine_cut_done(reader->broker->machine).log_first;
+    if (status != STATUS_OK && reader->refs[reader->next].entry.body_position < log_first) {
+        status = STATUS_NOT_FOUND; // Cut meanwhile; its place may hold anything by now.
+    }
     if (status == STATUS_CORRUPT) {
         log_error(reader->broker->log, "message in the log does not match its index entry",
                   "position=%llu; compare this replica's log with its peers'",

@@ -70,6 +70,19 @@ static const struct config_key keys[] = {
      "a group's preferred node that is well for so long gets its leadership back, ms; 0: never"},
     {"diskReserveSize", CONFIG_INTEGER, "268435456", 0, 1024LL * 1024 * MIB,
      "with less free space, bytes, messages are refused; it is kept for decisions and Raft"},
+    {"fileReservedTime", CONFIG_INTEGER, "72", 0, 100LL * 365 * 24,
+     "messages are kept at least so long, hours, and go at any hour after that; 0: for ever"},
+    {"fileReservedTimeMs", CONFIG_INTEGER, "0", 0, 100LL * 365 * 24 * HOUR_MS,
+     "if not 0, stands for fileReservedTime, ms"},
+    {"logSizeMax", CONFIG_INTEGER, "0", 0, 1024LL * 1024 * 1024 * MIB,
+     "log of one group, bytes, above which its oldest messages go; 0: no limit"},
+    {"cleanFileForciblyEnable", CONFIG_BOOLEAN, "true", 0, 0,
+     "the oldest messages go, whatever their age, when the leader's disk fills up"},
+    {"diskSpaceCleanForciblyRatio", CONFIG_INTEGER, "85", 10, 99,
+     "percent of the disk used at which it counts as filling up"},
+    {"deleteWhen", CONFIG_TEXT, "04", 0, 0, "means nothing here: old messages go at any hour"},
+    {"diskMaxUsedSpaceRatio", CONFIG_INTEGER, "75", 1, 100,
+     "means nothing here: old messages go whether the disk is full or not"},
     {"regionId", CONFIG_TEXT, "DefaultRegion", 0, 0, "region that answers name"},
     {"traceOn", CONFIG_BOOLEAN, "true", 0, 0, "let clients trace messages"},
     {"logLevel", CONFIG_TEXT, "info", 0, 0, "debug, info, warn or error"},
@@ -350,6 +363,14 @@ static void take_numbers(struct settings *settings, const struct config *config)
     settings->checkpoint_interval_ms = (uint64_t)config_integer(config, "checkpointIntervalMs");
     settings->balance_delay_ms = (uint64_t)config_integer(config, "leaderBalanceDelayMs");
     settings->disk_reserve_size = (uint64_t)config_integer(config, "diskReserveSize");
+    uint64_t reserved_ms = (uint64_t)config_integer(config, "fileReservedTimeMs");
+    uint64_t reserved_hours = (uint64_t)config_integer(config, "fileReservedTime");
+    settings->retention_ms = reserved_ms != 0 ? reserved_ms : reserved_hours * HOUR_MS;
+    settings->log_size_max = (uint64_t)config_integer(config, "logSizeMax");
+    settings->disk_ratio_forced =
+        config_boolean(config, "cleanFileForciblyEnable")
+            ? (uint32_t)config_integer(config, "diskSpaceCleanForciblyRatio")
+            : 0;
     settings->trace_on = config_boolean(config, "traceOn");
 }
 

@@ -63,6 +63,9 @@ struct settings {
     uint64_t checkpoint_interval_ms;
     uint64_t balance_delay_ms;  /* 0: leadership stays where it is. */
     uint64_t disk_reserve_size; /* Bytes kept free: below, messages are refused. */
+    uint64_t retention_ms;      /* fileReservedTime, or fileReservedTimeMs; 0: no limit by age */
+    uint64_t log_size_max;      /* Bytes of messages kept per group; 0: no limit by size. */
+    uint32_t disk_ratio_forced; /* Percent of the disk used at which the oldest go; 0: never. */
     struct name region;         /* regionId */
     bool trace_on;              /* traceOn: sent with answers, clients trace by it */
     enum log_level log_level;

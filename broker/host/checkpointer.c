@@ -23,6 +23,7 @@ static void begin(struct checkpointer *checkpointer, bool flush)
     int failed;
     checkpointer->busy = true;
     checkpointer->batch_index = machine_applied_index(checkpointer->machine);
+    checkpointer->batch_log_first = machine_cut_done(checkpointer->machine).log_first;
     checkpointer->batch = machine_checkpoint(checkpointer->machine);
     checkpointer->unflushed_size += kv_batch_size(checkpointer->batch);
     checkpointer->flushing = flush;
@@ -82,7 +83,8 @@ static void on_done(uv_work_t *work, int uv_status)
     if (checkpointer->flushing) {
         checkpointer->unflushed_size = 0;
         checkpointer->flushed_ms = clock_monotonic_ms(checkpointer->clock);
-        checkpointer->on_durable(checkpointer->context, checkpointer->batch_index);
+        checkpointer->on_durable(checkpointer->context, checkpointer->batch_index,
+                                 checkpointer->batch_log_first);
     }
     if (checkpointer->on_idle == NULL) {
         return;

@@ -19,13 +19,15 @@ struct checkpointer {
     struct machine *machine;
     size_t size_max;      /* Bytes of change that start one. */
     uint64_t interval_ms; /* Time that starts one if anything changed. */
-    /* The store durably holds everything up to this log index. */
-    void (*on_durable)(void *context, uint64_t index);
+    /* The store durably holds everything up to this log index, and needs no byte of the log below
+     * that position. */
+    void (*on_durable)(void *context, uint64_t index, uint64_t log_first);
     void *context;
 
     uv_work_t work; /* Private from here. */
     struct kv_batch *batch;
     uint64_t batch_index;
+    uint64_t batch_log_first;
     uint64_t written_index;
     uint64_t last_ms;
     uint64_t flushed_ms;

@@ -197,11 +197,12 @@ static enum status open_listener(struct group_host *host)
     return STATUS_OK;
 }
 
-static void on_durable(void *context, uint64_t index)
+static void on_durable(void *context, uint64_t index, uint64_t log_first)
 {
     struct group_host *host = context;
     if (host->replica != NULL) {
         replica_host_machine_durable(host->replica, index);
+        replica_host_cut(host->replica, log_first);
     }
 }
 
@@ -259,6 +260,8 @@ static enum status open_all(struct group_host *host)
         .context = host,
     };
     checkpointer_start(&host->checkpointer);
+    // What was loaded is durable: a cut that a crash interrupted is carried out now.
+    replica_host_cut(host->replica, machine_cut_done(host->machine).log_first);
     start_handles(host);
     log_info(&host->log, "listening", "client_port=%u member=%llu applied=%llu",
              host->listener.port, (unsigned long long)host->settings->node_id,
@@ -281,6 +284,8 @@ static void look_at_disk(struct group_host *host, uint64_t now)
         return;
     }
     uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
+    host->disk_available = available;
+    host->disk_total = (uint64_t)disk.f_blocks * disk.f_frsize;
     uint64_t reserve = host->settings->disk_reserve_size;
     bool full = host->broker.disk_full ? available < reserve + reserve / 4 : available < reserve;
     if (full != host->broker.disk_full) {

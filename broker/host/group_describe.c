@@ -66,6 +66,17 @@ static void put_counters(struct json_writer *json, const struct broker *broker)
     json_end(json, '}');
 }
 
+/* Where messages begin: from there on they can be read; the log is needed a little further back. */
+static void put_retention(struct json_writer *json, const struct broker *broker)
+{
+    struct machine_cut cut = machine_cut_done(broker->machine);
+    struct machine_segment segment = {0};
+    machine_segment_find(broker->machine, cut.position / SEGMENT_SIZE, &segment);
+    json_member_int(json, "logNeededPosition", (int64_t)cut.log_first);
+    json_member_int(json, "messagesFirstPosition", (int64_t)cut.position);
+    json_member_int(json, "messagesFirstTime", (int64_t)segment.first_ms);
+}
+
 void group_describe(const struct broker *broker, const struct replica_host *replica,
                     size_t connection_count, struct buf *out)
 {
@@ -83,6 +94,7 @@ void group_describe(const struct broker *broker, const struct replica_host *repl
     json_member_int(&json, "appliedIndex", (int64_t)view.applied_index);
     json_member_int(&json, "lastIndex", (int64_t)view.last_index);
     json_member_int(&json, "logFirstPosition", (int64_t)view.log_first_position);
+    put_retention(&json, broker);
     json_member_int(&json, "logEndPosition", (int64_t)view.log_end_position);
     json_member_int(&json, "writtenBytes", (int64_t)view.written_bytes);
     json_member_int(&json, "syncCount", (int64_t)view.sync_count);

@@ -43,6 +43,8 @@ struct group_host {
     enum stopping stopping;
     uint64_t stop_deadline_ms;
     uint64_t disk_looked_ms;
+    uint64_t disk_available; /* At the last look, */
+    uint64_t disk_total;     /* 0 before the first one. */
 };
 
 /* The broker core's ports: replica, log, nameservers and connections of this group. */

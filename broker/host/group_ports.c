@@ -83,6 +83,21 @@ static bool port_peer_ready(void *context, uint64_t member_id)
     return false;
 }
 
+static void port_storage(void *context, struct storage_view *storage)
+{
+    const struct group_host *host = context;
+    struct replica_view view;
+    *storage = (struct storage_view){
+        .disk_available = host->disk_available,
+        .disk_total = host->disk_total,
+    };
+    if (host->replica != NULL) {
+        replica_host_view(host->replica, &view);
+        storage->log_first = view.log_first_position;
+        storage->log_end = view.log_end_position;
+    }
+}
+
 static void port_describe(void *context, struct buf *out)
 {
     const struct group_host *host = context;
@@ -137,6 +152,7 @@ void group_ports_init(struct group_host *host)
         .read = port_read,
         .transfer = port_transfer,
         .peer_ready = port_peer_ready,
+        .storage = port_storage,
         .describe = port_describe,
         .leader_out = port_leader_out,
         .leader_flush = port_leader_flush,

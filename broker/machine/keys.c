@@ -8,6 +8,7 @@ enum {
     QUEUE_KEY_SIZE = 1 + 8 + 4,
     INDEX_KEY_SIZE = QUEUE_KEY_SIZE + 8,
     RUN_KEY_SIZE = 1 + 2 + 8 + 8,
+    ENDS_KEY_SIZE = 1 + 8 + 4,
 };
 
 static struct key id_key(enum key_family family, uint64_t id)
@@ -90,6 +91,19 @@ struct key key_run(uint16_t bucket, uint64_t time_ms, uint64_t applied_index)
     be16_put(key.bytes + 1, bucket);
     be64_put(key.bytes + 3, ~time_ms);
     be64_put(key.bytes + 11, ~applied_index);
+    return key;
+}
+
+struct key key_segment(uint64_t number)
+{
+    return id_key(KEY_SEGMENT, number);
+}
+
+struct key key_ends(uint64_t segment, uint32_t part)
+{
+    struct key key = id_key(KEY_ENDS, segment);
+    be32_put(key.bytes + ID_KEY_SIZE, part);
+    key.size = ENDS_KEY_SIZE;
     return key;
 }
 

@@ -13,6 +13,8 @@
  *   x  position                                         open transaction
  *   y  number of the row (outcome number / OUTCOMES_PER_ROW)   remembered outcomes
  *   k  bucket (2), ~time, ~applied index                run of the key index
+ *   s  number of the segment                            segment of the log
+ *   e  number of the segment, part (4)                  where queues stood at its end
  *
  * Ids are given in order of creation and never again, so what is left of a deleted topic cannot be
  * taken for its successor's. 8 bytes where nothing is said. */
@@ -32,6 +34,8 @@ enum key_family {
     KEY_TRANSACTION = 'x',
     KEY_OUTCOMES = 'y',
     KEY_RUN = 'k',
+    KEY_SEGMENT = 's',
+    KEY_ENDS = 'e',
 };
 
 enum { KEY_BYTES_MAX = 1 + 255 + 1 + 255 };
@@ -56,6 +60,8 @@ struct key key_producer_group(uint64_t id);
 struct key key_transaction(uint64_t position);
 struct key key_outcomes(uint64_t row);
 struct key key_run(uint16_t bucket, uint64_t time_ms, uint64_t applied_index);
+struct key key_segment(uint64_t number);
+struct key key_ends(uint64_t segment, uint32_t part);
 
 /* The least key of a family, and the end of the family: [first, end). */
 struct key key_family_first(enum key_family family);
@@ -68,7 +74,7 @@ struct key key_index_end(uint64_t topic_id);
 struct key key_index_queue_end(uint64_t topic_id, int32_t queue_id);
 
 /* Take keys apart. False if the size is not that of the family. */
-bool key_id_parse(struct slice key, uint64_t *id); /* t, g, p, x, y */
+bool key_id_parse(struct slice key, uint64_t *id); /* t, g, p, x, y, s */
 bool key_queue_parse(struct slice key, uint64_t *topic_id, int32_t *queue_id);
 bool key_index_parse(struct slice key, uint64_t *topic_id, int32_t *queue_id,
                      int64_t *offset_first);

@@ -28,6 +28,7 @@ enum status machine_open(struct kv *kv, const struct machine_events *events, str
         &machine->chunks_dirty,       &machine->chunks_writing,        &machine->chunks_clean,
         &machine->groups_dirty,       &machine->offsets_dirty,         &machine->outcomes,
         &machine->transactions_dirty, &machine->producer_groups_dirty, &machine->slabs,
+        &machine->queues_touched,
     };
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         list_init(heads[i]);
@@ -39,7 +40,6 @@ enum status machine_open(struct kv *kv, const struct machine_events *events, str
     machine->loader = &loader;
     enum status status = load(machine, error);
     machine->loader = NULL;
-    free(loader.topics);
     free(loader.groups);
     if (status != STATUS_OK) {
         machine_close(machine);
@@ -59,6 +59,7 @@ void machine_close(struct machine *machine)
     groups_close(machine);
     offsets_close(machine);
     keys_close(machine);
+    segments_close(machine);
     kv_batch_free(machine->deletes);
     free(machine->batch);
     free(machine);
@@ -87,6 +88,7 @@ static const struct {
     const char *what;
     enum status (*load)(struct machine *machine, struct slice key, struct slice value);
 } families[] = {
+    {KEY_SEGMENT, "a segment of the log", segment_load},
     {KEY_TOPIC, "a topic", topic_load},
     {KEY_QUEUE, "a queue", queue_load},
     {KEY_GROUP, "a consumer group", group_load},
@@ -172,6 +174,7 @@ void machine_apply(struct machine *machine, uint64_t index, uint64_t position, s
     }
     machine->entry_index = index;
     machine->entry_position = position;
+    segments_enter(machine);
     for (uint32_t ordinal = 0; status == STATUS_OK; ordinal++) {
         status = entry_reader_next(&reader, &operation);
         if (status != STATUS_OK) {
@@ -189,6 +192,7 @@ void machine_apply(struct machine *machine, uint64_t index, uint64_t position, s
     }
     queues_report_grown(machine);
     transactions_forget(machine);
+    segments_leave(machine);
     machine->meta.applied_index = index;
 }
 
@@ -231,6 +235,9 @@ static void operation_apply(struct machine *machine, const struct operation *ope
         return;
     case OPERATION_TICK:
         return; // Its time is all it says.
+    case OPERATION_CUT:
+        apply_cut(machine, &operation->cut, result);
+        return;
     }
     UNREACHABLE();
 }
@@ -254,6 +261,7 @@ struct kv_batch *machine_checkpoint(struct machine *machine)
     offsets_checkpoint(machine, batch);
     transactions_checkpoint(machine, batch);
     keys_checkpoint(machine, batch);
+    segments_checkpoint(machine, batch);
     struct buf value = {0};
     meta_row_encode(&machine->meta, &value);
     struct key key = key_meta();
@@ -269,6 +277,7 @@ void machine_checkpoint_written(struct machine *machine)
     machine->checkpointing = false;
     queues_checkpoint_written(machine);
     keys_checkpoint_written(machine);
+    segments_checkpoint_written(machine);
 }
 
 /* --- Hash --------------------------------------------------------------------------------- */
@@ -297,10 +306,14 @@ uint64_t machine_hash(struct machine *machine)
     hash += topics_hash(machine) + groups_hash(machine) + offsets_hash(machine) +
             transactions_hash(machine);
     enum status status = keys_hash(machine, &hash);
+    if (status == STATUS_OK) {
+        status = segments_hash(machine, &hash);
+    }
     if (status != STATUS_OK) {
-        FATAL("the key index cannot be read (%s); remove this replica's state directory so that it "
-              "is built again",
-              status_name(status));
+        FATAL(
+            "the state store cannot be read (%s); remove this replica's state directory so that it "
+            "is built again",
+            status_name(status));
     }
     return hash;
 }

@@ -43,6 +43,8 @@ struct queue {
     struct list dirty;
     struct list grown; /* Linked while on_queue_grown is due. */
     int64_t grown_first;
+    struct list touched;   /* Linked if it grew in the newest segment of the log, */
+    uint64_t grew_segment; /* and which segment it last grew in. */
 };
 
 struct topic {
@@ -58,8 +60,9 @@ struct topic {
     uint64_t changed_index; /* Log index of the last change. */
     uint32_t queue_count;   /* max(read, write) ever: size of queues. */
     struct queue *queues;
-    uint64_t id;       /* private: never given twice, also not under the same name */
-    struct list dirty; /* private */
+    uint64_t id;           /* private: never given twice, also not under the same name */
+    struct list dirty;     /* private */
+    struct map_node by_id; /* private */
 };
 
 struct group {
@@ -79,7 +82,8 @@ enum transaction_state {
 
 /* A half message whose outcome is open, or is remembered. */
 struct transaction {
-    struct heap_node due; /* In its producer group's schedule, while PENDING. */
+    struct heap_node due; /* In its producer group's schedule while PENDING; among all that wait for
+                             a person, by position, while EXPIRED. */
     struct list age;      /* Of its state's list, oldest first. */
     uint64_t position;    /* Of the half's stored message: commitLogOffset. */
     int64_t half_offset;  /* tranStateTableOffset: dense, never changes. */
@@ -95,6 +99,7 @@ struct transaction {
     int64_t visible_offset; /* Queue offset once committed, else -1. */
     bool settled_by_hand;
     bool expired_by_age;
+    bool dropped_by_cut; /* Rolled back because retention cut its message while EXPIRED. */
     /* private from here */
     bool has_unique;
     bool stored; /* The store has a row of its own for it. */
@@ -131,6 +136,28 @@ enum {
     OUTCOME_RETENTION_MS = 30 * 60 * 1000,
 };
 
+/* --- Retention ---------------------------------------------------------------------------- */
+
+/* How far a CUT went, or would go; both are multiples of SEGMENT_SIZE and never fall.
+ *
+ * Half messages lie below the entries that make them visible, so the log is needed a little further
+ * back than it is readable: log_first <= position. */
+struct machine_cut {
+    uint64_t position;  /* Messages whose position is below are gone from queues and key index. */
+    uint64_t log_first; /* No byte of the log below is needed any more. */
+};
+
+/* Times of the entries of one segment of the log. */
+struct machine_segment {
+    uint64_t first_ms;
+    uint64_t last_ms;
+};
+
+enum {
+    CUT_QUEUES_MAX = 65536, /* Queues moved by one CUT, if it is more than one segment's. */
+    CUT_EXPIRED_MAX = 4096, /* Expired halves rolled back by one. The next one goes on. */
+};
+
 /* --- Results ------------------------------------------------------------------------------ */
 
 struct operation_result {
@@ -148,6 +175,7 @@ struct operation_result {
             bool changed;                 /* This operation decided it. */
             int64_t queue_offset;         /* If it is COMMITTED. */
         } transaction;
+        struct machine_cut cut; /* After it. */
     };
 };
 
@@ -194,6 +222,24 @@ void machine_checkpoint_written(struct machine *machine);
 
 /* Hash over the whole logical state (not of how it is cached): equal on replicas at one index. */
 uint64_t machine_hash(struct machine *machine);
+
+/* --- The log below the state -------------------------------------------------------------- */
+
+/* How far the log has been cut. What lies below log_first may be dropped once a durable checkpoint
+ * says so, too. */
+struct machine_cut machine_cut_done(const struct machine *machine);
+
+/* How far a CUT to `position` would go now (log_first: by this and further ones). What stays: the
+ * newest segment, all from the first one with a pending half on, and those that hold the body of a
+ * message that stays. */
+struct machine_cut machine_cut_plan(const struct machine *machine, uint64_t position);
+
+/* Number (position / SEGMENT_SIZE) of the newest entry's segment. */
+uint64_t machine_segment_newest(const struct machine *machine);
+
+/* False for a segment that is cut, or not begun. */
+bool machine_segment_find(const struct machine *machine, uint64_t number,
+                          struct machine_segment *segment);
 
 /* --- Reading ------------------------------------------------------------------------------ */
 

@@ -54,10 +54,17 @@ struct key_run {
     size_t capacity;
 };
 
+/* A segment of the log. */
+struct segment {
+    struct segment_row row;
+    uint32_t pending_count; /* Pending halves in it. */
+    bool dirty;
+    bool ends_writing; /* In the batch being written. */
+    uint8_t *ends; /* row.ends_count packed ones; NULL if there are none or the store has them. */
+};
+
 /* While loading: what has been read so far, by id. Rows come in order of their ids. */
 struct loader {
-    struct topic **topics;
-    size_t topic_count;
     struct producer_group **groups;
     size_t group_count;
 };
@@ -76,9 +83,11 @@ struct machine {
     struct map topics;
     struct list topics_dirty;
     const struct topic *topic_last; /* Of the message before: mostly that of the next, too. */
+    struct map topics_by_id;
 
     struct list queues_dirty;
     struct list queues_grown;
+    struct list queues_touched; /* Those that grew in the newest segment. */
     struct list chunks_dirty;
     struct list chunks_writing;
     struct list chunks_clean; /* Least recently used first. */
@@ -95,6 +104,7 @@ struct machine {
     struct transaction_index transactions; /* By position. */
     struct transaction_index uniques;      /* By producer group and UNIQ_KEY. */
     struct list ages[TRANSACTION_EXPIRED + 1];
+    struct heap expired; /* struct transaction.due by position */
     struct list outcomes;
     struct list transactions_dirty;
     struct list slabs;          /* Those with room. */
@@ -105,6 +115,14 @@ struct machine {
     struct key_run keys;
     struct key_run keys_frozen;   /* In the batch being written. */
     uint64_t keys_frozen_applied; /* Its applied index. */
+    uint32_t trim_bucket;         /* Next one whose old runs go; see keys_trim(). */
+    uint64_t trim_ms;             /* Runs not younger than that go in this round. */
+    uint64_t trim_index;
+
+    /* From the segment of meta.log_first to that of the newest entry. */
+    struct segment *segments;
+    size_t segment_count;
+    size_t segment_capacity;
 
     struct loader *loader; /* Only within machine_open(). */
 
@@ -136,7 +154,7 @@ void apply_topic_delete(struct machine *machine, struct slice name,
                         struct operation_result *result);
 struct topic *topic_find(const struct machine *machine, struct slice name);
 struct topic *topic_create(struct machine *machine, const struct topic_spec *config);
-/* While loading; NULL if there is none. */
+/* NULL if there is none. */
 struct topic *topic_by_id(const struct machine *machine, uint64_t id);
 /* Give it at least `count` queues. */
 void topic_queues_grow(struct machine *machine, struct topic *topic, uint32_t count);
@@ -161,6 +179,8 @@ void queue_mark_dirty(struct machine *machine, struct queue *queue);
 /* The queue lies elsewhere now; `from` is what it was. */
 void queue_moved(struct machine *machine, struct queue *queue, struct queue *from);
 void queue_close(struct machine *machine, struct queue *queue);
+/* Messages before this offset are gone. */
+void queue_cut(struct machine *machine, struct queue *queue, int64_t offset_first);
 enum status queue_load(struct machine *machine, struct slice key, struct slice value);
 void queues_checkpoint(struct machine *machine, struct kv_batch *batch);
 void queues_checkpoint_written(struct machine *machine);
@@ -218,6 +238,9 @@ void transaction_link(struct machine *machine, struct transaction *transaction);
 /* Change its state, with lists, schedule and counts. due_ms matters for PENDING only. */
 void transaction_set_state(struct machine *machine, struct transaction *transaction,
                            enum transaction_state state, uint64_t due_ms);
+/* Into the schedule of its state, if that has one. */
+void transaction_schedule(struct machine *machine, struct transaction *transaction,
+                          uint64_t due_ms);
 /* Walk all, of any state: NULL to begin with, NULL at the end. The present one must stay where it
  * is until the next step. */
 struct transaction *transaction_walk(const struct machine *machine, struct transaction *previous);
@@ -244,5 +267,34 @@ void keys_checkpoint_written(struct machine *machine);
 /* Errors as kv_iterator_close(). */
 enum status keys_hash(struct machine *machine, uint64_t *hash);
 void keys_close(struct machine *machine);
+
+/* --- machine_segment.c -------------------------------------------------------------------- */
+
+/* The entry to be applied lies in this segment: begin it if it is a new one. */
+void segments_enter(struct machine *machine);
+/* The entry was applied. */
+void segments_leave(struct machine *machine);
+/* The segment at a position; NULL if it is cut or not begun. */
+struct segment *segment_at(const struct machine *machine, uint64_t position);
+/* An index entry at `from` refers to the half at `body`. */
+void segment_refer(struct machine *machine, uint64_t body, uint64_t from);
+/* Where the queues that grew in a complete segment stood at its end, packed, appended to out.
+ * Errors: STATUS_IO, STATUS_CORRUPT. */
+WARN_UNUSED enum status segment_ends_read(struct machine *machine, uint64_t number,
+                                          struct buf *out);
+/* Forget where queues stood at the end of the segments below; then the segments. */
+void segments_forget_ends(struct machine *machine, uint64_t position);
+void segments_drop(struct machine *machine, uint64_t log_first);
+enum status segment_load(struct machine *machine, struct slice key, struct slice value);
+void segments_checkpoint(struct machine *machine, struct kv_batch *batch);
+void segments_checkpoint_written(struct machine *machine);
+/* Errors as segment_ends_read(). */
+enum status segments_hash(struct machine *machine, uint64_t *hash);
+void segments_close(struct machine *machine);
+
+/* --- machine_cut.c ------------------------------------------------------------------------ */
+
+void apply_cut(struct machine *machine, const struct operation_cut *cut,
+               struct operation_result *result);
 
 #endif

@@ -3,7 +3,9 @@
  * A key costs one small entry per message, so entries are never rows of their own. They gather in
  * memory; a checkpoint spreads them over KEY_BUCKETS buckets by hash and writes each bucket's part
  * as one value (a run). A bucket's runs lie side by side, newest first: a search walks them back in
- * time, which is cheap for the recent past and linear in the number of checkpoints beyond it. */
+ * time, which is cheap for the recent past and linear in the number of checkpoints beyond it.
+ *
+ * What retention cut is skipped from then on; its runs leave the store a few buckets at a time. */
 #include "broker/machine/machine_internal.h"
 
 #include <stdlib.h>
@@ -16,12 +18,14 @@ enum {
     KEY_BUCKETS = 1 << KEY_BUCKET_BITS,
     RUN_CAPACITY_MIN = 256,
     RUN_CAPACITY_KEPT = 32 * 1024, /* A buffer larger than that is not kept for the next run. */
+    TRIM_BUCKETS = 256,            /* Whose old runs one checkpoint deletes. */
 };
 
 struct search {
     uint64_t hash;
     uint64_t begin_ms;
     uint64_t end_ms;
+    uint64_t cut_position; /* No older ones. */
     uint32_t max;
     struct index_entry *entries;
     uint32_t *count;
@@ -30,6 +34,7 @@ struct search {
 static bool search_add(struct search *search, const struct key_entry *entry);
 static bool search_run(struct search *search, const struct key_run *run);
 static enum status search_store(struct machine *machine, struct search *search);
+static void keys_trim(struct machine *machine, struct kv_batch *batch);
 
 static uint16_t bucket_of(uint64_t hash)
 {
@@ -88,10 +93,37 @@ void keys_checkpoint(struct machine *machine, struct kv_batch *batch)
     }
     free(sorted);
     free(ends);
+    keys_trim(machine, batch);
     struct key_run spare = machine->keys_frozen;
     machine->keys_frozen = machine->keys;
     machine->keys_frozen_applied = machine->meta.applied_index;
     machine->keys = spare;
+}
+
+/* Delete the runs that hold nothing but what is cut: those up to the time and index of the last
+ * entry below the cut. A round through all buckets ends before the next one looks at newer cuts;
+ * after a start the first round repeats what may have been done already. */
+static void keys_trim(struct machine *machine, struct kv_batch *batch)
+{
+    if (machine->trim_bucket == KEY_BUCKETS) {
+        if (machine->trim_index == machine->meta.cut_index) {
+            return;
+        }
+        machine->trim_bucket = 0;
+    }
+    if (machine->trim_bucket == 0) {
+        machine->trim_ms = machine->meta.cut_ms;
+        machine->trim_index = machine->meta.cut_index;
+    }
+    if (machine->trim_index == 0) {
+        return; // Never cut.
+    }
+    for (uint32_t i = 0; i < TRIM_BUCKETS && machine->trim_bucket < KEY_BUCKETS; i++) {
+        uint16_t bucket = (uint16_t)machine->trim_bucket++;
+        struct key from = key_run(bucket, machine->trim_ms, machine->trim_index);
+        struct key to = key_run(bucket, 0, 0);
+        kv_batch_delete_range(batch, key_slice(&from), key_slice(&to));
+    }
 }
 
 void keys_checkpoint_written(struct machine *machine)
@@ -104,6 +136,16 @@ void keys_checkpoint_written(struct machine *machine)
     }
 }
 
+/* Only what is not cut: whether a run with older ones is still there differs between replicas. */
+static uint64_t entry_hash(const struct machine *machine, const uint8_t packed[KEY_ENTRY_SIZE])
+{
+    struct key_entry entry;
+    key_entry_decode(packed, &entry);
+    return entry.position < machine->meta.cut_position
+               ? 0
+               : machine_item_hash(KEY_RUN, slice_of(NULL, 0), slice_of(packed, KEY_ENTRY_SIZE));
+}
+
 enum status keys_hash(struct machine *machine, uint64_t *hash)
 {
     uint8_t packed[KEY_ENTRY_SIZE];
@@ -111,7 +153,7 @@ enum status keys_hash(struct machine *machine, uint64_t *hash)
     for (size_t r = 0; r < 2; r++) {
         for (size_t i = 0; i < runs[r]->count; i++) {
             key_entry_encode(&runs[r]->entries[i], packed);
-            *hash += machine_item_hash(KEY_RUN, slice_of(NULL, 0), slice_of(packed, sizeof packed));
+            *hash += entry_hash(machine, packed);
         }
     }
     struct key from = key_family_first(KEY_RUN);
@@ -128,8 +170,7 @@ enum status keys_hash(struct machine *machine, uint64_t *hash)
             continue; // Written already, but counted from memory.
         }
         for (; value.size >= KEY_ENTRY_SIZE; value = slice_from(value, KEY_ENTRY_SIZE)) {
-            *hash +=
-                machine_item_hash(KEY_RUN, slice_of(NULL, 0), slice_of(value.data, KEY_ENTRY_SIZE));
+            *hash += entry_hash(machine, value.data);
         }
     }
     return kv_iterator_close(iterator);
@@ -154,6 +195,7 @@ enum status machine_key_find(struct machine *machine, struct slice topic_name, s
         .hash = message_key_hash(topic_hash_of(topic), key),
         .begin_ms = begin_ms,
         .end_ms = end_ms,
+        .cut_position = machine->meta.cut_position,
         .max = max,
         .entries = entries,
         .count = count,
@@ -167,7 +209,8 @@ enum status machine_key_find(struct machine *machine, struct slice topic_name, s
 /* False when nothing older can matter. Entries come newest first. */
 static bool search_add(struct search *search, const struct key_entry *entry)
 {
-    if (entry->store_time_ms < search->begin_ms || *search->count == search->max) {
+    if (entry->store_time_ms < search->begin_ms || entry->position < search->cut_position ||
+        *search->count == search->max) {
         return false;
     }
     if (entry->hash == search->hash && entry->store_time_ms <= search->end_ms) {

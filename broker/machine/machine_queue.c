@@ -75,6 +75,10 @@ int64_t queue_append(struct machine *machine, struct queue *queue, const struct 
     chunk->count++;
     machine->dirty_size += INDEX_ENTRY_SIZE;
     queue_mark_dirty(machine, queue);
+    if (!list_linked(&queue->touched)) {
+        queue->grew_segment = machine->entry_position / SEGMENT_SIZE;
+        list_append(&machine->queues_touched, &queue->touched);
+    }
     if (!list_linked(&queue->grown)) {
         queue->grown_first = queue->offset_next;
         list_append(&machine->queues_grown, &queue->grown);
@@ -109,10 +113,15 @@ void queue_moved(struct machine *machine, struct queue *queue, struct queue *fro
 {
     ASSERT(!list_linked(&from->grown));
     bool dirty = list_linked(&from->dirty);
+    bool touched = list_linked(&from->touched);
     list_remove(&from->dirty);
+    list_remove(&from->touched);
     *queue = *from;
     if (dirty) {
         list_append(&machine->queues_dirty, &queue->dirty);
+    }
+    if (touched) {
+        list_append(&machine->queues_touched, &queue->touched);
     }
     for (uint32_t i = 0; queue->chunks != NULL && i < queue->chunks->count; i++) {
         queue->chunks->items[i]->queue = queue;
@@ -123,9 +132,32 @@ void queue_close(struct machine *machine, struct queue *queue)
 {
     list_remove(&queue->dirty);
     list_remove(&queue->grown);
+    list_remove(&queue->touched);
     while (queue->chunks != NULL) {
         chunk_free(machine, queue->chunks->items[queue->chunks->count - 1]);
     }
+}
+
+void queue_cut(struct machine *machine, struct queue *queue, int64_t offset_first)
+{
+    ASSERT(offset_first >= queue->offset_first && offset_first <= queue->offset_next);
+    int64_t before = queue->offset_first;
+    queue->offset_first = offset_first;
+    queue_mark_dirty(machine, queue);
+    // A chunk that begins so far below must end below, too, wherever chunks begin; so its key need
+    // not be known. Deleting is not worth it for less than a chunk.
+    int64_t below = offset_first - CHUNK_ENTRIES_MAX;
+    if (offset_first == queue->offset_next) {
+        below = offset_first;
+    } else if (before / CHUNK_ENTRIES_MAX == offset_first / CHUNK_ENTRIES_MAX || below < 0) {
+        return;
+    }
+    while (queue->chunks != NULL && queue->chunks->items[0]->first <= below) {
+        chunk_free(machine, queue->chunks->items[0]);
+    }
+    struct key from = key_index(queue->topic->id, queue->id, below);
+    struct key to = key_index_queue_end(queue->topic->id, queue->id);
+    kv_batch_delete_range(machine->deletes, key_slice(&from), key_slice(&to));
 }
 
 enum status queue_load(struct machine *machine, struct slice key, struct slice value)
@@ -139,8 +171,13 @@ enum status queue_load(struct machine *machine, struct slice key, struct slice v
         queue_row_decode(value, &row) != STATUS_OK) {
         return STATUS_CORRUPT;
     }
-    topic->queues[queue_id].offset_first = row.offset_first;
-    topic->queues[queue_id].offset_next = row.offset_next;
+    struct queue *queue = &topic->queues[queue_id];
+    queue->offset_first = row.offset_first;
+    queue->offset_next = row.offset_next;
+    queue->grew_segment = row.grew_segment;
+    if (row.offset_next > 0 && row.grew_segment == machine_segment_newest(machine)) {
+        list_append(&machine->queues_touched, &queue->touched);
+    }
     return STATUS_OK;
 }
 
@@ -149,7 +186,7 @@ void queues_checkpoint(struct machine *machine, struct kv_batch *batch)
     struct buf value = {0};
     for (struct list *node; (node = list_pop(&machine->queues_dirty)) != NULL;) {
         const struct queue *queue = CONTAINER_OF(node, struct queue, dirty);
-        struct queue_row row = {queue->offset_first, queue->offset_next};
+        struct queue_row row = {queue->offset_first, queue->offset_next, queue->grew_segment};
         struct key key = key_queue(queue->topic->id, queue->id);
         buf_clear(&value);
         queue_row_encode(&row, &value);
@@ -182,6 +219,7 @@ uint64_t queue_hash(struct machine *machine, const struct queue *queue)
     struct index_entry entries[HASH_READ_ENTRIES];
     buf_put_le64(&packed, (uint64_t)queue->offset_first);
     buf_put_le64(&packed, (uint64_t)queue->offset_next);
+    buf_put_le64(&packed, queue->grew_segment);
     for (int64_t offset = queue->offset_first; offset < queue->offset_next;) {
         uint32_t count = 0;
         enum status status =
@@ -237,66 +275,6 @@ enum status machine_queue_read(struct machine *machine, const struct queue *queu
         }
     }
     return STATUS_OK;
-}
-
-/* The first offset whose entry is not below `bound` by position (or by store time). */
-static enum status lower_bound(struct machine *machine, const struct queue *queue, bool by_time,
-                               uint64_t bound, int64_t *offset)
-{
-    int64_t low = queue->offset_first;
-    int64_t high = queue->offset_next;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        struct index_entry entry;
-        uint32_t count;
-        enum status status = machine_queue_read(machine, queue, middle, 1, &entry, &count);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        if ((by_time ? entry.store_time_ms : entry.position) < bound) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    *offset = low;
-    return STATUS_OK;
-}
-
-enum status machine_queue_find_time(struct machine *machine, const struct queue *queue,
-                                    uint64_t time_ms, bool upper, int64_t *offset)
-{
-    if (!upper) {
-        return lower_bound(machine, queue, true, time_ms, offset);
-    }
-    if (time_ms == UINT64_MAX) {
-        *offset = queue->offset_next;
-    } else {
-        enum status status = lower_bound(machine, queue, true, time_ms + 1, offset);
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
-    if (*offset > queue->offset_first) {
-        *offset -= 1;
-    }
-    return STATUS_OK;
-}
-
-enum status machine_queue_find_position(struct machine *machine, const struct queue *queue,
-                                        uint64_t position, int64_t *offset,
-                                        struct index_entry *entry)
-{
-    enum status status = lower_bound(machine, queue, false, position, offset);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    uint32_t count;
-    status = machine_queue_read(machine, queue, *offset, 1, entry, &count);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    return count == 1 && entry->position == position ? STATUS_OK : STATUS_NOT_FOUND;
 }
 
 /* How many chunks in memory begin at or before offset. */

@@ -55,6 +55,7 @@ void apply_topic_delete(struct machine *machine, struct slice name, struct opera
     to = key_index_end(topic->id);
     kv_batch_delete_range(machine->deletes, key_slice(&from), key_slice(&to));
     map_remove(&machine->topics, &topic->node);
+    map_remove(&machine->topics_by_id, &topic->by_id);
     topic_free(machine, topic);
     machine->topic_last = NULL;
     result->status = STATUS_OK;
@@ -66,13 +67,20 @@ struct topic *topic_find(const struct machine *machine, struct slice name)
     return node == NULL ? NULL : CONTAINER_OF(node, struct topic, node);
 }
 
+/* Name and id are set. */
+static void topic_link(struct machine *machine, struct topic *topic)
+{
+    map_put(&machine->topics, &topic->node, name_slice(&topic->name));
+    map_put(&machine->topics_by_id, &topic->by_id, slice_of(&topic->id, sizeof topic->id));
+}
+
 struct topic *topic_create(struct machine *machine, const struct topic_spec *config)
 {
     struct topic *topic = mem_zalloc(sizeof *topic);
     bool fits = name_set(&topic->name, config->name);
     ASSERT(fits);
     topic->id = machine->meta.next_id++;
-    map_put(&machine->topics, &topic->node, name_slice(&topic->name));
+    topic_link(machine, topic);
     config_set(machine, topic, config);
     transactions_topic_created(machine, topic);
     topic_changed(machine, topic, false);
@@ -179,37 +187,24 @@ enum status topic_load(struct machine *machine, struct slice key, struct slice v
     struct topic_row row;
     struct name name;
     if (!key_id_parse(key, &id) || topic_row_decode(value, &row) != STATUS_OK ||
-        !name_set(&name, row.config.name) || topic_find(machine, row.config.name) != NULL) {
+        !name_set(&name, row.config.name) || topic_find(machine, row.config.name) != NULL ||
+        topic_by_id(machine, id) != NULL) {
         return STATUS_CORRUPT;
     }
     struct topic *topic = mem_zalloc(sizeof *topic);
     topic->name = name;
     topic->id = id;
-    map_put(&machine->topics, &topic->node, name_slice(&topic->name));
+    topic_link(machine, topic);
     config_set(machine, topic, &row.config);
     topic_queues_grow(machine, topic, row.queue_count);
     topic->changed_index = row.changed_index;
-    struct loader *loader = machine->loader;
-    loader->topics =
-        mem_realloc(loader->topics, (loader->topic_count + 1) * sizeof(struct topic *));
-    loader->topics[loader->topic_count++] = topic;
     return STATUS_OK;
 }
 
 struct topic *topic_by_id(const struct machine *machine, uint64_t id)
 {
-    const struct loader *loader = machine->loader;
-    size_t low = 0;
-    size_t high = loader->topic_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (loader->topics[middle]->id < id) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < loader->topic_count && loader->topics[low]->id == id ? loader->topics[low] : NULL;
+    struct map_node *node = map_find(&machine->topics_by_id, slice_of(&id, sizeof id));
+    return node == NULL ? NULL : CONTAINER_OF(node, struct topic, by_id);
 }
 
 static void topic_row_of(const struct topic *topic, struct topic_row *row)
@@ -271,6 +266,7 @@ void topics_close(struct machine *machine)
         topic_free(machine, CONTAINER_OF(node, struct topic, node));
     }
     map_close(&machine->topics);
+    map_close(&machine->topics_by_id);
 }
 
 const struct topic *machine_topic_find(const struct machine *machine, struct slice name)

@@ -4,6 +4,7 @@
  * PENDING -> EXPIRED                    checks or age exhausted, or its topic is gone
  * EXPIRED -> COMMITTED | ROLLED_BACK    a late decision is still one
  * EXPIRED -> PENDING                    a person has the checks begin anew
+ * EXPIRED -> ROLLED_BACK                retention cuts the half itself
  *
  * The first decision in the log stands. Outcomes are remembered for a while, so that the same
  * decision again is answered alike and a contrary one refused. */
@@ -61,7 +62,7 @@ void apply_half(struct machine *machine, const struct operation *operation,
     uint64_t position =
         machine->entry_position + operation->offset + OPERATION_HEADER_SIZE + HALF_PREFIX_SIZE;
     struct transaction *transaction = half_write(machine, position, (uint32_t)size, &terms, queue);
-    heap_put(&transaction->group->due, &transaction->due, operation->half.first_due_ms, position);
+    transaction_schedule(machine, transaction, operation->half.first_due_ms);
     answer_half(transaction, false, result);
 }
 
@@ -191,6 +192,7 @@ static enum status commit(struct machine *machine, struct transaction *transacti
         .tags_hash = transaction->tags_hash,
         .store_time_ms = machine->meta.clock_ms,
     };
+    segment_refer(machine, entry.body_position, position);
     transaction->visible_offset =
         queue_append(machine, &topic->queues[transaction->queue_id], &entry);
     for (uint32_t i = 0; i < transaction->key_count; i++) {
@@ -262,6 +264,7 @@ static void expire(struct machine *machine, struct transaction *transaction, boo
         .tags_hash = transaction->tags_hash,
         .store_time_ms = machine->meta.clock_ms,
     };
+    segment_refer(machine, entry.body_position, position);
     queue_append(machine, &topic->queues[0], &entry);
     transaction->expired_by_age = age;
     transaction_set_state(machine, transaction, TRANSACTION_EXPIRED, 0);

@@ -54,9 +54,7 @@ enum status transaction_load(struct machine *machine, struct slice key, struct s
         return status;
     }
     transaction->stored = true;
-    if (row.state == TRANSACTION_PENDING) {
-        heap_put(&transaction->group->due, &transaction->due, row.due_ms, position);
-    }
+    transaction_schedule(machine, transaction, row.due_ms);
     return STATUS_OK;
 }
 
@@ -100,7 +98,9 @@ static enum status row_load(struct machine *machine, const struct transaction_ro
 {
     struct producer_group *group = producer_group_by_id(machine, row->group_id);
     if (group == NULL || machine_transaction_find(machine, row->position) != NULL ||
-        row->queue_id < 0) {
+        row->queue_id < 0 ||
+        ((row->state == TRANSACTION_PENDING || row->state == TRANSACTION_EXPIRED) &&
+         segment_at(machine, row->position) == NULL)) {
         return STATUS_CORRUPT;
     }
     struct topic *topic = row->topic_id == 0 ? NULL : topic_by_id(machine, row->topic_id);
@@ -125,6 +125,7 @@ static enum status row_load(struct machine *machine, const struct transaction_ro
     transaction->has_unique = row->has_unique;
     transaction->settled_by_hand = row->settled_by_hand;
     transaction->expired_by_age = row->expired_by_age;
+    transaction->dropped_by_cut = row->dropped_by_cut;
     transaction->tags_hash = row->tags_hash;
     transaction->key_count = (uint8_t)row->key_count;
     transaction->keys = transaction->keys_inline;
@@ -235,6 +236,7 @@ static void row_of(const struct transaction *transaction, struct transaction_row
     row->has_unique = transaction->has_unique;
     row->settled_by_hand = transaction->settled_by_hand;
     row->expired_by_age = transaction->expired_by_age;
+    row->dropped_by_cut = transaction->dropped_by_cut;
     row->attempts = transaction->attempts;
     row->tags_hash = transaction->tags_hash;
     row->stored_ms = transaction->stored_ms;

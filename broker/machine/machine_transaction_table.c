@@ -19,6 +19,7 @@ struct transaction_slab {
 
 static struct transaction_slab *slab_new(struct machine *machine);
 static void slab_give_back(struct machine *machine, struct transaction *transaction);
+static struct heap *schedule_of(struct machine *machine, const struct transaction *transaction);
 static void count_add(struct machine *machine, struct transaction *transaction, int64_t step);
 static void producer_group_free(struct machine *machine, struct producer_group *group);
 
@@ -70,7 +71,7 @@ static void slab_give_back(struct machine *machine, struct transaction *transact
 void transaction_free(struct machine *machine, struct transaction *transaction)
 {
     struct producer_group *group = transaction->group;
-    heap_remove(&group->due, &transaction->due);
+    heap_remove(schedule_of(machine, transaction), &transaction->due);
     count_add(machine, transaction, -1);
     transaction_index_remove(&machine->transactions, transaction);
     if (transaction->has_unique) {
@@ -114,19 +115,32 @@ void transaction_link(struct machine *machine, struct transaction *transaction)
     }
 }
 
+static struct heap *schedule_of(struct machine *machine, const struct transaction *transaction)
+{
+    return transaction->state == TRANSACTION_EXPIRED ? &machine->expired : &transaction->group->due;
+}
+
+void transaction_schedule(struct machine *machine, struct transaction *transaction, uint64_t due_ms)
+{
+    uint64_t position = transaction->position;
+    if (transaction->state == TRANSACTION_PENDING) {
+        heap_put(&transaction->group->due, &transaction->due, due_ms, position);
+    } else if (transaction->state == TRANSACTION_EXPIRED) {
+        heap_put(&machine->expired, &transaction->due, position, position);
+    }
+}
+
 void transaction_set_state(struct machine *machine, struct transaction *transaction,
                            enum transaction_state state, uint64_t due_ms)
 {
     ASSERT(!is_decided(transaction->state));
-    heap_remove(&transaction->group->due, &transaction->due);
+    heap_remove(schedule_of(machine, transaction), &transaction->due);
     count_add(machine, transaction, -1);
     list_remove(&transaction->age);
     transaction->state = state;
     list_append(&machine->ages[state], &transaction->age);
     count_add(machine, transaction, 1);
-    if (state == TRANSACTION_PENDING) {
-        heap_put(&transaction->group->due, &transaction->due, due_ms, transaction->position);
-    }
+    transaction_schedule(machine, transaction, due_ms);
     if (is_decided(state)) {
         transaction->decided_ms = machine->meta.clock_ms;
         transaction->outcome_number = machine->meta.outcome_next++;
@@ -201,6 +215,7 @@ void transactions_close(struct machine *machine)
     }
     transaction_index_close(&machine->transactions);
     transaction_index_close(&machine->uniques);
+    heap_close(&machine->expired);
     map_close(&machine->producer_groups);
     for (struct list *node; (node = list_pop(&machine->slabs)) != NULL;) {
         free(CONTAINER_OF(node, struct transaction_slab, link));
@@ -214,6 +229,7 @@ static void count_add(struct machine *machine, struct transaction *transaction, 
     if (transaction->state == TRANSACTION_PENDING) {
         counters->pending += (uint64_t)step;
         transaction->group->pending_count += (uint64_t)step;
+        segment_at(machine, transaction->position)->pending_count += (uint32_t)step;
     } else if (transaction->state == TRANSACTION_EXPIRED) {
         counters->expired += (uint64_t)step;
         transaction->group->expired_count += (uint64_t)step;

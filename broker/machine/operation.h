@@ -30,6 +30,8 @@ enum operation_type {
     OPERATION_GROUP_PUT = 10, /* Create or change a consumer group. */
     OPERATION_GROUP_DELETE = 11,
     OPERATION_TICK = 12, /* Time passes: lets the machine forget old outcomes. */
+    OPERATION_CUT = 13,  /* Retention: the oldest segments of the log go. */
+    OPERATION_LAST = OPERATION_CUT,
 };
 
 enum decision {
@@ -131,6 +133,12 @@ struct operation_group_delete {
     bool clean_offsets;
 };
 
+/* What lies in the log below this position (rounded down to a segment) is no longer wanted. Apply
+ * clamps it to what may go. */
+struct operation_cut {
+    uint64_t position;
+};
+
 /* A decoded operation; borrows from the entry. */
 struct operation {
     enum operation_type type;
@@ -151,6 +159,7 @@ struct operation {
         struct slice topic_delete; /* Name. */
         struct operation_group_put group_put;
         struct operation_group_delete group_delete;
+        struct operation_cut cut;
     };
 };
 
@@ -174,6 +183,7 @@ void entry_put_topic_delete(struct buf *entry, struct slice name);
 void entry_put_group_put(struct buf *entry, const struct operation_group_put *put);
 void entry_put_group_delete(struct buf *entry, const struct operation_group_delete *del);
 void entry_put_tick(struct buf *entry);
+void entry_put_cut(struct buf *entry, const struct operation_cut *cut);
 
 /* How many operations are in it (the ordinal of the next). */
 uint32_t entry_count(const struct buf *entry);

@@ -291,6 +291,21 @@ static enum status group_delete_decode(struct slice body, struct operation_group
     return map_reader_end(&reader, GROUP_DELETE_FIELDS);
 }
 
+static enum status cut_decode(struct slice body, struct operation_cut *cut)
+{
+    struct map_reader reader;
+    map_reader_init(&reader, body);
+    uint32_t key;
+    while (map_reader_key(&reader, &key)) {
+        if (key == CUT_POSITION) {
+            cut->position = map_reader_u64(&reader);
+        } else {
+            map_reader_fail(&reader);
+        }
+    }
+    return map_reader_end(&reader, CUT_FIELDS);
+}
+
 enum status operation_body_decode(struct operation *operation)
 {
     struct slice body = operation->body;
@@ -322,6 +337,8 @@ enum status operation_body_decode(struct operation *operation)
         map_reader_init(&reader, body);
         return map_reader_end(&reader, 0);
     }
+    case OPERATION_CUT:
+        return cut_decode(body, &operation->cut);
     }
     return STATUS_MALFORMED;
 }

@@ -192,3 +192,12 @@ void entry_put_tick(struct buf *entry)
     msgpack_pack_map(&packer, 0);
     entry_operation_end(entry, begin);
 }
+
+void entry_put_cut(struct buf *entry, const struct operation_cut *cut)
+{
+    size_t begin = entry_operation_begin(entry, OPERATION_CUT);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, CUT_FIELDS);
+    put_u64(&packer, CUT_POSITION, cut->position);
+    entry_operation_end(entry, begin);
+}

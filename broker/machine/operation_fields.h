@@ -67,4 +67,6 @@ enum group_delete_field {
     GROUP_DELETE_FIELDS = GROUP_DELETE_CLEAN,
 };
 
+enum cut_field { CUT_POSITION = 1, CUT_FIELDS = CUT_POSITION };
+
 #endif

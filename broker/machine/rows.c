@@ -75,6 +75,10 @@ void meta_row_encode(const struct meta_row *row, struct buf *out)
     buf_put_le64(out, (uint64_t)row->half_offset_next);
     buf_put_le64(out, row->outcome_first);
     buf_put_le64(out, row->outcome_next);
+    buf_put_le64(out, row->cut_position);
+    buf_put_le64(out, row->log_first);
+    buf_put_le64(out, row->cut_ms);
+    buf_put_le64(out, row->cut_index);
     buf_put_le64(out, row->topics_version.counter);
     buf_put_le64(out, row->topics_version.time_ms);
     buf_put_le64(out, row->groups_version.counter);
@@ -100,6 +104,10 @@ enum status meta_row_decode(struct slice value, struct meta_row *row)
     row->half_offset_next = (int64_t)take_u64(&cursor);
     row->outcome_first = take_u64(&cursor);
     row->outcome_next = take_u64(&cursor);
+    row->cut_position = take_u64(&cursor);
+    row->log_first = take_u64(&cursor);
+    row->cut_ms = take_u64(&cursor);
+    row->cut_index = take_u64(&cursor);
     row->topics_version.counter = take_u64(&cursor);
     row->topics_version.time_ms = take_u64(&cursor);
     row->groups_version.counter = take_u64(&cursor);
@@ -154,6 +162,7 @@ void queue_row_encode(const struct queue_row *row, struct buf *out)
 {
     buf_put_le64(out, (uint64_t)row->offset_first);
     buf_put_le64(out, (uint64_t)row->offset_next);
+    buf_put_le64(out, row->grew_segment);
 }
 
 enum status queue_row_decode(struct slice value, struct queue_row *row)
@@ -161,6 +170,7 @@ enum status queue_row_decode(struct slice value, struct queue_row *row)
     struct cursor cursor = {value, false};
     row->offset_first = (int64_t)take_u64(&cursor);
     row->offset_next = (int64_t)take_u64(&cursor);
+    row->grew_segment = take_u64(&cursor);
     bool valid = row->offset_first >= 0 && row->offset_first <= row->offset_next;
     return valid ? finish(&cursor) : STATUS_CORRUPT;
 }
@@ -254,7 +264,8 @@ enum {
     TRANSACTION_HAS_UNIQUE = 1,
     TRANSACTION_BY_HAND = 2,
     TRANSACTION_BY_AGE = 4,
-    TRANSACTION_FLAGS_END = 8,
+    TRANSACTION_BY_CUT = 8,
+    TRANSACTION_FLAGS_END = 16,
 };
 
 void transaction_row_encode(const struct transaction_row *row, struct buf *out)
@@ -271,7 +282,8 @@ void transaction_row_encode(const struct transaction_row *row, struct buf *out)
     buf_put_u8(out, (uint8_t)row->state);
     buf_put_u8(out, (uint8_t)((row->has_unique ? TRANSACTION_HAS_UNIQUE : 0) |
                               (row->settled_by_hand ? TRANSACTION_BY_HAND : 0) |
-                              (row->expired_by_age ? TRANSACTION_BY_AGE : 0)));
+                              (row->expired_by_age ? TRANSACTION_BY_AGE : 0) |
+                              (row->dropped_by_cut ? TRANSACTION_BY_CUT : 0)));
     buf_put_le16(out, (uint16_t)row->key_count);
     buf_put_le32(out, row->attempts);
     buf_put_le32(out, (uint32_t)row->tags_hash);
@@ -317,6 +329,7 @@ enum status transaction_row_decode(struct slice value, struct transaction_row *r
     row->has_unique = (flags & TRANSACTION_HAS_UNIQUE) != 0;
     row->settled_by_hand = (flags & TRANSACTION_BY_HAND) != 0;
     row->expired_by_age = (flags & TRANSACTION_BY_AGE) != 0;
+    row->dropped_by_cut = (flags & TRANSACTION_BY_CUT) != 0;
     for (uint32_t i = 0; i < row->key_count; i++) {
         row->keys[i] = take_u64(&cursor);
     }
@@ -339,4 +352,38 @@ void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entr
     entry->body_position = le64_get(from + 16);
     entry->store_time_ms = le64_get(from + 24);
     entry->size = le32_get(from + 32);
+}
+
+void segment_row_encode(const struct segment_row *row, struct buf *out)
+{
+    buf_put_le64(out, row->first_ms);
+    buf_put_le64(out, row->last_ms);
+    buf_put_le64(out, row->last_index);
+    buf_put_le64(out, row->referred_from);
+    buf_put_le32(out, row->ends_count);
+}
+
+enum status segment_row_decode(struct slice value, struct segment_row *row)
+{
+    struct cursor cursor = {value, false};
+    row->first_ms = take_u64(&cursor);
+    row->last_ms = take_u64(&cursor);
+    row->last_index = take_u64(&cursor);
+    row->referred_from = take_u64(&cursor);
+    row->ends_count = take_u32(&cursor);
+    return row->first_ms <= row->last_ms ? finish(&cursor) : STATUS_CORRUPT;
+}
+
+void queue_end_encode(const struct queue_end *end, uint8_t to[QUEUE_END_SIZE])
+{
+    le64_put(to, end->topic_id);
+    le32_put(to + 8, (uint32_t)end->queue_id);
+    le64_put(to + 12, (uint64_t)end->offset_next);
+}
+
+void queue_end_decode(const uint8_t from[QUEUE_END_SIZE], struct queue_end *end)
+{
+    end->topic_id = le64_get(from);
+    end->queue_id = (int32_t)le32_get(from + 8);
+    end->offset_next = (int64_t)le64_get(from + 12);
 }

@@ -8,7 +8,7 @@
 
 #include "broker/machine/machine.h"
 
-enum { STORE_VERSION = 1 };
+enum { STORE_VERSION = 2 };
 
 struct meta_row {
     uint64_t applied_index;
@@ -17,6 +17,10 @@ struct meta_row {
     int64_t half_offset_next;
     uint64_t outcome_first; /* [first, next): the outcomes that are remembered. */
     uint64_t outcome_next;
+    uint64_t cut_position; /* Index entries below are gone. */
+    uint64_t log_first;    /* No byte of the log below is needed. */
+    uint64_t cut_ms;       /* Time and index of the last entry below cut_position. */
+    uint64_t cut_index;
     struct machine_version topics_version;
     struct machine_version groups_version;
     struct machine_counters counters; /* pending and expired are counted anew on loading. */
@@ -35,6 +39,7 @@ WARN_UNUSED enum status topic_row_decode(struct slice value, struct topic_row *r
 struct queue_row {
     int64_t offset_first;
     int64_t offset_next;
+    uint64_t grew_segment; /* Of its last entry. */
 };
 void queue_row_encode(const struct queue_row *row, struct buf *out);
 WARN_UNUSED enum status queue_row_decode(struct slice value, struct queue_row *row);
@@ -68,6 +73,7 @@ struct transaction_row {
     bool has_unique;
     bool settled_by_hand;
     bool expired_by_age;
+    bool dropped_by_cut;
     uint32_t attempts;
     int32_t tags_hash;
     uint64_t stored_ms;
@@ -96,5 +102,28 @@ struct key_entry {
 };
 void key_entry_encode(const struct key_entry *entry, uint8_t to[KEY_ENTRY_SIZE]);
 void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entry);
+
+struct segment_row {
+    uint64_t first_ms; /* Time of its first entry, */
+    uint64_t last_ms;  /* and of its last one. */
+    uint64_t last_index;
+    /* Highest position, in a later segment, of an index entry that refers to a half in this one;
+     * 0: there is none. */
+    uint64_t referred_from;
+    uint32_t ends_count; /* Queues that grew in it, once it is complete. */
+};
+void segment_row_encode(const struct segment_row *row, struct buf *out);
+WARN_UNUSED enum status segment_row_decode(struct slice value, struct segment_row *row);
+
+/* Where a queue that grew in a segment stood at its end. A row has up to ENDS_PER_ROW of them, by
+ * topic and queue. */
+enum { QUEUE_END_SIZE = 20, ENDS_PER_ROW = 1024 };
+struct queue_end {
+    uint64_t topic_id;
+    int32_t queue_id;
+    int64_t offset_next;
+};
+void queue_end_encode(const struct queue_end *end, uint8_t to[QUEUE_END_SIZE]);
+void queue_end_decode(const uint8_t from[QUEUE_END_SIZE], struct queue_end *end);
 
 #endif

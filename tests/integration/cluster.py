@@ -160,6 +160,7 @@ class Cluster:
             "namesrvAddr": self.namesrv,
             "storePathRootDir": os.path.join(self.directory, f"node-{node}"),
             "diskReserveSize": 0,
+            "cleanFileForciblyEnable": "false",  # Whatever else fills the disk of this machine.
             **self.settings,
         }
         arguments = [os.path.join(BINARIES, "raftmq-broker")]

@@ -12,6 +12,12 @@ static uint64_t clock_now(void *context)
 
 /* --- Ports -------------------------------------------------------------------------------- */
 
+static uint64_t end_position(const struct harness *harness)
+{
+    const struct harness_span *last = &harness->spans[harness->span_count - 1];
+    return last->position + (harness->log_bytes.size - last->at);
+}
+
 static enum status port_propose(void *context, uint8_t *payload, size_t size, void *proposal)
 {
     struct harness_replica *replica = context;
@@ -27,7 +33,7 @@ static enum status port_propose(void *context, uint8_t *payload, size_t size, vo
     buf_put_text(&harness->log_bytes, "a frame's header, of some size.."); // Not at position 0.
     struct harness_entry *entry = &harness->entries[harness->entry_count++];
     *entry = (struct harness_entry){
-        .position = harness->log_bytes.size,
+        .position = end_position(harness),
         .payload = {.data = payload, .size = size, .capacity = size},
         .proposer = replica,
         .proposal = proposal,
@@ -49,10 +55,15 @@ static bool port_quorum_fresh(void *context)
 static enum status copy_out(const struct harness *harness, uint64_t position, size_t size,
                             uint8_t *to)
 {
-    if (position + size > harness->log_bytes.size) {
+    size_t span = harness->span_count - 1;
+    while (position < harness->spans[span].position) {
+        span--;
+    }
+    size_t at = harness->spans[span].at + (size_t)(position - harness->spans[span].position);
+    if (at + size > harness->log_bytes.size) {
         return STATUS_NOT_FOUND;
     }
-    memcpy(to, harness->log_bytes.data + position, size);
+    memcpy(to, harness->log_bytes.data + at, size);
     return STATUS_OK;
 }
 
@@ -67,6 +78,14 @@ static void port_read(void *context, struct position_read *read)
     struct harness *harness = ((struct harness_replica *)context)->harness;
     assert_true(harness->blocked_count < 64);
     harness->blocked[harness->blocked_count++] = read;
+}
+
+void harness_next_segment(struct harness *harness)
+{
+    assert_true(harness->span_count < HARNESS_SPANS_MAX);
+    uint64_t position = (end_position(harness) / SEGMENT_SIZE + 1) * SEGMENT_SIZE;
+    harness->spans[harness->span_count++] =
+        (struct harness_span){position, harness->log_bytes.size};
 }
 
 void harness_run_reads(struct harness *harness)
@@ -89,6 +108,13 @@ static bool port_peer_ready(void *context, uint64_t member_id)
 {
     (void)member_id;
     return ((struct harness_replica *)context)->peer_ready;
+}
+
+static void port_storage(void *context, struct storage_view *view)
+{
+    const struct harness_replica *replica = context;
+    *view = replica->storage;
+    view->log_end = end_position(replica->harness);
 }
 
 static void port_describe(void *context, struct buf *out)
@@ -165,6 +191,7 @@ static void replica_open(struct harness *harness, size_t id)
         .read = port_read,
         .transfer = port_transfer,
         .peer_ready = port_peer_ready,
+        .storage = port_storage,
         .describe = port_describe,
         .leader_out = port_leader_out,
         .leader_flush = port_leader_flush,
@@ -186,6 +213,7 @@ struct harness *harness_new(size_t replicas)
     harness->clock = (struct clock){clock_now, clock_now, harness};
     harness->now_ms = 1700000000000;
     harness->replica_count = replicas;
+    harness->span_count = 1;
     for (size_t id = 1; id <= replicas; id++) {
         replica_open(harness, id);
     }

@@ -8,7 +8,7 @@
 
 #include "broker/core/broker.h"
 
-enum { HARNESS_REPLICAS_MAX = 3, HARNESS_SCRATCH_SIZE = 65536 };
+enum { HARNESS_REPLICAS_MAX = 3, HARNESS_SCRATCH_SIZE = 65536, HARNESS_SPANS_MAX = 64 };
 
 /* The far end of a connection: what the broker wrote to it. */
 struct harness_pipe {
@@ -31,6 +31,7 @@ struct harness_replica {
     struct broker broker;
     bool room;
     bool fresh;
+    struct storage_view storage; /* What the port says, but for log_end. */
     bool peer_ready;             /* What the port of that name says. */
     uint64_t transferred_to;     /* Target of the last transfer that was asked for; 0: none. */
     enum status transfer_status; /* How transfers end. */
@@ -38,6 +39,12 @@ struct harness_replica {
     size_t applied;                 /* Of harness.entries. */
     struct harness_pipe *to_leader; /* Of a follower. */
     struct harness_pipe *at_leader; /* The leader's end of it. */
+};
+
+/* Positions from one on follow each other, beginning at a place in log_bytes. */
+struct harness_span {
+    uint64_t position;
+    size_t at;
 };
 
 struct harness_entry {
@@ -56,8 +63,10 @@ struct harness {
     size_t entry_count;
     size_t entry_capacity;
     size_t committed;
-    struct buf log_bytes; /* A position is an offset in here. */
-    bool block_reads;     /* read_now() says BUSY; reads complete in harness_run_reads(). */
+    struct buf log_bytes;
+    struct harness_span spans[HARNESS_SPANS_MAX];
+    size_t span_count;
+    bool block_reads; /* read_now() says BUSY; reads complete in harness_run_reads(). */
     struct position_read *blocked[64];
     size_t blocked_count;
 };
@@ -78,6 +87,8 @@ void harness_turn(struct harness *harness);
 /* Let time pass in steps, committing what it brings. */
 void harness_advance(struct harness *harness, uint64_t ms);
 void harness_run_reads(struct harness *harness);
+/* The next entry begins the next segment of the log. */
+void harness_next_segment(struct harness *harness);
 
 /* A client's connection to a replica. */
 struct harness_pipe *harness_connect(struct harness_replica *replica, uint32_t port);

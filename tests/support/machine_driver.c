@@ -51,6 +51,11 @@ struct operation_result driver_apply(struct driver *driver)
     return driver->results[0];
 }
 
+void driver_next_segment(struct driver *driver)
+{
+    driver->position_next = (driver->position_next / SEGMENT_SIZE + 1) * SEGMENT_SIZE;
+}
+
 void driver_checkpoint(struct driver *driver, bool durable)
 {
     struct kv_batch *batch = machine_checkpoint(driver->machine);
@@ -221,6 +226,12 @@ struct operation_result driver_settle(struct driver *driver, uint64_t position,
 struct operation_result driver_expire(struct driver *driver, uint64_t position)
 {
     entry_put_expire(&driver->entry, &(struct operation_expire){.half_position = position});
+    return driver_apply(driver);
+}
+
+struct operation_result driver_cut(struct driver *driver, uint64_t segment)
+{
+    entry_put_cut(&driver->entry, &(struct operation_cut){segment * SEGMENT_SIZE});
     return driver_apply(driver);
 }
 

@@ -32,6 +32,9 @@ void driver_close(struct driver *driver);
 /* Close the open entry and apply it; the first result. */
 struct operation_result driver_apply(struct driver *driver);
 
+/* The next entry begins the next segment of the log. */
+void driver_next_segment(struct driver *driver);
+
 /* Write a checkpoint; durable = with kv_flush. */
 void driver_checkpoint(struct driver *driver, bool durable);
 
@@ -69,6 +72,8 @@ struct operation_result driver_end(struct driver *driver, const struct operation
 struct operation_result driver_settle(struct driver *driver, uint64_t position,
                                       enum decision decision);
 struct operation_result driver_expire(struct driver *driver, uint64_t position);
+/* Ask for a CUT to the beginning of a segment, given by its number. */
+struct operation_result driver_cut(struct driver *driver, uint64_t segment);
 struct operation_result driver_commit_offset(struct driver *driver, const char *group,
                                              const char *topic, int32_t queue_id, int64_t offset,
                                              bool reset);

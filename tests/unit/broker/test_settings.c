@@ -38,6 +38,33 @@ static void defaults_are_a_node_of_its_own(void **state)
     settings_close(&settings); // Harmless.
 }
 
+static void messages_are_kept_three_days_unless_told_otherwise(void **state)
+{
+    (void)state;
+    struct settings settings;
+    const char *const none[] = {NULL};
+    assert_int_equal(load(&settings, none), STATUS_OK);
+    assert_int_equal(settings.retention_ms, 72 * 3600000);
+    assert_int_equal(settings.log_size_max, 0);
+    assert_int_equal(settings.disk_ratio_forced, 85);
+    settings_close(&settings);
+    const char *const hours[] = {"fileReservedTime=1", "cleanFileForciblyEnable=false",
+                                 "logSizeMax=1000000000000", "deleteWhen=04;05", NULL};
+    assert_int_equal(load(&settings, hours), STATUS_OK);
+    assert_int_equal(settings.retention_ms, 3600000);
+    assert_int_equal(settings.log_size_max, 1000000000000);
+    assert_int_equal(settings.disk_ratio_forced, 0);
+    settings_close(&settings);
+    const char *const ms[] = {"fileReservedTime=1", "fileReservedTimeMs=1500", NULL};
+    assert_int_equal(load(&settings, ms), STATUS_OK);
+    assert_int_equal(settings.retention_ms, 1500);
+    settings_close(&settings);
+    const char *const never[] = {"fileReservedTime=0", NULL};
+    assert_int_equal(load(&settings, never), STATUS_OK);
+    assert_int_equal(settings.retention_ms, 0);
+    settings_close(&settings);
+}
+
 static void groups_step_through_ports_and_preferred_nodes(void **state)
 {
     (void)state;
@@ -196,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_a_node_of_its_own),
+        cmocka_unit_test(messages_are_kept_three_days_unless_told_otherwise),
         cmocka_unit_test(groups_step_through_ports_and_preferred_nodes),
         cmocka_unit_test(every_mistake_is_refused),
         cmocka_unit_test(values_too_long_for_their_place_are_refused),

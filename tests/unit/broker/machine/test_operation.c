@@ -231,6 +231,18 @@ static void messages_and_halves_are_as_the_golden_file(void **state)
     buf_close(&entry);
 }
 
+static void cut_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct buf entry = {0};
+    entry_begin(&entry);
+    entry_put_cut(&entry, &(struct operation_cut){5 * (uint64_t)SEGMENT_SIZE});
+    check(&entry, "machine/entry_cut.hex", operations);
+    assert_int_equal(operations[0].type, OPERATION_CUT);
+    assert_true(operations[0].cut.position == 5 * (uint64_t)SEGMENT_SIZE);
+    buf_close(&entry);
+}
+
 static void an_entry_may_be_empty_but_not_longer_than_its_operations(void **state)
 {
     (void)state;
@@ -270,7 +282,9 @@ static void what_a_later_version_may_write_is_refused(void **state)
         size_t size;
     } cases[] = {
         {"type 0", 0, 1, "\x80", 1},
-        {"type 13", 13, 1, "\x80", 1},
+        {"type 14", 14, 1, "\x80", 1},
+        {"a cut without a position", OPERATION_CUT, 1, "\x80", 1},
+        {"a cut of an unknown field", OPERATION_CUT, 1, "\x81\x02\x01", 3},
         {"version 2", OPERATION_TICK, 2, "\x80", 1},
         {"an unknown field", OPERATION_TICK, 1, "\x81\x01\x01", 3},
         {"a missing field", OPERATION_EXPIRE, 1, "\x81\x01\x05", 3},
@@ -328,6 +342,7 @@ int main(void)
         cmocka_unit_test(topic_operations_are_as_the_golden_files),
         cmocka_unit_test(group_operations_are_as_the_golden_files),
         cmocka_unit_test(tick_is_as_the_golden_file),
+        cmocka_unit_test(cut_is_as_the_golden_file),
         cmocka_unit_test(messages_and_halves_are_as_the_golden_file),
         cmocka_unit_test(an_entry_may_be_empty_but_not_longer_than_its_operations),
         cmocka_unit_test(what_a_later_version_may_write_is_refused),

@@ -93,7 +93,15 @@ static void put_decision(struct generator *generator, struct driver *driver)
 static void put_other(struct generator *generator, struct driver *driver)
 {
     const char *topic = topics[below(generator, TOPICS)];
-    switch (below(generator, 10)) {
+    switch (below(generator, 14)) {
+    case 10:
+    case 11:
+        driver_next_segment(driver);
+        break;
+    case 12:
+        entry_put_cut(&driver->entry, &(struct operation_cut){driver->position_next -
+                                                              below(generator, 5 * SEGMENT_SIZE)});
+        break;
     case 0:
         entry_put_topic_delete(&driver->entry, slice_text(topic));
         break;

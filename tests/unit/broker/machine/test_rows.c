@@ -44,6 +44,8 @@ static void keys_are_as_the_golden_file(void **state)
     append_key(&out, key_transaction(position));
     append_key(&out, key_outcomes(2));
     append_key(&out, key_run(0xABC, time_ms, 900));
+    append_key(&out, key_segment(5));
+    append_key(&out, key_ends(5, 1));
     golden_check("machine/keys.hex", buf_slice(&out));
     buf_close(&out);
 }
@@ -134,6 +136,10 @@ static void the_meta_row_is_as_the_golden_file(void **state)
         .half_offset_next = 42,
         .outcome_first = 300,
         .outcome_next = 310,
+        .cut_position = 5 * (uint64_t)SEGMENT_SIZE,
+        .log_first = 3 * (uint64_t)SEGMENT_SIZE,
+        .cut_ms = time_ms - 3,
+        .cut_index = 700,
         .topics_version = {5, time_ms - 1},
         .groups_version = {6, time_ms - 2},
         .counters = {.messages = 100,
@@ -200,12 +206,12 @@ static enum status decode_queue(struct slice bytes)
 static void the_queue_row_is_as_the_golden_file(void **state)
 {
     (void)state;
-    struct queue_row row = {0, 1001};
+    struct queue_row row = {600, 1001, 9};
     struct buf out = {0};
     queue_row_encode(&row, &out);
     golden_check("machine/row_queue.hex", buf_slice(&out));
     refuse_prefixes(buf_slice(&out), decode_queue);
-    row = (struct queue_row){5, 4};
+    row = (struct queue_row){5, 4, 9};
     buf_clear(&out);
     queue_row_encode(&row, &out);
     assert_int_equal(decode_queue(buf_slice(&out)), STATUS_CORRUPT);
@@ -281,6 +287,7 @@ static void the_transaction_row_is_as_the_golden_file(void **state)
         .state = TRANSACTION_PENDING,
         .has_unique = true,
         .expired_by_age = true,
+        .dropped_by_cut = true,
         .attempts = 3,
         .tags_hash = -5,
         .stored_ms = time_ms,
@@ -305,6 +312,44 @@ static void the_transaction_row_is_as_the_golden_file(void **state)
     refuse_prefixes(buf_slice(&out), decode_transaction);
     buf_close(&again);
     buf_close(&out);
+}
+
+static enum status decode_segment(struct slice bytes)
+{
+    struct segment_row row;
+    return segment_row_decode(bytes, &row);
+}
+
+static void the_rows_of_a_segment_are_as_the_golden_files(void **state)
+{
+    (void)state;
+    struct segment_row row = {
+        .first_ms = time_ms,
+        .last_ms = time_ms + 60000,
+        .last_index = 900,
+        .referred_from = position,
+        .ends_count = 3,
+    };
+    struct buf out = {0};
+    segment_row_encode(&row, &out);
+    golden_check("machine/row_segment.hex", buf_slice(&out));
+    struct segment_row decoded;
+    assert_int_equal(segment_row_decode(buf_slice(&out), &decoded), STATUS_OK);
+    assert_true(decoded.first_ms == row.first_ms && decoded.last_ms == row.last_ms &&
+                decoded.last_index == 900 && decoded.referred_from == position &&
+                decoded.ends_count == 3);
+    refuse_prefixes(buf_slice(&out), decode_segment);
+    row.last_ms = row.first_ms - 1;
+    buf_clear(&out);
+    segment_row_encode(&row, &out);
+    assert_int_equal(decode_segment(buf_slice(&out)), STATUS_CORRUPT);
+    buf_close(&out);
+    uint8_t packed[QUEUE_END_SIZE];
+    queue_end_encode(&(struct queue_end){7, 3, 1001}, packed);
+    golden_check("machine/row_queue_end.hex", slice_of(packed, sizeof packed));
+    struct queue_end end;
+    queue_end_decode(packed, &end);
+    assert_true(end.topic_id == 7 && end.queue_id == 3 && end.offset_next == 1001);
 }
 
 static void entries_of_the_indexes_are_as_the_golden_files(void **state)
@@ -339,6 +384,7 @@ int main(void)
         cmocka_unit_test(the_group_row_is_as_the_golden_file),
         cmocka_unit_test(the_offsets_row_is_as_the_golden_file),
         cmocka_unit_test(the_transaction_row_is_as_the_golden_file),
+        cmocka_unit_test(the_rows_of_a_segment_are_as_the_golden_files),
         cmocka_unit_test(entries_of_the_indexes_are_as_the_golden_files),
     };
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);
