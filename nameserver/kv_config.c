@@ -90,11 +90,21 @@ void kv_config_free(struct kv_config *config)
     free(config);
 }
 
+/* The file is JSON, and a NUL in a text is none that can be read back. */
+static bool has_nul(struct slice text)
+{
+    return text.size > 0 && memchr(text.data, 0, text.size) != NULL;
+}
+
+static bool is_kept_name(struct slice name)
+{
+    return name.size > 0 && name.size <= NAME_MAX_SIZE && !has_nul(name);
+}
+
 enum status kv_config_put(struct kv_config *config, struct slice space, struct slice key,
                           struct slice value)
 {
-    if (space.size == 0 || space.size > NAME_MAX_SIZE || key.size == 0 ||
-        key.size > NAME_MAX_SIZE) {
+    if (!is_kept_name(space) || !is_kept_name(key) || has_nul(value)) {
         return STATUS_INVALID_ARGUMENT;
     }
     struct slice old = {0};
@@ -127,7 +137,7 @@ enum status kv_config_put(struct kv_config *config, struct slice space, struct s
 static void put(struct kv_config *config, struct slice space_name, struct slice key,
                 struct slice value)
 {
-    if (space_name.size > NAME_MAX_SIZE || key.size > NAME_MAX_SIZE) {
+    if (!is_kept_name(space_name) || !is_kept_name(key)) {
         return;
     }
     struct space *space = find_space(config, space_name);

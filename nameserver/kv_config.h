@@ -25,7 +25,8 @@ WARN_UNUSED enum status kv_config_open(const char *path, struct kv_config **out)
 void kv_config_free(struct kv_config *config);
 
 /* Set a value, durably. Copies.
- * Errors (nothing changed): STATUS_INVALID_ARGUMENT  an empty or too long namespace or key;
+ * Errors (nothing changed): STATUS_INVALID_ARGUMENT  an empty or too long namespace or key,
+ *                                                    or a NUL in any of the three;
  *                           STATUS_LIMIT             one of the maxima above;
  *                           STATUS_IO                the file could not be replaced. */
 WARN_UNUSED enum status kv_config_put(struct kv_config *config, struct slice space,

@@ -24,6 +24,7 @@ struct scan {
     char **error;
     struct number_list segments;
     uint8_t *bytes;    // One segment.
+    size_t present;    // Its file's size, if that is less: behind are zeros that nobody can read.
     uint64_t number;   // Which one is in `bytes`,
     bool loaded;       // and that it is.
     uint64_t position; // Where the next frame is looked for.
@@ -110,6 +111,7 @@ static enum status read_segment(struct scan *scan, uint64_t number)
     status = directory_file_size(directory, file, &file_size);
     size_t present = file_size < size ? (size_t)file_size : size;
     memset(scan->bytes + present, 0, size - present);
+    scan->present = present;
     if (status == STATUS_OK && present > 0) {
         status = directory_read(directory, file, 0, scan->bytes, present);
     }
@@ -120,7 +122,7 @@ static enum status read_segment(struct scan *scan, uint64_t number)
 
 static struct slice bytes_from(const struct scan *scan, uint64_t offset)
 {
-    return slice_of(scan->bytes + offset, scan->log->options.segment_size - (size_t)offset);
+    return slice_of(scan->bytes + offset, offset < scan->present ? scan->present - offset : 0);
 }
 
 /* Does the segment in `bytes` hold any frame of this log, in its place, whose durable mark lies

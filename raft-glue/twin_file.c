@@ -40,9 +40,12 @@ static enum status write_to(struct twin_file *twin, uint64_t sequence, const voi
     return status == STATUS_OK ? directory_sync(&twin->directory, file) : status;
 }
 
-/* Sequence of the record in one file, 0 if it holds no valid one. */
-static uint64_t read_from(struct twin_file *twin, struct file *file, uint8_t *record)
+/* Sequence of the record in a file, 0 if it holds no valid one. Even ones belong into the first,
+ * odd ones into the second: what a disk misplaced does not count, or the next write would go over
+ * the record that is current. */
+static uint64_t read_from(struct twin_file *twin, unsigned which, uint8_t *record)
 {
+    struct file *file = twin->files[which];
     uint8_t bytes[TWIN_HEADER_SIZE + TWIN_FILE_RECORD_MAX];
     size_t size = TWIN_HEADER_SIZE + twin->record_size;
     if (directory_read(&twin->directory, file, 0, bytes, size) != STATUS_OK) {
@@ -53,8 +56,12 @@ static uint64_t read_from(struct twin_file *twin, struct file *file, uint8_t *re
         le32_get(bytes + 4) != crc32c(0, bytes + 8, size - 8)) {
         return 0;
     }
+    uint64_t sequence = le64_get(bytes + 8);
+    if (sequence % 2 != which) {
+        return 0;
+    }
     memcpy(record, bytes + TWIN_HEADER_SIZE, twin->record_size);
-    return le64_get(bytes + 8);
+    return sequence;
 }
 
 /* Open both files, remaking one that is missing. *content: does any file hold bytes? */
@@ -104,8 +111,8 @@ enum status twin_file_open(struct twin_file *twin, const struct directory *direc
     enum status status = open_files(twin, &content);
     if (status == STATUS_OK) {
         uint8_t records[2][TWIN_FILE_RECORD_MAX];
-        uint64_t first = read_from(twin, twin->files[0], records[0]);
-        uint64_t second = read_from(twin, twin->files[1], records[1]);
+        uint64_t first = read_from(twin, 0, records[0]);
+        uint64_t second = read_from(twin, 1, records[1]);
         if (first == 0 && second == 0) {
             status = content ? STATUS_CORRUPT : STATUS_NOT_FOUND;
         } else {

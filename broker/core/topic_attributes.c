@@ -40,7 +40,9 @@ static enum status apply_one(struct slice change, struct slice *values)
     }
     int index = known_index(key);
     bool adds = change.data[0] == '+';
-    if (index < 0 || (adds && value.size == 0) || value.size > VALUE_SIZE_MAX) {
+    // A NUL in a text is no JSON that can be read back: all attributes would be lost.
+    if (index < 0 || (adds && value.size == 0) || value.size > VALUE_SIZE_MAX ||
+        (value.size > 0 && memchr(value.data, 0, value.size) != NULL)) {
         return STATUS_INVALID_ARGUMENT;
     }
     values[index] = adds ? value : (struct slice){0};

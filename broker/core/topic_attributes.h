@@ -11,8 +11,8 @@
 const struct text_pair *topic_attributes_read(struct slice json, struct body *body, size_t *count);
 
 /* Apply changes ("+message.type=FIFO,-reserve.time") to the kept text `json` (may be empty) and
- * append the new text to out. Errors: STATUS_INVALID_ARGUMENT  unknown key, or neither + nor -
- * before it. */
+ * append the new text to out. Errors: STATUS_INVALID_ARGUMENT  unknown key, neither + nor -
+ * before it, or a value that is empty, too long or has a NUL. */
 WARN_UNUSED enum status topic_attributes_change(struct slice json, struct slice changes,
                                                 struct buf *out);
 

@@ -55,9 +55,9 @@ static bool read_text(struct reader *reader, size_t length_size, struct slice *t
     if (reader->left < length_size) {
         return false;
     }
-    // A length with its sign bit set is larger than any header.
+    // Lengths are signed there; a negative one of 4 bytes is larger than any header.
     uint32_t length = length_size == 2 ? be16_get(reader->at) : be32_get(reader->at);
-    if (length > reader->left - length_size) {
+    if (length > reader->left - length_size || (length_size == 2 && length > INT16_MAX)) {
         return false;
     }
     *text = slice_of(reader->at + length_size, length);

@@ -121,6 +121,49 @@ static void what_the_former_leader_was_sent_it_may_still_answer(void **state)
     harness_free(harness);
 }
 
+/* Java's lengths of names are signed 16 bits wide, so longer ones cannot be passed on either. */
+static void a_field_name_that_cannot_be_encoded_again_is_malformed(void **state)
+{
+    (void)state;
+    const struct {
+        size_t size;
+        enum status expected;
+    } cases[] = {{INT16_MAX, STATUS_OK}, {INT16_MAX + 1, STATUS_MALFORMED}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct harness *harness = harness_new(2);
+        struct harness_replica *follower = &harness->replicas[1];
+        struct harness_pipe *pipe = harness_connect(follower, 5000);
+        struct command request;
+        struct command decoded;
+        struct buf frame = {0};
+        struct buf scratch = {0};
+        command_init_request(&request, 30, 7); // One that only the leader answers.
+        request.serialize_type = SERIALIZE_BINARY;
+        command_add(&request, "n", slice_text("v"));
+        command_encode(&request, &frame);
+        // Make the name longer than the encoder would let it be.
+        size_t at = FRAME_PREFIX_SIZE + 21;
+        size_t more = cases[i].size - 1;
+        memset(buf_extend(&frame, more), 'n', more);
+        be16_put(frame.data + at, (uint16_t)cases[i].size);
+        memset(frame.data + at + 2, 'n', cases[i].size);
+        be32_put(frame.data + at + 2 + cases[i].size, 1);
+        frame.data[at + 2 + cases[i].size + 4] = 'v';
+        be32_put(frame.data + at - 4, be32_get(frame.data + at - 4) + (uint32_t)more);
+        be32_put(frame.data, be32_get(frame.data) + (uint32_t)more);
+        be32_put(frame.data + 4, be32_get(frame.data + 4) + (uint32_t)more);
+        assert_int_equal(command_decode(buf_slice(&frame), &scratch, &decoded), cases[i].expected);
+        if (cases[i].expected == STATUS_OK) {
+            broker_on_command(&follower->broker, pipe->channel, &decoded);
+            harness_link(follower);
+        }
+        harness_disconnect(pipe);
+        harness_free(harness);
+        buf_close(&frame);
+        buf_close(&scratch);
+    }
+}
+
 static void a_send_may_come_before_the_template_of_topics(void **state)
 {
     (void)state;
@@ -493,6 +536,7 @@ int main(void)
         cmocka_unit_test(changing_a_topics_queues_keeps_its_attributes),
         cmocka_unit_test(a_client_that_left_a_follower_is_forgotten_by_the_leader),
         cmocka_unit_test(what_the_former_leader_was_sent_it_may_still_answer),
+        cmocka_unit_test(a_field_name_that_cannot_be_encoded_again_is_malformed),
         cmocka_unit_test(a_send_may_come_before_the_template_of_topics),
         cmocka_unit_test(queries_and_lists_take_no_more_than_a_frame_holds),
         cmocka_unit_test(an_answer_beyond_a_frame_becomes_an_error),

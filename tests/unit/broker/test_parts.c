@@ -118,6 +118,9 @@ static void attributes_are_changed_one_by_one(void **state)
                          STATUS_INVALID_ARGUMENT);
         assert_int_equal(next.size, 0);
     }
+    // Kept as JSON, which a NUL would make unreadable with all other attributes in it.
+    assert_int_equal(topic_attributes_change(none, slice_of("+message.type=a\0b", 17), &next),
+                     STATUS_INVALID_ARGUMENT);
     buf_close(&text);
     buf_close(&next);
 }

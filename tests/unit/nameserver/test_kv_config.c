@@ -115,6 +115,21 @@ static void sizes_are_bounded(void **state)
     free(large);
 }
 
+/* It would be written as \u0000, which the reader of JSON refuses: no nameserver would start again.
+ */
+static void what_could_not_be_read_again_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct slice bad = slice_of("a\0b", 3);
+    assert_int_equal(kv_config_put(fixture->config, S("n"), S("k"), S("v")), STATUS_OK);
+    assert_int_equal(kv_config_put(fixture->config, S("n"), S("k"), bad), STATUS_INVALID_ARGUMENT);
+    assert_int_equal(kv_config_put(fixture->config, S("n"), bad, S("v")), STATUS_INVALID_ARGUMENT);
+    assert_int_equal(kv_config_put(fixture->config, bad, S("k"), S("v")), STATUS_INVALID_ARGUMENT);
+    assert_value(fixture, "n", "k", "v");
+    reopen(fixture);
+    assert_value(fixture, "n", "k", "v");
+}
+
 static void a_damaged_file_is_not_overwritten(void **state)
 {
     struct fixture *fixture = *state;
@@ -134,6 +149,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(deleted_values_stay_deleted, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_stored_is_not_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_could_not_be_read_again_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_not_overwritten, setup, teardown),
     };
     return cmocka_run_group_tests_name("kv_config", tests, NULL, NULL);

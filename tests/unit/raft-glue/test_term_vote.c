@@ -144,6 +144,25 @@ static void the_older_one_counts_only_if_the_newer_is_damaged(void **state)
     sim_disk_free(disk);
 }
 
+static void a_record_in_the_place_of_the_other_does_not_count(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = disk_with_terms(1, 5);
+    struct term_vote_state found;
+    size_t size = 0;
+    uint8_t *first = sim_disk_bytes(disk, "vote.0", &size);
+    uint8_t *second = sim_disk_bytes(disk, "vote.1", &size);
+    uint8_t kept[64];
+    assert_true(size <= sizeof kept);
+    memcpy(kept, second, size);
+    memcpy(second, first, size);
+    assert_int_equal(open_vote(disk, &found), STATUS_OK);
+    assert_int_equal(found.term, 5);
+    memcpy(first, kept, size);
+    assert_int_equal(open_vote(disk, &found), STATUS_CORRUPT);
+    sim_disk_free(disk);
+}
+
 static void both_damaged_is_corrupt(void **state)
 {
     (void)state;
@@ -175,6 +194,7 @@ int main(void)
         cmocka_unit_test(a_crash_at_any_step_of_a_store_leaves_the_old_or_the_new),
         cmocka_unit_test(a_crash_while_created_leaves_nothing_or_the_whole),
         cmocka_unit_test(the_older_one_counts_only_if_the_newer_is_damaged),
+        cmocka_unit_test(a_record_in_the_place_of_the_other_does_not_count),
         cmocka_unit_test(both_damaged_is_corrupt),
         cmocka_unit_test(the_files_of_another_replica_or_group_are_refused),
     };
