@@ -2,7 +2,8 @@
  *
  * A frame is taken if it is whole and continues the one before it. Where that ends, the log ends,
  * unless some frame behind it says, by its durable mark, that this place was once synced: then
- * something that may have been acknowledged is lost, and nothing is cut. */
+ * something that may have been acknowledged is lost, and nothing is cut. What is taken is synced: a
+ * process that was killed may have left it written only. */
 #include "raft-glue/segment_log_internal.h"
 
 #include "common/base/bytes.h"
@@ -29,6 +30,7 @@ struct scan {
     bool loaded;       // and that it is.
     uint64_t position; // Where the next frame is looked for.
     uint64_t last_term;
+    uint64_t mark; // The highest durable mark of the frames taken.
 };
 
 static enum status refuse(struct scan *scan, const char *what, uint64_t position)
@@ -165,6 +167,7 @@ static void accept_frame(struct scan *scan, const struct log_frame *frame, struc
         log_record_release(record);
         block_release(block);
     }
+    scan->mark = frame->durable_mark > scan->mark ? frame->durable_mark : scan->mark;
     log_entries_append(&log->entries, &entry);
     log->last_crc = frame->header_crc;
     scan->last_term = frame->term;
@@ -320,6 +323,29 @@ static enum status cut_tail(struct scan *scan, size_t stopped)
     return status == STATUS_OK ? status : fail(scan, status, "cut the torn tail of the log");
 }
 
+/* Make durable what lies behind the highest mark: it was read, but perhaps never synced. */
+static enum status sync_found(struct scan *scan, size_t stopped)
+{
+    const struct directory *directory = &scan->log->options.directory;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i <= stopped && status == STATUS_OK; i++) {
+        uint64_t number = scan->segments.numbers[i];
+        if ((number + 1) * scan->log->options.segment_size <= scan->mark) {
+            continue;
+        }
+        char name[DIRECTORY_NAME_MAX];
+        struct file *file = NULL;
+        segment_name_format(number, name);
+        status = directory_open(directory, name, &file);
+        if (status == STATUS_OK) {
+            status = directory_sync(directory, file);
+            directory_close_file(directory, file);
+        }
+    }
+    status = status == STATUS_OK ? directory_sync_names(directory) : status;
+    return status == STATUS_OK ? status : fail(scan, status, "sync the log that was found");
+}
+
 /* Open the mark of cuts, and finish one that a crash interrupted. */
 static enum status finish_cut(struct scan *scan)
 {
@@ -367,6 +393,9 @@ enum status log_recover(struct segment_log *log, char **error)
     status = scan_segments(&scan, &stopped);
     if (status == STATUS_OK) {
         status = cut_tail(&scan, stopped);
+    }
+    if (status == STATUS_OK) {
+        status = sync_found(&scan, stopped);
     }
 out:
     free(scan.bytes);

@@ -103,6 +103,17 @@ static enum status open_files(struct twin_file *twin, bool *content)
     return STATUS_OK;
 }
 
+/* A process that was killed may have left what was read written only: whoever goes by it must find
+ * it again. */
+static enum status sync_found(struct twin_file *twin)
+{
+    enum status status = directory_sync_names(&twin->directory);
+    for (unsigned i = 0; i < 2 && status == STATUS_OK; i++) {
+        status = directory_sync(&twin->directory, twin->files[i]);
+    }
+    return status;
+}
+
 enum status twin_file_open(struct twin_file *twin, const struct directory *directory,
                            const char *name, uint32_t version, void *record, uint32_t record_size)
 {
@@ -118,6 +129,7 @@ enum status twin_file_open(struct twin_file *twin, const struct directory *direc
         } else {
             twin->sequence = first > second ? first : second;
             memcpy(record, records[first > second ? 0 : 1], record_size);
+            status = sync_found(twin);
         }
     }
     if (status != STATUS_OK) {

@@ -41,6 +41,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     checker_init(&broker->checker, broker);
     balancer_init(&broker->balancer, broker);
     retention_init(&broker->retention, broker);
+    log_clock_init(&broker->log_clock, ports->clock);
     broker->relay = relay_new(broker);
 }
 
@@ -149,6 +150,7 @@ void broker_apply(struct broker *broker, const struct replica_entry *entry, void
     struct batch *batch = proposal;
     broker->applying = batch;
     machine_apply(broker->machine, entry->index, entry->position, entry->payload);
+    log_clock_saw(&broker->log_clock, machine_clock_ms(broker->machine));
     broker->applying = NULL;
     if (batch != NULL) {
         proposer_applied(&broker->proposer, batch);
@@ -171,6 +173,8 @@ void broker_on_state(struct broker *broker, const struct replica_state *state)
              "term=%" PRIu64 " leader=%" PRIu64, state->term, state->leader_id);
     broker->ports->register_soon(broker->ports->context);
     if (!led) {
+        // It may have restarted, and applied nothing since that told the log's time.
+        log_clock_saw(&broker->log_clock, machine_clock_ms(broker->machine));
         system_topics_propose(broker);
         relay_on_leading(broker->relay);
         proposer_turn(&broker->proposer);

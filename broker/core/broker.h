@@ -9,6 +9,7 @@
 #include "broker/core/balancer.h"
 #include "broker/core/channel.h"
 #include "broker/core/checker.h"
+#include "broker/core/log_clock.h"
 #include "broker/core/proposer.h"
 #include "broker/core/pulls.h"
 #include "broker/core/retention.h"
@@ -92,6 +93,7 @@ struct broker {
     struct checker checker;
     struct balancer balancer;
     struct retention retention;
+    struct log_clock log_clock;
     uint64_t started_ms; /* Wall clock. */
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;
@@ -149,6 +151,12 @@ void broker_tick(struct broker *broker);
 static inline bool broker_leads(const struct broker *broker)
 {
     return broker->state.role == REPLICA_LEADER;
+}
+
+/* The time of what is due, and of entries: see log_clock.h. */
+static inline uint64_t broker_now_ms(const struct broker *broker)
+{
+    return log_clock_now_ms(&broker->log_clock, broker_leads(broker));
 }
 
 /* The leader's client address; false if unknown. */

@@ -100,7 +100,7 @@ static void gather(struct checker *checker, struct check_round *round)
 {
     struct broker *broker = checker->broker;
     const struct transaction *due[ROUND_MAX];
-    uint64_t now = clock_wall_ms(broker->ports->clock);
+    uint64_t now = broker_now_ms(broker);
     size_t bytes = 0;
     const struct map *groups = machine_producer_groups(broker->machine);
     MAP_FOREACH(node, groups)
@@ -142,7 +142,7 @@ static void give_up_exhausted(struct checker *checker)
     struct broker *broker = checker->broker;
     const struct settings *settings = broker->settings;
     const struct transaction *due[ROUND_MAX];
-    uint64_t now = clock_wall_ms(broker->ports->clock);
+    uint64_t now = broker_now_ms(broker);
     uint32_t given_up = 0;
     const struct map *groups = machine_producer_groups(broker->machine);
     MAP_FOREACH(node, groups)
@@ -277,7 +277,7 @@ static void round_finish(struct check_round *round)
         return;
     }
     round->handed.next_due_ms =
-        clock_wall_ms(broker->ports->clock) + broker->settings->transaction_check_interval_ms;
+        broker_now_ms(broker) + broker->settings->transaction_check_interval_ms;
     entry_put_checked(entry, &round->handed);
     const struct waiter waiter = {.done = on_round_logged, .context = round};
     proposer_add(&broker->proposer, &waiter);
@@ -305,7 +305,7 @@ const char *checker_reason(const struct checker *checker, const struct transacti
         NULL) {
         return "parked: no producer of its group is connected";
     }
-    if (transaction->due.due > clock_wall_ms(broker->ports->clock)) {
+    if (transaction->due.due > broker_now_ms(broker)) {
         return transaction->attempts == 0 ? "waiting for its producer's decision"
                                           : "asked, waiting for the answer or the next check";
     }

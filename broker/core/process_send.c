@@ -233,7 +233,7 @@ static uint64_t first_due_ms(const struct broker *broker, struct slice propertie
         decimal_parse(value, &seconds) && seconds >= 0 && seconds <= IMMUNITY_MAX_S) {
         wait = (uint64_t)seconds * 1000;
     }
-    return clock_wall_ms(broker->ports->clock) + wait;
+    return broker_now_ms(broker) + wait;
 }
 
 static void put_topic(struct broker *broker, const struct send *send, struct buf *entry)

@@ -43,7 +43,7 @@ static const char *state_name(enum transaction_state state)
 static void put_transaction(struct broker *broker, struct json_writer *json,
                             const struct transaction *transaction, const struct message *half)
 {
-    uint64_t now = clock_wall_ms(broker->ports->clock);
+    uint64_t now = broker_now_ms(broker);
     struct slice id = {0};
     properties_find(half->properties, PROPERTY_UNIQUE_KEY, &id);
     bool pending = transaction->state == TRANSACTION_PENDING;

@@ -114,7 +114,7 @@ static bool batch_propose(struct proposer *proposer, struct batch *batch)
     if (!ports->has_room(ports->context)) {
         return false;
     }
-    entry_finish(&batch->entry, clock_wall_ms(ports->clock));
+    entry_finish(&batch->entry, broker_now_ms(broker));
     ready_remove(proposer, batch);
     list_append(&proposer->proposed, &batch->link);
     enum status status =

@@ -430,6 +430,23 @@ static void settle(struct sim_disk *disk, struct content *content)
     }
 }
 
+void sim_disk_abandon(struct sim_disk *disk)
+{
+    disk->die_at = UINT64_MAX;
+    while (disk->open != NULL) {
+        sim_close(disk, disk->open);
+    }
+}
+
+uint64_t sim_disk_size(const struct sim_disk *disk)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < disk->now.count; i++) {
+        size += disk->now.list[i].content->size;
+    }
+    return size;
+}
+
 void sim_disk_crash(struct sim_disk *disk)
 {
     ASSERT(disk->open == NULL);

@@ -22,6 +22,13 @@ void sim_disk_die_after(struct sim_disk *disk, uint64_t operations);
 /* Lose what is not synced; all files count as closed, and the disk works again. */
 void sim_disk_crash(struct sim_disk *disk);
 
+/* The process that used it is gone: all files count as closed, nothing is lost, and the disk works
+ * again. */
+void sim_disk_abandon(struct sim_disk *disk);
+
+/* Bytes of all files. */
+uint64_t sim_disk_size(const struct sim_disk *disk);
+
 /* Changing operations so far. */
 uint64_t sim_disk_operations(const struct sim_disk *disk);
 

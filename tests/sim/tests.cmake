@@ -14,3 +14,5 @@ add_executable(bench_replica EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/be
 target_compile_options(bench_replica PRIVATE ${RAFTMQ_WARNINGS})
 target_link_libraries(bench_replica PRIVATE raftmq_glue)
 set_target_properties(bench_replica PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+
+include(${CMAKE_CURRENT_LIST_DIR}/cluster.cmake)

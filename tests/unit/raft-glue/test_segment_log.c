@@ -256,6 +256,37 @@ static void a_crash_within_a_write_keeps_what_was_synced_wherever_it_ends_in_a_b
     }
 }
 
+/* Killed between write and sync, the process leaves frames that can be read but are not on the disk
+ * yet. Whoever finds them counts them as durable, so they must be from then on. */
+static void what_a_killed_process_wrote_is_durable_once_it_was_found(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        struct segment_log *log = open_log(disk);
+        append(log, 1, SEGMENT_BYTES / 2);
+        write_all(log);
+        append(log, 1, SEGMENT_BYTES / 2); // Begins the second segment.
+        write_all(log);
+        append(log, 1, 1000);
+        append(log, 1, 1000);
+        struct log_write *write = segment_log_write_begin(log);
+        sim_disk_die_after(disk, 1);
+        assert_int_equal(log_write_run(write), STATUS_IO);
+        segment_log_write_abandon(log, write);
+        segment_log_close(log);
+        sim_disk_abandon(disk);
+        log = open_log(disk);
+        assert_int_equal(segment_log_durable_index(log), 4);
+        segment_log_close(log);
+        sim_disk_crash(disk);
+        log = open_log(disk);
+        assert_int_equal(segment_log_last_index(log), 4);
+        segment_log_close(log);
+        sim_disk_free(disk);
+    }
+}
+
 static void any_flipped_byte_of_the_last_frame_cuts_just_that_frame(void **state)
 {
     (void)state;
@@ -629,6 +660,7 @@ int main(void)
         cmocka_unit_test(a_log_cut_at_any_byte_of_its_last_three_frames_ends_before_the_cut),
         cmocka_unit_test(a_last_block_torn_at_any_byte_of_its_rewriting_keeps_what_was_synced),
         cmocka_unit_test(a_crash_within_a_write_keeps_what_was_synced_wherever_it_ends_in_a_block),
+        cmocka_unit_test(what_a_killed_process_wrote_is_durable_once_it_was_found),
         cmocka_unit_test(any_flipped_byte_of_the_last_frame_cuts_just_that_frame),
         cmocka_unit_test(any_flipped_byte_below_the_durable_mark_is_refused_and_not_cut),
         cmocka_unit_test(a_damaged_segment_header_is_refused),

@@ -51,6 +51,34 @@ static void nothing_stored_is_not_found(void **state)
     sim_disk_free(disk);
 }
 
+/* Killed between write and sync, the process leaves a vote that can be read but is not on the disk
+ * yet. Whoever finds it goes by it, so it must be there from then on. */
+static void a_vote_that_was_found_is_durable(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct sim_disk *before = disk_with_terms(1, 3);
+        struct sim_disk *disk = sim_disk_copy(before, seed);
+        sim_disk_free(before);
+        struct directory directory = sim_disk_directory(disk);
+        struct term_vote vote;
+        struct term_vote_state found;
+        assert_int_equal(term_vote_open(&vote, &directory, GROUP, REPLICA, &found), STATUS_OK);
+        const struct term_vote_state next = {.term = 4, .voted_for = 104};
+        sim_disk_die_after(disk, 1);
+        assert_int_equal(term_vote_store(&vote, &next), STATUS_IO);
+        term_vote_close(&vote);
+        sim_disk_abandon(disk);
+        assert_int_equal(open_vote(disk, &found), STATUS_OK);
+        assert_int_equal(found.term, 4);
+        sim_disk_crash(disk);
+        assert_int_equal(open_vote(disk, &found), STATUS_OK);
+        assert_int_equal(found.term, 4);
+        assert_int_equal(found.voted_for, 104);
+        sim_disk_free(disk);
+    }
+}
+
 static void the_newest_of_many_is_found(void **state)
 {
     (void)state;
@@ -190,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_stored_is_not_found),
+        cmocka_unit_test(a_vote_that_was_found_is_durable),
         cmocka_unit_test(the_newest_of_many_is_found),
         cmocka_unit_test(a_crash_at_any_step_of_a_store_leaves_the_old_or_the_new),
         cmocka_unit_test(a_crash_while_created_leaves_nothing_or_the_whole),

@@ -1,0 +1,67 @@
+# The whole-cluster simulator: the product's own code, host and client library included, on a
+# simulated operating system (tests/sim/os). libuv is not linked: what it would do is done there.
+#
+#   sim_cluster           optimised, without sanitizers: many seeds in little time
+#   sim_cluster_checked   of what the preset builds (dev: with ASan and UBSan), for fewer seeds
+#
+# RAFTMQ_SIM_RAFT_LIBRARY and RAFTMQ_SIM_RAFT_INCLUDE put another build of C-Raft below them.
+set(RAFTMQ_SIM_RAFT_LIBRARY "" CACHE FILEPATH "libraft to link the simulator with; empty: the system's")
+set(RAFTMQ_SIM_RAFT_INCLUDE "" CACHE PATH "Where the raft.h of that library is")
+
+file(GLOB SIM_CLUSTER_SOURCES CONFIGURE_DEPENDS
+     ${CMAKE_SOURCE_DIR}/tests/sim/os/*.c ${CMAKE_SOURCE_DIR}/tests/sim/cluster/*.c)
+list(APPEND SIM_CLUSTER_SOURCES ${CMAKE_SOURCE_DIR}/tests/sim/sim_disk.c)
+
+# Calls that the simulator wants to see, or to answer itself.
+set(SIM_WRAPPED
+    malloc calloc realloc posix_memalign free
+    socket bind connect listen setsockopt getsockname close getpid mkdir statvfs
+    log_write broker_apply broker_on_state channel_send_request segment_log_open)
+list(TRANSFORM SIM_WRAPPED PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE SIM_WRAP_OPTIONS)
+
+set(SIM_RAFT_INCLUDE ${RAFT_INCLUDE_DIRS})
+set(SIM_RAFT_LIBRARY raft)
+if(RAFTMQ_SIM_RAFT_LIBRARY)
+  set(SIM_RAFT_LIBRARY ${RAFTMQ_SIM_RAFT_LIBRARY})
+  set(SIM_RAFT_INCLUDE ${RAFTMQ_SIM_RAFT_INCLUDE})
+endif()
+
+# raftmq_simulator(NAME archives...): link it over the product's archives. What the simulator
+# defines itself is found first, so the archives' own versions of it stay out.
+function(raftmq_simulator name)
+  add_executable(${name} ${SIM_CLUSTER_SOURCES})
+  target_include_directories(${name} SYSTEM BEFORE PRIVATE ${SIM_RAFT_INCLUDE} ${UV_INCLUDE_DIRS}
+                             ${JANSSON_INCLUDE_DIRS})
+  add_dependencies(${name} ${ARGN})
+  foreach(archive ${ARGN})
+    list(APPEND archives $<TARGET_FILE:${archive}>)
+  endforeach()
+  target_link_libraries(${name} PRIVATE
+                        -Wl,--start-group ${archives} -Wl,--end-group
+                        ${SIM_RAFT_LIBRARY} ${JANSSON_LINK_LIBRARIES} ZLIB::ZLIB ${MSGPACK_LIBRARY}
+                        Threads::Threads)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+endfunction()
+
+set(SIM_FAST_OPTIONS -O2 -g ${RAFTMQ_WARNINGS})
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND SIM_FAST_OPTIONS -msse4.2)
+endif()
+file(GLOB SIM_PRODUCT_SOURCES CONFIGURE_DEPENDS
+     ${CMAKE_SOURCE_DIR}/common/base/*.c ${CMAKE_SOURCE_DIR}/common/remoting/*.c
+     ${CMAKE_SOURCE_DIR}/common/net/*.c ${CMAKE_SOURCE_DIR}/common/store/*.c
+     ${CMAKE_SOURCE_DIR}/raft-glue/*.c ${CMAKE_SOURCE_DIR}/broker/machine/*.c
+     ${CMAKE_SOURCE_DIR}/broker/core/*.c ${CMAKE_SOURCE_DIR}/broker/host/*.c
+     ${CMAKE_SOURCE_DIR}/nameserver/*.c ${CMAKE_SOURCE_DIR}/client/*.c)
+list(FILTER SIM_PRODUCT_SOURCES EXCLUDE REGEX "/(nameserver/main|kv_rocksdb|directory_posix)\\.c$")
+add_library(sim_product STATIC ${SIM_PRODUCT_SOURCES})
+target_include_directories(sim_product SYSTEM BEFORE PRIVATE ${SIM_RAFT_INCLUDE} ${UV_INCLUDE_DIRS}
+                           ${JANSSON_INCLUDE_DIRS})
+raftmq_simulator(sim_cluster sim_product)
+set_target_properties(sim_product sim_cluster PROPERTIES COMPILE_OPTIONS "${SIM_FAST_OPTIONS}")
+set_target_properties(sim_cluster PROPERTIES LINK_OPTIONS "${SIM_WRAP_OPTIONS}")
+
+raftmq_simulator(sim_cluster_checked raftmq_host raftmq_nameserver raftmq_client raftmq_core
+                 raftmq_machine raftmq_glue raftmq_net raftmq_store raftmq_remoting raftmq_base)
+target_compile_options(sim_cluster_checked PRIVATE ${RAFTMQ_WARNINGS})
+target_link_options(sim_cluster_checked PRIVATE ${SIM_WRAP_OPTIONS})

@@ -1,0 +1,189 @@
+#include "tests/sim/cluster/sim_audit.h"
+
+#include "common/store/kv.h"
+#include "tests/sim/cluster/sim_bank.h"
+#include "tests/sim/cluster/sim_ledger.h"
+#include "tests/sim/cluster/sim_nodes.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { MEMORY_MAX = 96 * 1024 * 1024 };
+
+/* ---- Rest ---- */
+
+/* Debited transfers whose message is given up (and can be settled by a person) need not arrive. */
+static int64_t excused_amount(bool *missing)
+{
+    int64_t excused = 0;
+    *missing = false;
+    for (uint64_t id = 0; id < bank_count(); id++) {
+        if (bank_state(id) != BANK_DONE || bank_has_arrived(id)) {
+            continue;
+        }
+        bool expired = false;
+        for (size_t i = 0; i < ledger_group_count(); i++) {
+            LIST_FOREACH(at, &ledger_group_at(i)->order)
+            {
+                const struct ledger_half *half = CONTAINER_OF(at, struct ledger_half, in_order);
+                expired |=
+                    half->kind == LEDGER_BANK && half->id == id && half->state == LEDGER_EXPIRED;
+            }
+        }
+        *missing |= !expired;
+        excused += expired ? bank_amount(id) : 0;
+    }
+    return excused;
+}
+
+static bool group_at_rest(size_t group, const char **why)
+{
+    const struct ledger_group *ledger = ledger_group(slice_text(sim_group_name(group)));
+    if (sim_group_leader(group) < 0) {
+        *why = "a group has no leader";
+        return false;
+    }
+    for (size_t i = 0; i < sim_node_count(); i++) {
+        const struct broker *broker = sim_node_broker(i, group);
+        if (sim_node_up(i) && broker == NULL) {
+            *why = "a node is still starting";
+            return false;
+        }
+        if (broker != NULL && machine_applied_index(broker->machine) != ledger->last_index) {
+            *why = "a replica lags";
+            return false;
+        }
+    }
+    if (ledger->pending > 0) {
+        *why = "a transaction is not decided";
+        return false;
+    }
+    return true;
+}
+
+bool sim_audit_at_rest(const char **why)
+{
+    bool missing;
+    for (size_t i = 0; i < ledger_group_count(); i++) {
+        if (!group_at_rest(i, why)) {
+            return false;
+        }
+    }
+    (void)excused_amount(&missing);
+    *why = "a transfer has not arrived";
+    return !missing;
+}
+
+/* ---- State ---- */
+
+static enum ledger_state state_of(const struct transaction *transaction)
+{
+    switch (transaction->state) {
+    case TRANSACTION_PENDING:
+        return LEDGER_PENDING;
+    case TRANSACTION_COMMITTED:
+        return LEDGER_COMMITTED;
+    case TRANSACTION_ROLLED_BACK:
+        return LEDGER_ROLLED_BACK;
+    case TRANSACTION_EXPIRED:
+        return LEDGER_EXPIRED;
+    }
+    UNREACHABLE();
+}
+
+static void compare(const struct ledger_group *group, const char *who, struct machine *machine)
+{
+    LIST_FOREACH(at, &group->order)
+    {
+        const struct ledger_half *half = CONTAINER_OF(at, struct ledger_half, in_order);
+        const struct transaction *transaction = machine_transaction_find(machine, half->position);
+        bool open = half->state == LEDGER_PENDING || half->state == LEDGER_EXPIRED;
+        if (transaction == NULL && !open) {
+            continue; // Outcomes are remembered for a while only.
+        }
+        if (transaction == NULL || state_of(transaction) != half->state ||
+            transaction->attempts != half->attempts ||
+            transaction->half_offset != half->half_offset) {
+            sim_violation("derived state",
+                          "%s of %s has the half at %" PRIu64 " in state %d after %u checks, the "
+                          "log says %d after %u",
+                          who, group->name.text, half->position,
+                          transaction == NULL ? -1 : (int)transaction->state,
+                          transaction == NULL ? 0 : transaction->attempts, (int)half->state,
+                          half->attempts);
+        }
+    }
+    MAP_FOREACH(node, &group->queues)
+    {
+        const struct ledger_queue *mine = CONTAINER_OF(node, struct ledger_queue, by_key);
+        const struct queue *theirs =
+            machine_queue_find(machine, name_slice(&mine->topic), mine->queue_id);
+        if (theirs == NULL || theirs->offset_next != (int64_t)mine->count) {
+            sim_violation("dense offsets",
+                          "%s of %s has %" PRId64 " messages in %s/%d, the log has %zu", who,
+                          group->name.text, theirs == NULL ? -1 : theirs->offset_next,
+                          mine->topic.text, mine->queue_id, mine->count);
+        }
+    }
+}
+
+/* A machine that never saw anything but the log. */
+static uint64_t replay(const struct ledger_group *group)
+{
+    const struct machine_events events = {0};
+    struct kv *kv = kv_open_memory();
+    struct machine *machine;
+    char *error = NULL;
+    if (machine_open(kv, &events, &machine, &error) != STATUS_OK) {
+        sim_violation("replay", "an empty machine does not open: %s", error);
+    }
+    for (uint64_t i = 0; i <= group->last_index && i < group->entry_capacity; i++) {
+        const struct ledger_entry *entry = &group->entries[i];
+        if (entry->term != 0) {
+            machine_apply(machine, i, entry->position, slice_of(entry->payload, entry->size));
+        }
+    }
+    compare(group, "a replay", machine);
+    uint64_t hash = machine_hash(machine);
+    machine_close(machine);
+    kv_close(kv);
+    return hash;
+}
+
+static void audit_group(size_t place)
+{
+    const struct ledger_group *group = ledger_group(slice_text(sim_group_name(place)));
+    uint64_t expected = replay(group);
+    for (size_t i = 0; i < sim_node_count(); i++) {
+        const struct broker *broker = sim_node_broker(i, place);
+        if (broker == NULL) {
+            continue;
+        }
+        struct sim_process *process = sim_node_host(i)->process;
+        sim_process_switch(process);
+        uint64_t hash = machine_hash(broker->machine);
+        sim_process_switch(NULL);
+        if (hash != expected) {
+            compare(group, sim_node_host(i)->name, broker->machine);
+            sim_violation("derived state",
+                          "%s of %s differs from a replay of the log at entry %" PRIu64,
+                          sim_node_host(i)->name, group->name.text, group->last_index);
+        }
+    }
+}
+
+void sim_audit_state(void)
+{
+    bool missing;
+    for (size_t i = 0; i < ledger_group_count(); i++) {
+        audit_group(i);
+    }
+    bank_audit(excused_amount(&missing));
+    for (size_t i = 0; i < sim_host_count(); i++) {
+        const struct sim_process *process = sim_host_at(i)->process;
+        if (process != NULL && process->memory.bytes_most > MEMORY_MAX) {
+            sim_violation("memory", "%s held %zu bytes", sim_host_at(i)->name,
+                          process->memory.bytes_most);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+/* The simulator's command:
+ *
+ *   sim_cluster --seed N [--count N]   run seeds N, N + 1, ...
+ *               [--chaos-ms N]         so long until all is healed, instead of what the seed draws
+ *               [--trace]              print all that happens
+ *               [--hash]               run each seed twice and compare; print the trace's hash
+ *               [--quiet]              no statistics
+ *
+ * Exit status: 0 all promises held, 1 a promise was broken (its checker is named on standard
+ * error), 2 wrong usage. */
+#include "common/base/decimal.h"
+#include "common/base/slice.h"
+#include "tests/sim/cluster/sim_run.h"
+#include "tests/sim/os/sim_memory.h"
+#include "tests/sim/os/sim_thread.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EXIT_USAGE = 2 };
+
+struct program {
+    struct sim_run_options run;
+    uint64_t count;
+    bool hash;
+    bool quiet;
+};
+
+static void add(uint64_t *to, const uint64_t *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        to[i] += from[i];
+    }
+}
+
+/* All of a result but its hash are counters. */
+static void add_result(struct sim_result *total, const struct sim_result *one)
+{
+    static_assert(sizeof *total % sizeof(uint64_t) == 0, "nothing but numbers of 64 bits");
+    add((uint64_t *)total, (const uint64_t *)one, sizeof *one / sizeof(uint64_t));
+}
+
+static void print(uint64_t seeds, const struct sim_result *r)
+{
+    const struct ledger_counts *l = &r->ledger;
+    const struct sim_client_counts *c = &r->clients;
+    printf("seeds %" PRIu64 "  simulated %.1f s  events %" PRIu64 "  elections %" PRIu64
+           "  faults %" PRIu64 "\n",
+           seeds, (double)r->simulated_us / SIM_SECOND, r->events, l->elections, r->faults_total);
+    printf("nodes: stopped %" PRIu64 "  killed %" PRIu64 "  power cut %" PRIu64 "  gave up %" PRIu64
+           "; nameservers ended %" PRIu64 "; clients killed %" PRIu64 "\n",
+           r->deaths.of_nodes[SIM_EXIT], r->deaths.of_nodes[SIM_KILL],
+           r->deaths.of_nodes[SIM_POWER_CUT], r->deaths.of_nodes[SIM_FATAL],
+           r->deaths.of_nameservers, c->deaths);
+    printf("calls: acknowledged %" PRIu64 "  refused %" PRIu64 "  unknown %" PRIu64
+           "; received %" PRIu64 "; checks answered %" PRIu64 "; ends answered %" PRIu64 "\n",
+           c->acknowledged, c->refused, c->unknown, c->received, c->checks_answered,
+           c->ends_answered);
+    printf("log: entries %" PRIu64 "  messages %" PRIu64 "  stored twice %" PRIu64
+           "  halves %" PRIu64 "  resent %" PRIu64 "  commits %" PRIu64 "  rollbacks %" PRIu64
+           "  expired %" PRIu64 "  late ends %" PRIu64 "  checks %" PRIu64 "\n",
+           l->entries, l->messages, l->duplicates, l->halves, l->half_duplicates, l->commits,
+           l->rollbacks, l->expirations, l->late_ends, l->checks);
+    for (int i = 0; i < SIM_FAULTS; i++) {
+        printf("%s%s %" PRIu64, i == 0 ? "faults: " : "  ", sim_fault_name((enum sim_fault)i),
+               r->faults[i]);
+    }
+    printf("\n");
+}
+
+static bool number(int argc, char **argv, int *at, uint64_t *out)
+{
+    int64_t value;
+    if (*at + 1 >= argc || !decimal_parse(slice_text(argv[*at + 1]), &value) || value < 0) {
+        fprintf(stderr, "%s wants a number\n", argv[*at]);
+        return false;
+    }
+    *out = (uint64_t)value;
+    ++*at;
+    return true;
+}
+
+static bool read_options(int argc, char **argv, struct program *program)
+{
+    bool good = true;
+    for (int i = 1; good && i < argc; i++) {
+        struct slice option = slice_text(argv[i]);
+        if (slice_equals_text(option, "--seed")) {
+            good = number(argc, argv, &i, &program->run.seed);
+        } else if (slice_equals_text(option, "--count")) {
+            good = number(argc, argv, &i, &program->count);
+        } else if (slice_equals_text(option, "--chaos-ms")) {
+            good = number(argc, argv, &i, &program->run.chaos_ms);
+        } else if (slice_equals_text(option, "--trace")) {
+            program->run.trace = true;
+        } else if (slice_equals_text(option, "--hash")) {
+            program->hash = true;
+        } else if (slice_equals_text(option, "--quiet")) {
+            program->quiet = true;
+        } else {
+            fprintf(stderr, "unknown option %s\n", argv[i]);
+            good = false;
+        }
+    }
+    return good;
+}
+
+/* Does it come out the same? */
+static bool repeat(const struct sim_run_options *options, uint64_t expected)
+{
+    struct sim_result again;
+    sim_run(options, &again);
+    printf("seed %" PRIu64 " hash %016" PRIx64 "\n", options->seed, again.trace_hash);
+    if (again.trace_hash != expected) {
+        fprintf(stderr,
+                "violation: replay: seed %" PRIu64 " comes out as %016" PRIx64
+                ", then as %016" PRIx64 "\n",
+                options->seed, expected, again.trace_hash);
+        return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct program program = {.run.seed = 1, .count = 1};
+    struct sim_result total = {0};
+    int code = EXIT_SUCCESS;
+    if (!read_options(argc, argv, &program)) {
+        return EXIT_USAGE;
+    }
+    sim_memory_adopt_libraries();
+    for (uint64_t i = 0; i < program.count && code == EXIT_SUCCESS; i++, program.run.seed++) {
+        struct sim_result result;
+        sim_run(&program.run, &result);
+        add_result(&total, &result);
+        if (program.hash && !repeat(&program.run, result.trace_hash)) {
+            code = EXIT_FAILURE;
+        }
+    }
+    if (!program.quiet) {
+        print(program.count, &total);
+    }
+    sim_stacks_free();
+    return code;
+}

@@ -1,0 +1,100 @@
+#include "tests/sim/cluster/sim_plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { CHECK_MAX_USUAL = 1000 };
+
+static uint32_t between(uint32_t least, uint32_t most)
+{
+    return (uint32_t)sim_between(SIM_FAULT, least, most);
+}
+
+static bool likely(uint32_t percent)
+{
+    return sim_draw(SIM_FAULT, 100) < percent;
+}
+
+const char *sim_fault_name(enum sim_fault fault)
+{
+    static const char *const names[] = {
+#define SIM_FAULT_NAME(name, text) text,
+        SIM_FAULT_TABLE(SIM_FAULT_NAME)
+#undef SIM_FAULT_NAME
+    };
+    return names[fault];
+}
+
+static void draw_shape(struct sim_plan *plan)
+{
+    static const uint32_t nodes[] = {3, 3, 3, 3, 4, 5};
+    plan->nodes = nodes[sim_draw(SIM_FAULT, 6)];
+    plan->groups = between(1, plan->nodes > 3 ? 2 : 3);
+    plan->nameservers = between(1, 3);
+    plan->plain_clients = between(1, 2);
+    plan->bank_clients = between(1, 3);
+    plan->race_clients = between(0, 1);
+    plan->consumers = between(1, 2);
+    plan->threads = between(1, 4);
+    plan->queues = between(1, 4);
+    plan->think_us = between(5, 80) * SIM_MS;
+}
+
+static void draw_settings(struct sim_plan *plan)
+{
+    plan->election_ms = between(200, 600);
+    plan->heartbeat_ms = plan->election_ms / between(5, 8);
+    plan->transaction_timeout_ms = between(100, 1500);
+    plan->check_interval_ms = between(200, 2000);
+    plan->check_max = likely(85) ? CHECK_MAX_USUAL : between(2, 6);
+    plan->register_ms = between(1000, 3000);
+    plan->leader_wait_ms = between(100, 1500);
+    plan->balance_ms = likely(60) ? between(300, 2000) : 0;
+    plan->checkpoint_ms = between(100, 4000);
+    plan->segment_size = 256 * 1024;
+    plan->cache_size = (size_t)between(4, 128) * 1024;
+    plan->sync_us = likely(70) ? between(200, 3000) : between(3000, 20000);
+    plan->reserve_size = 512 * 1024;
+    plan->network = (struct sim_network_options){
+        .delay_us = likely(80) ? between(50, 500) : between(500, 15000),
+        .jitter_us = between(20, 2000),
+        .spike_of = likely(30) ? between(100, 2000) : 0,
+        .window = (size_t)between(16, 512) * 1024,
+    };
+}
+
+void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms)
+{
+    *plan = (struct sim_plan){0};
+    draw_shape(plan);
+    draw_settings(plan);
+    plan->chaos_us = chaos_ms > 0 ? chaos_ms * SIM_MS : between(6, 24) * (uint64_t)SIM_SECOND;
+    plan->fault_every_us = between(150, 2500) * (uint64_t)SIM_MS;
+    plan->trouble_us = between(100, 4000) * (uint64_t)SIM_MS;
+    plan->bare_majority = likely(40);
+    uint32_t wanted = between(15, 70);
+    for (int i = 0; i < SIM_FAULTS; i++) {
+        plan->weights[i] = likely(wanted) ? between(1, 10) : 0;
+    }
+}
+
+void sim_plan_print(const struct sim_plan *plan)
+{
+    sim_tell("plan",
+             "%u nodes, %u groups, %u nameservers, %u+%u+%u producers and %u consumers of %u "
+             "threads; election %u ms, heartbeat %u ms, sync %" PRIu64 " us, net %" PRIu64
+             "+%" PRIu64 " us; first check %u ms, then each %u ms, %u times; chaos %" PRIu64
+             " s, a fault each %" PRIu64 " ms%s",
+             plan->nodes, plan->groups, plan->nameservers, plan->plain_clients, plan->bank_clients,
+             plan->race_clients, plan->consumers, plan->threads, plan->election_ms,
+             plan->heartbeat_ms, plan->sync_us, plan->network.delay_us, plan->network.jitter_us,
+             plan->transaction_timeout_ms, plan->check_interval_ms, plan->check_max,
+             plan->chaos_us / SIM_SECOND, plan->fault_every_us / SIM_MS,
+             plan->bare_majority ? ", heals a bare majority" : "");
+    for (int i = 0; i < SIM_FAULTS; i++) {
+        if (plan->weights[i] > 0) {
+            sim_tell("plan", "fault of weight %2u: %s", plan->weights[i],
+                     sim_fault_name((enum sim_fault)i));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+/* What a seed draws before anything runs: the cluster's shape, its settings, which faults there are
+ * and how often. Swarm testing: most seeds lack most faults, so that each can show what others
+ * hide.
+ */
+#ifndef TESTS_SIM_CLUSTER_SIM_PLAN_H
+#define TESTS_SIM_CLUSTER_SIM_PLAN_H
+
+#include "tests/sim/os/sim_socket.h"
+
+/* What can befall a cluster. To add a kind: here, in sim_faults.c, and nowhere else. */
+#define SIM_FAULT_TABLE(X)                                                                         \
+    X(KILL_NODE, "node killed")                                                                    \
+    X(POWER_NODE, "node lost power")                                                               \
+    X(POWER_ALL, "all nodes lost power")                                                           \
+    X(KILL_LEADER, "leader killed")                                                                \
+    X(PAUSE_NODE, "node paused")                                                                   \
+    X(STOP_NODE, "node stopped in order")                                                          \
+    X(TRANSFER, "leadership transferred")                                                          \
+    X(PARTITION, "cluster partitioned")                                                            \
+    X(ONE_WAY, "one direction cut")                                                                \
+    X(BREAK, "connections broken")                                                                 \
+    X(SLOW_PEER, "peer slowed")                                                                    \
+    X(SLOW_DISK, "disk slowed")                                                                    \
+    X(STALL_DISK, "disk stalled")                                                                  \
+    X(FAIL_DISK, "disk errors")                                                                    \
+    X(FULL_DISK, "disk full")                                                                      \
+    X(CLOCK_JUMP, "wall clock jumped")                                                             \
+    X(CLOCK_DRIFT, "clock drifts")                                                                 \
+    X(CLOCK_FREEZE, "wall clock frozen")                                                           \
+    X(KILL_CLIENT, "client killed")                                                                \
+    X(PAUSE_CLIENT, "client paused")                                                               \
+    X(KILL_NAMESERVER, "nameserver killed")
+
+enum sim_fault {
+#define SIM_FAULT_ENUM(name, text) SIM_FAULT_##name,
+    SIM_FAULT_TABLE(SIM_FAULT_ENUM)
+#undef SIM_FAULT_ENUM
+        SIM_FAULTS
+};
+
+struct sim_plan {
+    uint32_t nodes;
+    uint32_t groups;
+    uint32_t nameservers;
+    uint32_t plain_clients;
+    uint32_t bank_clients;
+    uint32_t race_clients;
+    uint32_t consumers;
+    uint32_t threads; /* Of each client. */
+    uint32_t queues;
+    uint32_t think_us; /* A client's thread rests up to twice that between two calls. */
+
+    uint32_t election_ms;
+    uint32_t heartbeat_ms;
+    uint32_t transaction_timeout_ms;
+    uint32_t check_interval_ms;
+    uint32_t check_max;
+    uint32_t register_ms;
+    uint32_t leader_wait_ms;
+    uint32_t balance_ms; /* 0: leaders stay. */
+    uint32_t checkpoint_ms;
+    uint32_t segment_size;
+    size_t cache_size;
+    uint64_t sync_us;
+    uint64_t reserve_size;
+    struct sim_network_options network;
+
+    uint64_t chaos_us;
+    uint64_t fault_every_us;      /* On average. */
+    uint32_t weights[SIM_FAULTS]; /* 0: this seed does not have it. */
+    uint64_t trouble_us;          /* How long most troubles last. */
+    bool bare_majority;           /* Heal no more than that. */
+};
+
+/* Draw it. `chaos_ms` 0: drawn too. */
+void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms);
+void sim_plan_print(const struct sim_plan *plan);
+const char *sim_fault_name(enum sim_fault fault);
+
+#endif

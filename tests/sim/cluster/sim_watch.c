@@ -1,0 +1,74 @@
+#include "tests/sim/cluster/sim_watch.h"
+
+#include "broker/core/broker.h"
+#include "common/remoting/codes.h"
+#include "raft-glue/segment_log.h"
+#include "tests/sim/cluster/sim_ledger.h"
+#include "tests/sim/os/sim_process.h"
+
+static uint32_t segment_size;
+static size_t cache_size;
+
+void __real_broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal);
+void __wrap_broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal);
+void __real_broker_on_state(struct broker *broker, const struct replica_state *state);
+void __wrap_broker_on_state(struct broker *broker, const struct replica_state *state);
+bool __real_channel_send_request(const struct channels *channels, struct channel *channel,
+                                 struct command *request);
+bool __wrap_channel_send_request(const struct channels *channels, struct channel *channel,
+                                 struct command *request);
+enum status __real_segment_log_open(const struct segment_log_options *options,
+                                    struct segment_log **out, char **error);
+enum status __wrap_segment_log_open(const struct segment_log_options *options,
+                                    struct segment_log **out, char **error);
+
+void sim_watch_open(uint32_t segment, size_t cache)
+{
+    segment_size = segment;
+    cache_size = cache;
+}
+
+static struct ledger_group *group_of(const struct broker *broker)
+{
+    return ledger_group(name_slice(&broker->group->name));
+}
+
+static const char *who(void)
+{
+    return sim_process_current()->host->name;
+}
+
+void __wrap_broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal)
+{
+    ledger_apply(group_of(broker), who(), entry);
+    __real_broker_apply(broker, entry, proposal);
+}
+
+void __wrap_broker_on_state(struct broker *broker, const struct replica_state *state)
+{
+    ledger_role(group_of(broker), who(), broker->self->id, state,
+                machine_applied_index(broker->machine));
+    __real_broker_on_state(broker, state);
+}
+
+bool __wrap_channel_send_request(const struct channels *channels, struct channel *channel,
+                                 struct command *request)
+{
+    const struct broker *broker = CONTAINER_OF(channels, struct broker, channels);
+    bool sent = __real_channel_send_request(channels, channel, request);
+    int64_t position = -1;
+    if (sent && request->code == REQUEST_CHECK_TRANSACTION_STATE && broker_leads(broker) &&
+        command_i64(request, "commitLogOffset", true, &position) == STATUS_OK) {
+        ledger_handed(group_of(broker), who(), (uint64_t)position);
+    }
+    return sent;
+}
+
+enum status __wrap_segment_log_open(const struct segment_log_options *options,
+                                    struct segment_log **out, char **error)
+{
+    struct segment_log_options small = *options;
+    small.segment_size = segment_size;
+    small.cache_size = cache_size;
+    return __real_segment_log_open(&small, out, error);
+}

@@ -1,0 +1,12 @@
+/* Where the ledger looks into the product: calls that the linker sends through here first
+ * (--wrap in tests/sim/tests.cmake), so that nothing in the product knows of being watched. */
+#ifndef TESTS_SIM_CLUSTER_SIM_WATCH_H
+#define TESTS_SIM_CLUSTER_SIM_WATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sizes of the logs to come: segments and cached tails. */
+void sim_watch_open(uint32_t segment_size, size_t cache_size);
+
+#endif
