@@ -3,8 +3,8 @@
 #include "common/base/bytes.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     RETRY_MS = 300,
@@ -307,7 +307,7 @@ static struct hello our_hello(const struct fetch *fetch, enum hello_kind kind, u
         .kind = kind,
         .sender = options->id,
         .receiver = receiver,
-        .identity = options->identity,
+        .identity = options->identity->number,
         .client_host = options->client_host,
         .cluster = options->cluster,
         .group = options->group,
@@ -345,28 +345,22 @@ static enum status copy_from(struct fetch *fetch, const struct replica_voter *se
     return status;
 }
 
-static void pause_between_tries(void)
-{
-    struct timespec time = {.tv_nsec = RETRY_MS * 1000000L};
-    nanosleep(&time, NULL);
-}
-
 enum status fetch_run(const struct fetch_options *options)
 {
     struct fetch fetch = {.options = options};
-    fetch.client = (struct fetch_client){.fd = -1, .canceled = options->canceled};
+    fetch.client = (struct fetch_client){.loop = options->loop, .canceled = options->canceled};
     fetch.begun_ms = fetch.told_ms = now_ms(&fetch);
     enum status status = STATUS_NO_LEADER;
-    while (status != STATUS_OK && !fetch.local && !atomic_load(options->canceled)) {
+    while (status != STATUS_OK && !fetch.local && !*options->canceled) {
         for (size_t i = 0; i < options->server_count && !fetch.local; i++) {
             status = copy_from(&fetch, &options->servers[i]);
             fetch_client_close(&fetch.client);
-            if (status == STATUS_OK || atomic_load(options->canceled)) {
+            if (status == STATUS_OK || *options->canceled) {
                 break;
             }
         }
         if (status != STATUS_OK && !fetch.local) {
-            pause_between_tries();
+            (void)fetch_client_pause(&fetch.client, RETRY_MS);
         }
     }
     if (status == STATUS_OK) {

@@ -3,8 +3,8 @@
  *
  * The copy is made beside whatever is there, and nothing of it counts before all of it is durable.
  * Entries are appended to a log of our own, so an interrupted copy goes on where it stopped,
- * whoever leads then; the machine's state begins anew with each connection. Blocks; in the thread
- * that will run the replica. */
+ * whoever leads then; the machine's state begins anew with each connection. Runs the loop of the
+ * thread that will run the replica, and blocks it with writes. */
 #ifndef RAFT_GLUE_FETCH_H
 #define RAFT_GLUE_FETCH_H
 
@@ -13,9 +13,11 @@
 #include "raft-glue/fetch_client.h"
 #include "raft-glue/fetch_image.h"
 #include "raft-glue/replica.h"
+#include "raft-glue/replica_identity.h"
 #include "raft-glue/replica_storage.h"
 
 struct fetch_options {
+    uv_loop_t *loop;
     const struct log *log;
     const struct clock *clock;
     struct directory directory; /* Of the log to be: empty, or what an interrupted copy left. */
@@ -23,7 +25,7 @@ struct fetch_options {
     struct slice cluster;
     struct slice group;
     uint64_t id;
-    uint64_t identity;
+    const struct replica_identity *identity; /* Stored with the copy. */
     struct host client_host;
     const struct replica_voter *servers; /* Who may lead; without ourselves. */
     size_t server_count;
@@ -31,7 +33,7 @@ struct fetch_options {
     /* Stored with the copy. If rejoin_term is set and rejoin_index is not, the index is learned
      * from the leader, if it leads in this term or a later one. */
     struct term_vote_state state;
-    const atomic_bool *canceled;
+    const bool *canceled; /* Looked at after each event. */
 };
 
 /* Try until it is done.

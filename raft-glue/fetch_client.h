@@ -1,5 +1,5 @@
-/* One FETCH connection from the side that wants the data. Blocking, with a deadline for each step;
- * one thread. */
+/* One FETCH connection, or a PROBE, from the side that wants the data. Each call runs the loop
+ * until it is done, or has taken too long; other handles on the loop are served meanwhile. */
 #ifndef RAFT_GLUE_FETCH_CLIENT_H
 #define RAFT_GLUE_FETCH_CLIENT_H
 
@@ -8,11 +8,14 @@
 #include "raft-glue/replica_hello.h"
 #include "raft-glue/replica_probe.h"
 
-#include <stdatomic.h>
+#include <uv.h>
+
+struct fetch_connection;
 
 struct fetch_client {
-    int fd; /* -1: not connected. */
-    const atomic_bool *canceled;
+    uv_loop_t *loop;
+    const bool *canceled; /* Looked at after each event. */
+    struct fetch_connection *connection;
     struct buf body; /* Of the last answer. */
 };
 
@@ -31,7 +34,10 @@ WARN_UNUSED enum status fetch_client_call(struct fetch_client *client,
                                           const struct fetch_request *request,
                                           struct fetch_answer *answer);
 
-/* May be used again. */
+/* Close the connection and wait until it is closed. May be used again. */
 void fetch_client_close(struct fetch_client *client);
+
+/* Let time pass; false: canceled. */
+bool fetch_client_pause(struct fetch_client *client, uint64_t ms);
 
 #endif

@@ -15,7 +15,8 @@ static void encode(const struct replica_identity *identity, uint8_t *to)
 {
     memset(to, 0, REPLICA_IDENTITY_RECORD_SIZE);
     le64_put(to, identity->number);
-    le64_put(to + 8, identity->count);
+    le32_put(to + 8, identity->begun ? 1 : 0);
+    le32_put(to + 12, (uint32_t)identity->count);
     for (size_t i = 0; i < identity->count; i++) {
         le64_put(to + 16 + 16 * i, identity->counted[i].member);
         le64_put(to + 24 + 16 * i, identity->counted[i].number);
@@ -24,12 +25,13 @@ static void encode(const struct replica_identity *identity, uint8_t *to)
 
 static bool decode(const uint8_t *from, struct replica_identity *identity)
 {
-    uint64_t count = le64_get(from + 8);
-    *identity = (struct replica_identity){.number = le64_get(from)};
+    uint32_t count = le32_get(from + 12);
+    *identity =
+        (struct replica_identity){.number = le64_get(from), .begun = le32_get(from + 8) != 0};
     if (identity->number == 0 || count > MEMBERS_MAX) {
         return false;
     }
-    identity->count = (size_t)count;
+    identity->count = count;
     for (size_t i = 0; i < identity->count; i++) {
         identity->counted[i].member = le64_get(from + 16 + 16 * i);
         identity->counted[i].number = le64_get(from + 24 + 16 * i);

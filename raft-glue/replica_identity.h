@@ -7,7 +7,8 @@
  *
  *   at  size  field          (little-endian)
  *    0     8  number         not 0
- *    8     8  count          of disks that follow
+ *    8     4  begun          1: a log was begun or copied here
+ *   12     4  count          of disks that follow
  *   16    16  each: u64 member, u64 number; zeros behind the last */
 #ifndef RAFT_GLUE_REPLICA_IDENTITY_H
 #define RAFT_GLUE_REPLICA_IDENTITY_H
@@ -21,6 +22,7 @@ enum { REPLICA_IDENTITY_RECORD_SIZE = 16 + 16 * MEMBERS_MAX };
 
 struct replica_identity {
     uint64_t number;
+    bool begun; /* There was a log here: if it is gone, this is not the disk that it was. */
     size_t count;
     struct {
         uint64_t member;

@@ -70,6 +70,8 @@ static const struct config_key keys[] = {
      "a group's preferred node that is well for so long gets its leadership back, ms; 0: never"},
     {"diskReserveSize", CONFIG_INTEGER, "268435456", 0, 1024LL * 1024 * MIB,
      "with less free space, bytes, messages are refused; it is kept for decisions and Raft"},
+    {"copyBytesPerSecond", CONFIG_INTEGER, "209715200", 0, 1024LL * 1024 * MIB,
+     "rate at which a leader gives copies of its data to members without any, bytes; 0: no limit"},
     {"fileReservedTime", CONFIG_INTEGER, "72", 0, 100LL * 365 * 24,
      "messages are kept at least so long, hours, and go at any hour after that; 0: for ever"},
     {"fileReservedTimeMs", CONFIG_INTEGER, "0", 0, 100LL * 365 * 24 * HOUR_MS,
@@ -363,6 +365,7 @@ static void take_numbers(struct settings *settings, const struct config *config)
     settings->checkpoint_interval_ms = (uint64_t)config_integer(config, "checkpointIntervalMs");
     settings->balance_delay_ms = (uint64_t)config_integer(config, "leaderBalanceDelayMs");
     settings->disk_reserve_size = (uint64_t)config_integer(config, "diskReserveSize");
+    settings->copy_rate = (uint64_t)config_integer(config, "copyBytesPerSecond");
     uint64_t reserved_ms = (uint64_t)config_integer(config, "fileReservedTimeMs");
     uint64_t reserved_hours = (uint64_t)config_integer(config, "fileReservedTime");
     settings->retention_ms = reserved_ms != 0 ? reserved_ms : reserved_hours * HOUR_MS;

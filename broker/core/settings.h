@@ -62,6 +62,7 @@ struct settings {
     size_t checkpoint_size;  /* Bytes of change that start a checkpoint. */
     uint64_t checkpoint_interval_ms;
     uint64_t balance_delay_ms;  /* 0: leadership stays where it is. */
+    uint64_t copy_rate;         /* Bytes a second; 0: no limit. */
     uint64_t disk_reserve_size; /* Bytes kept free: below, messages are refused. */
     uint64_t retention_ms;      /* fileReservedTime, or fileReservedTimeMs; 0: no limit by age */
     uint64_t log_size_max;      /* Bytes of messages kept per group; 0: no limit by size. */

@@ -11,12 +11,7 @@ enum {
 };
 
 static void thread_main(void *argument);
-static enum status open_all(struct group_host *host);
-static void close_store(struct group_host *host);
 static void on_stop(uv_async_t *async);
-static void on_tick(uv_timer_t *timer);
-static void on_turn_end(uv_check_t *check);
-static void on_registrar_closed(void *context);
 static void close_network(struct group_host *host);
 
 struct group_host *group_host_start(const struct settings *settings,
@@ -37,6 +32,7 @@ struct group_host *group_host_start(const struct settings *settings,
     failed = uv_async_init(&host->loop, &host->stop, on_stop);
     ASSERT(failed == 0);
     host->stop.data = host;
+    uv_unref((uv_handle_t *)&host->stop); // The loop ends when all else is closed.
     failed = uv_thread_create(&host->thread, thread_main, host);
     ASSERT(failed == 0);
     return host;
@@ -62,211 +58,89 @@ void group_host_join(struct group_host *host)
     free(host);
 }
 
+/* --- The thread --------------------------------------------------------------------------- */
+
+/* Let group_host_started() return: with an error, or when it runs, or when it waits for others. */
+static void tell_started(struct group_host *host, enum status status)
+{
+    if (!host->start_told) {
+        host->start_told = true;
+        host->start_status = status;
+        uv_sem_post(&host->started);
+    } else if (status != STATUS_OK && status != STATUS_CANCELED) {
+        FATAL("%s: cannot go on (%s); correct what was logged above and start this node again",
+              host->log.name, status_text(status));
+    }
+}
+
+static void on_wait(void *context)
+{
+    tell_started(context, STATUS_OK);
+}
+
+static void init_data(struct group_host *host)
+{
+    host->data = (struct group_data){
+        .loop = &host->loop,
+        .log = &host->log,
+        .settings = host->settings,
+        .group = host->group,
+        .directory = host->directory,
+        .canceled = &host->stop_wanted,
+        .on_wait = on_wait,
+        .context = host,
+    };
+}
+
+/* Who may lead, and what our term and vote are, while the replica is still open. */
+static void remember_for_copy(struct group_host *host)
+{
+    struct replica_view view;
+    replica_host_view(host->replica, &view);
+    host->copy_state = replica_host_vote(host->replica);
+    host->copy_server_count = 0;
+    for (size_t i = 0; i < view.member_count; i++) {
+        if (view.members[i].id != host->settings->node_id) {
+            struct replica_voter *server = &host->copy_servers[host->copy_server_count++];
+            server->id = view.members[i].id;
+            replica_address_format(view.members[i].raft_host, server->address);
+        }
+    }
+}
+
+/* Open, run until all is closed, and again if it was closed to get a copy. */
 static void thread_main(void *argument)
 {
     struct group_host *host = argument;
-    host->start_status = open_all(host);
-    bool running = host->start_status == STATUS_OK;
-    uv_sem_post(&host->started);
-    uv_run(&host->loop, UV_RUN_DEFAULT);
-    if (running) {
-        broker_close(&host->broker);
-        close_store(host);
-        log_info(&host->log, "stopped", "");
-    }
-    int failed = uv_loop_close(&host->loop);
-    ASSERT(failed == 0);
-}
-
-/* --- Starting ----------------------------------------------------------------------------- */
-
-static enum status fail(struct group_host *host, const char *what, enum status status, char *error)
-{
-    log_error(&host->log, what, "directory=%s: %s", host->directory,
-              error != NULL ? error : status_text(status));
-    free(error);
-    return status;
-}
-
-static enum status open_store(struct group_host *host)
-{
-    char path[GROUP_PATH_SIZE + 16];
-    char *error = NULL;
-    if (mkdir(host->directory, 0750) != 0 && errno != EEXIST) {
-        log_error(&host->log, "cannot create the data directory",
-                  "directory=%s: %s; check storePathRootDir, its owner and the disk's free space",
-                  host->directory, strerror(errno));
-        return STATUS_IO;
-    }
-    snprintf(path, sizeof path, "%s/store", host->directory);
-    enum status status = kv_open_rocksdb(path, host->settings->store_cache_size, &host->kv, &error);
-    if (status != STATUS_OK) {
-        return fail(host, "cannot open the state machine's store", status, error);
-    }
-    const struct machine_events events = broker_machine_events(&host->broker);
-    status = machine_open(host->kv, &events, &host->machine, &error);
-    if (status != STATUS_OK) {
-        return fail(host, "cannot load the state machine", status, error);
-    }
-    host->broker.machine = host->machine;
-    return STATUS_OK;
-}
-
-static void close_store(struct group_host *host)
-{
-    if (host->machine != NULL) {
-        machine_close(host->machine);
-        host->machine = NULL;
-    }
-    if (host->kv != NULL) {
-        kv_close(host->kv);
-        host->kv = NULL;
-    }
-}
-
-static void apply(void *context, const struct replica_entry *entry, void *proposal)
-{
-    struct group_host *host = context;
-    broker_apply(&host->broker, entry, proposal);
-}
-
-static void drop(void *context, void *proposal, enum status why)
-{
-    struct group_host *host = context;
-    broker_drop(&host->broker, proposal, why);
-}
-
-static void on_state(void *context, const struct replica_state *state)
-{
-    struct group_host *host = context;
-    broker_on_state(&host->broker, state);
-}
-
-static enum status open_replica(struct group_host *host)
-{
-    char path[GROUP_PATH_SIZE + 16];
-    char *error = NULL;
-    struct replica_member members[MEMBERS_MAX];
-    for (size_t i = 0; i < host->group->member_count; i++) {
-        members[i] = (struct replica_member){
-            .id = host->group->members[i].id,
-            .raft_host = host->group->members[i].raft_host,
-        };
-    }
-    snprintf(path, sizeof path, "%s/log", host->directory);
-    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
-        return fail(host, "cannot create the log's directory", STATUS_IO, NULL);
-    }
-    const struct replica_host_options options = {
-        .loop = &host->loop,
-        .log = &host->log,
-        .clock = clock_system(),
-        .directory = path,
-        .cluster = name_slice(&host->settings->cluster),
-        .group = name_slice(&host->group->name),
-        .id = host->settings->node_id,
-        .members = members,
-        .member_count = host->group->member_count,
-        .election_timeout_ms = host->settings->election_timeout_ms,
-        .heartbeat_timeout_ms = host->settings->heartbeat_interval_ms,
-        .applied_index = machine_applied_index(host->machine),
-        .machine = {host, apply, drop, on_state},
-    };
-    enum status status = replica_host_start(&options, &host->replica, &error);
-    return status == STATUS_OK ? status : fail(host, "cannot start the replica", status, error);
-}
-
-static enum status open_listener(struct group_host *host)
-{
-    struct host address = host->broker.self->client_host;
-    const struct name *bind = &host->settings->listen_address;
-    if (bind->size > 0) {
-        char text[NAME_MAX_SIZE + 16];
-        snprintf(text, sizeof text, "%s:%u", bind->text, address.port);
-        enum status parsed = host_parse(slice_text(text), &address);
-        ASSERT(parsed == STATUS_OK); // settings_load() has seen to that.
-    }
-    enum status status =
-        listener_open(&host->listener, &host->loop, address, group_on_pending, host);
-    if (status != STATUS_OK) {
-        log_error(&host->log, "cannot listen for clients",
-                  "port=%u: is another process using it, and is the address this machine's?",
-                  address.port);
-        return status;
-    }
-    return STATUS_OK;
-}
-
-static void on_durable(void *context, uint64_t index, uint64_t log_first)
-{
-    struct group_host *host = context;
-    if (host->replica != NULL) {
-        replica_host_machine_durable(host->replica, index);
-        replica_host_cut(host->replica, log_first);
-    }
-}
-
-static void start_handles(struct group_host *host)
-{
-    int failed = uv_timer_init(&host->loop, &host->tick);
-    ASSERT(failed == 0);
-    failed = uv_check_init(&host->loop, &host->turn_end);
-    ASSERT(failed == 0);
-    host->tick.data = host;
-    host->turn_end.data = host;
-    uv_timer_start(&host->tick, on_tick, BROKER_TICK_MS, BROKER_TICK_MS);
-    uv_check_start(&host->turn_end, on_turn_end);
-}
-
-static enum status open_all(struct group_host *host)
-{
-    group_ports_init(host);
-    list_init(&host->clients);
-    broker_init(&host->broker, host->settings, host->group, &host->ports, &host->log,
-                random_system());
-    enum status status = open_store(host);
-    if (status == STATUS_OK) {
-        host->registrar = registrar_new(&host->loop, &host->broker);
-        leader_link_init(&host->leader, &host->loop, &host->broker);
-        status = open_replica(host);
-    }
-    if (status == STATUS_OK) {
-        // Last, so that no client waits for a log that is still being read.
-        status = open_listener(host);
-    }
-    if (status != STATUS_OK) {
-        if (host->replica != NULL) {
-            replica_host_close(host->replica, NULL, NULL);
-            host->replica = NULL;
+    bool again = true;
+    init_data(host);
+    while (again) {
+        enum status status = group_open(host);
+        tell_started(host, status);
+        if (status != STATUS_OK) {
+            break;
         }
-        if (host->registrar != NULL) {
-            registrar_close(host->registrar, on_registrar_closed, host);
+        host->stopping = RUNNING;
+        if (host->stop_wanted) {
+            close_network(host); // Asked for while it waited for others.
         }
-        uv_close((uv_handle_t *)&host->stop, NULL);
         uv_run(&host->loop, UV_RUN_DEFAULT);
         broker_close(&host->broker);
-        close_store(host);
-        return status;
+        group_close_store(host);
+        log_info(&host->log, "stopped", "");
+        again = host->behind && !host->stop_wanted;
+        host->behind = false;
+        if (again) {
+            status = group_data_copy(&host->data, &host->copy_state, host->copy_servers,
+                                     host->copy_server_count);
+            tell_started(host, status);
+            again = status == STATUS_OK;
+        }
     }
-    host->checkpointer = (struct checkpointer){
-        .loop = &host->loop,
-        .clock = clock_system(),
-        .log = &host->log,
-        .kv = host->kv,
-        .machine = host->machine,
-        .size_max = host->settings->checkpoint_size,
-        .interval_ms = host->settings->checkpoint_interval_ms,
-        .on_durable = on_durable,
-        .context = host,
-    };
-    checkpointer_start(&host->checkpointer);
-    // What was loaded is durable: a cut that a crash interrupted is carried out now.
-    replica_host_cut(host->replica, machine_cut_done(host->machine).log_first);
-    start_handles(host);
-    log_info(&host->log, "listening", "client_port=%u member=%llu applied=%llu",
-             host->listener.port, (unsigned long long)host->settings->node_id,
-             (unsigned long long)machine_applied_index(host->machine));
-    return STATUS_OK;
+    uv_close((uv_handle_t *)&host->stop, NULL);
+    uv_run(&host->loop, UV_RUN_DEFAULT);
+    int failed = uv_loop_close(&host->loop);
+    ASSERT(failed == 0);
 }
 
 /* --- Time --------------------------------------------------------------------------------- */
@@ -302,11 +176,15 @@ static void look_at_disk(struct group_host *host, uint64_t now)
     }
 }
 
-static void on_tick(uv_timer_t *timer)
+void group_on_tick(uv_timer_t *timer)
 {
     struct group_host *host = timer->data;
     uint64_t now = clock_monotonic_ms(clock_system());
     if (host->stopping == TRANSFERRING && now >= host->stop_deadline_ms) {
+        close_network(host);
+    }
+    if (host->behind && host->stopping == RUNNING) {
+        remember_for_copy(host);
         close_network(host);
     }
     if (host->stopping >= CLOSING_NETWORK) {
@@ -319,7 +197,7 @@ static void on_tick(uv_timer_t *timer)
     checkpointer_tick(&host->checkpointer);
 }
 
-static void on_turn_end(uv_check_t *check)
+void group_on_turn_end(uv_check_t *check)
 {
     struct group_host *host = check->data;
     if (host->stopping >= CLOSING_NETWORK) {
@@ -344,8 +222,9 @@ static void on_transferred(void *context, enum status status)
 static void on_stop(uv_async_t *async)
 {
     struct group_host *host = async->data;
+    host->stop_wanted = true;
     if (host->stopping != RUNNING) {
-        return;
+        return; // It closes already, or is not open yet and looks at stop_wanted.
     }
     host->stopping = TRANSFERRING;
     host->stop_deadline_ms = clock_monotonic_ms(clock_system()) + TRANSFER_WAIT_MS;
@@ -383,7 +262,6 @@ static void on_checkpointed(void *context)
     host->stopping = STOPPED;
     uv_close((uv_handle_t *)&host->tick, NULL);
     uv_close((uv_handle_t *)&host->turn_end, NULL);
-    uv_close((uv_handle_t *)&host->stop, NULL);
 }
 
 static void on_replica_closed(void *context)

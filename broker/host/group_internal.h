@@ -5,16 +5,24 @@
 #include "broker/core/broker.h"
 #include "broker/host/checkpointer.h"
 #include "broker/host/group.h"
+#include "broker/host/group_data.h"
 #include "broker/host/leader_link.h"
 #include "broker/host/registrar.h"
+#include "broker/host/store_image.h"
 #include "common/net/conn.h"
 #include "common/net/listener.h"
 #include "raft-glue/replica_host.h"
 
-enum { GROUP_PATH_SIZE = 1024 };
-
 /* Order of stopping; each step starts the next from its callback. */
-enum stopping { RUNNING, TRANSFERRING, CLOSING_NETWORK, CLOSING_REPLICA, CHECKPOINTING, STOPPED };
+enum stopping {
+    NOT_OPEN,
+    RUNNING,
+    TRANSFERRING,
+    CLOSING_NETWORK,
+    CLOSING_REPLICA,
+    CHECKPOINTING,
+    STOPPED
+};
 
 struct group_host {
     const struct settings *settings;
@@ -22,14 +30,23 @@ struct group_host {
     struct log log;
     uv_thread_t thread;
     uv_sem_t started;
-    enum status start_status;
+    enum status start_status; /* Once start_told. */
+    bool start_told;
     char directory[GROUP_PATH_SIZE];
 
     uv_loop_t loop; /* Everything below belongs to the loop's thread. */
     uv_async_t stop;
+    bool stop_wanted;
+    struct group_data data;
+    bool
+        behind; /* Closed, or to be closed, for a copy of the leader's data; which carries on ... */
+    struct term_vote_state copy_state;                        /* ... with this, ... */
+    struct replica_voter copy_servers[REPLICA_MEMBERS_KNOWN]; /* ... from one of these. */
+    size_t copy_server_count;
     uv_timer_t tick;
     uv_check_t turn_end;
     struct kv *kv;
+    struct store_source store_source;
     struct machine *machine;
     struct replica_host *replica;
     struct broker_ports ports;
@@ -46,6 +63,14 @@ struct group_host {
     uint64_t disk_available; /* At the last look, */
     uint64_t disk_total;     /* 0 before the first one. */
 };
+
+/* Open everything, if need be with a copy of another member's data. Errors (logged; nothing is
+ * open): as group_data_prepare(), STATUS_REFUSED, STATUS_LOCKED. */
+WARN_UNUSED enum status group_open(struct group_host *host);
+void group_close_store(struct group_host *host);
+
+void group_on_tick(uv_timer_t *timer);
+void group_on_turn_end(uv_check_t *check);
 
 /* The broker core's ports: replica, log, nameservers and connections of this group. */
 void group_ports_init(struct group_host *host);

@@ -161,6 +161,20 @@ static enum status load_meta(struct machine *machine)
     return status;
 }
 
+enum status machine_stored_index(struct kv *kv, uint64_t *index)
+{
+    struct buf value = {0};
+    struct meta_row meta = {0};
+    struct key key = key_meta();
+    enum status status = kv_get(kv, key_slice(&key), &value);
+    if (status == STATUS_OK) {
+        status = meta_row_decode(buf_slice(&value), &meta);
+    }
+    buf_close(&value);
+    *index = status == STATUS_OK ? meta.applied_index : 0;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
 /* --- Applying ----------------------------------------------------------------------------- */
 
 void machine_apply(struct machine *machine, uint64_t index, uint64_t position, struct slice payload)

@@ -199,6 +199,10 @@ WARN_UNUSED enum status machine_open(struct kv *kv, const struct machine_events 
                                      struct machine **out, char **error);
 void machine_close(struct machine *machine);
 
+/* Index up to which a store that no machine needs to have open is complete; 0 in an empty one.
+ * Errors: STATUS_CORRUPT, STATUS_IO. */
+WARN_UNUSED enum status machine_stored_index(struct kv *kv, uint64_t *index);
+
 /* Log index up to which the state is complete; 0 in an empty one. */
 uint64_t machine_applied_index(const struct machine *machine);
 uint64_t machine_clock_ms(const struct machine *machine);

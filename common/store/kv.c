@@ -40,6 +40,11 @@ struct kv_iterator *kv_iterate(struct kv *kv, struct slice from, struct slice to
     return kv->kind->iterate(kv, from, to);
 }
 
+struct kv_iterator *kv_iterate_frozen(struct kv *kv, struct slice from, struct slice to)
+{
+    return kv->kind->iterate_frozen(kv, from, to);
+}
+
 bool kv_iterator_next(struct kv_iterator *iterator, struct slice *key, struct slice *value)
 {
     return iterator->kind->iterator_next(iterator, key, value);

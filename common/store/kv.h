@@ -49,6 +49,8 @@ WARN_UNUSED enum status kv_flush(struct kv *kv);
 
 /* Walk keys in order from `from` (inclusive) to `to` (exclusive); sees what was written before. */
 struct kv_iterator *kv_iterate(struct kv *kv, struct slice from, struct slice to);
+/* The same, but sees the store as it is now, whatever is written later. */
+struct kv_iterator *kv_iterate_frozen(struct kv *kv, struct slice from, struct slice to);
 /* False at the end or on error. Key and value are valid until the next call. */
 bool kv_iterator_next(struct kv_iterator *iterator, struct slice *key, struct slice *value);
 /* STATUS_OK, or what stopped the walk. */

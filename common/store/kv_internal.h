@@ -11,6 +11,7 @@ struct kv_kind {
     enum status (*write)(struct kv *kv, const struct kv_batch *batch);
     enum status (*flush)(struct kv *kv);
     struct kv_iterator *(*iterate)(struct kv *kv, struct slice from, struct slice to);
+    struct kv_iterator *(*iterate_frozen)(struct kv *kv, struct slice from, struct slice to);
     bool (*iterator_next)(struct kv_iterator *iterator, struct slice *key, struct slice *value);
     enum status (*iterator_close)(struct kv_iterator *iterator);
 };

@@ -35,11 +35,13 @@ struct memory {
 
 struct memory_iterator {
     struct kv_iterator iterator;
-    struct memory *memory;
-    struct buf from; /* Next key to look for. */
+    struct memory *memory; /* NULL: frozen. */
+    struct buf from;       /* Next key to look for. */
     struct buf to;
     struct buf key;
     struct buf value;
+    struct kv_batch *frozen; /* Copies of all that is to be seen. */
+    size_t frozen_at;
 };
 
 static const struct kv_kind memory_kind;
@@ -250,6 +252,15 @@ static bool memory_iterator_next(struct kv_iterator *base, struct slice *key, st
 {
     struct memory_iterator *iterator = (struct memory_iterator *)base;
     struct memory *memory = iterator->memory;
+    if (memory == NULL) {
+        struct kv_change change;
+        if (!kv_batch_next(iterator->frozen, &iterator->frozen_at, &change)) {
+            return false;
+        }
+        *key = change.key;
+        *value = change.value;
+        return true;
+    }
     pthread_mutex_lock(&memory->lock);
     // Looked up anew each time, so that writes between two steps do no harm.
     struct node *before[LEVELS_MAX];
@@ -273,6 +284,21 @@ static bool memory_iterator_next(struct kv_iterator *base, struct slice *key, st
     return true;
 }
 
+static struct kv_iterator *memory_iterate_frozen(struct kv *kv, struct slice from, struct slice to)
+{
+    struct kv_iterator *base = memory_iterate(kv, from, to);
+    struct memory_iterator *iterator = (struct memory_iterator *)base;
+    struct kv_batch *frozen = kv_batch_new();
+    struct slice key;
+    struct slice value;
+    while (memory_iterator_next(base, &key, &value)) {
+        kv_batch_put(frozen, key, value);
+    }
+    iterator->memory = NULL;
+    iterator->frozen = frozen;
+    return base;
+}
+
 static enum status memory_iterator_close(struct kv_iterator *base)
 {
     struct memory_iterator *iterator = (struct memory_iterator *)base;
@@ -280,6 +306,7 @@ static enum status memory_iterator_close(struct kv_iterator *base)
     buf_close(&iterator->to);
     buf_close(&iterator->key);
     buf_close(&iterator->value);
+    kv_batch_free(iterator->frozen);
     free(iterator);
     return STATUS_OK;
 }
@@ -290,6 +317,7 @@ static const struct kv_kind memory_kind = {
     .write = memory_write,
     .flush = memory_flush,
     .iterate = memory_iterate,
+    .iterate_frozen = memory_iterate_frozen,
     .iterator_next = memory_iterator_next,
     .iterator_close = memory_iterator_close,
 };

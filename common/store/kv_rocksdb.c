@@ -236,6 +236,7 @@ static const struct kv_kind rocks_kind = {
     .write = rocks_write,
     .flush = rocks_flush,
     .iterate = rocks_iterate,
+    .iterate_frozen = rocks_iterate, // Every iterator of RocksDB is.
     .iterator_next = rocks_iterator_next,
     .iterator_close = rocks_iterator_close,
 };

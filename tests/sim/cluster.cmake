@@ -53,7 +53,7 @@ file(GLOB SIM_PRODUCT_SOURCES CONFIGURE_DEPENDS
      ${CMAKE_SOURCE_DIR}/raft-glue/*.c ${CMAKE_SOURCE_DIR}/broker/machine/*.c
      ${CMAKE_SOURCE_DIR}/broker/core/*.c ${CMAKE_SOURCE_DIR}/broker/host/*.c
      ${CMAKE_SOURCE_DIR}/nameserver/*.c ${CMAKE_SOURCE_DIR}/client/*.c)
-list(FILTER SIM_PRODUCT_SOURCES EXCLUDE REGEX "/(nameserver/main|kv_rocksdb|directory_posix)\\.c$")
+list(FILTER SIM_PRODUCT_SOURCES EXCLUDE REGEX "/(nameserver/main|kv_rocksdb|directory_posix|host/tree)\\.c$")
 add_library(sim_product STATIC ${SIM_PRODUCT_SOURCES})
 target_include_directories(sim_product SYSTEM BEFORE PRIVATE ${SIM_RAFT_INCLUDE} ${UV_INCLUDE_DIRS}
                            ${JANSSON_INCLUDE_DIRS})

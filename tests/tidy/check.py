@@ -39,6 +39,7 @@ LAYERS = [
     (
         "broker/",
         BASE + ["common/remoting/", "common/net/", "common/store/kv.h", "raft-glue/replica_host.h",
+         "raft-glue/replica_admit.h", "raft-glue/fetch.h", "raft-glue/fetch_image.h",
                 "broker/"],
         ["uv.h"],
     ),

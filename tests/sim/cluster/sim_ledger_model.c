@@ -336,6 +336,7 @@ static void apply_operation(struct ledger_group *group, const struct operation *
     case OPERATION_GROUP_PUT:
     case OPERATION_GROUP_DELETE:
     case OPERATION_TICK:
+    case OPERATION_CUT:
         return;
     }
 }

@@ -84,15 +84,20 @@ void sim_hosts_free(void)
 
 struct sim_store *sim_host_store(struct sim_host *host, const char *path)
 {
+    struct sim_store *store = NULL;
     for (size_t i = 0; i < host->store_count; i++) {
         if (strcmp(host->stores[i].path, path) == 0) {
             return &host->stores[i];
         }
+        store = host->stores[i].path[0] == '\0' ? &host->stores[i] : store;
     }
-    ASSERT(host->store_count < SIM_STORES_MAX && strlen(path) < SIM_PATH_MAX);
-    struct sim_store *store = &host->stores[host->store_count++];
+    if (store == NULL) {
+        ASSERT(host->store_count < SIM_STORES_MAX);
+        store = &host->stores[host->store_count++];
+    }
     *store = (struct sim_store){0};
-    snprintf(store->path, sizeof store->path, "%s", path);
+    int size = snprintf(store->path, sizeof store->path, "%s", path);
+    ASSERT(size < SIM_PATH_MAX);
     return store;
 }
 

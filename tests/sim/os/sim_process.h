@@ -9,7 +9,7 @@
 #include "tests/sim/os/sim_memory.h"
 #include "tests/sim/os/sim_world.h"
 
-enum { SIM_HOSTS_MAX = 32, SIM_HOST_NAME_SIZE = 16, SIM_STORES_MAX = 32, SIM_PATH_MAX = 128 };
+enum { SIM_HOSTS_MAX = 32, SIM_HOST_NAME_SIZE = 16, SIM_STORES_MAX = 64, SIM_PATH_MAX = 128 };
 
 /* A host's clocks. The monotonic one drifts; the wall clock follows it, and jumps or stands still.
  */

@@ -261,6 +261,8 @@ static enum status kv_store_flush(struct kv *kv)
 }
 
 static struct kv_iterator *kv_store_iterate(struct kv *kv, struct slice from, struct slice to);
+static struct kv_iterator *kv_store_iterate_frozen(struct kv *kv, struct slice from,
+                                                   struct slice to);
 
 static bool kv_store_iterator_next(struct kv_iterator *base, struct slice *key, struct slice *value)
 {
@@ -281,6 +283,7 @@ static const struct kv_kind store_kind = {
     .write = kv_store_write,
     .flush = kv_store_flush,
     .iterate = kv_store_iterate,
+    .iterate_frozen = kv_store_iterate_frozen,
     .iterator_next = kv_store_iterator_next,
     .iterator_close = kv_store_iterator_close,
 };
@@ -290,6 +293,15 @@ static struct kv_iterator *kv_store_iterate(struct kv *kv, struct slice from, st
     struct store_iterator *iterator = mem_zalloc(sizeof *iterator);
     iterator->iterator.kind = &store_kind;
     iterator->twin = twin_of(kv)->kind->iterate(twin_of(kv), from, to);
+    return &iterator->iterator;
+}
+
+static struct kv_iterator *kv_store_iterate_frozen(struct kv *kv, struct slice from,
+                                                   struct slice to)
+{
+    struct store_iterator *iterator = mem_zalloc(sizeof *iterator);
+    iterator->iterator.kind = &store_kind;
+    iterator->twin = twin_of(kv)->kind->iterate_frozen(twin_of(kv), from, to);
     return &iterator->iterator;
 }
 

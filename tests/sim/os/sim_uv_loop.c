@@ -174,33 +174,57 @@ static bool alive(const struct sim_loop *loop)
     return loop->active > 0 || !list_empty(&loop->closing);
 }
 
+/* One round of everything that is due. */
+static void turn(uv_loop_t *uv, struct sim_loop *loop)
+{
+    uv_update_time(uv);
+    run_timers(loop);
+    run_active(&loop->idles, true);
+    run_ready(loop);
+    run_active(&loop->checks, false);
+    run_closings(loop);
+}
+
+/* Sleep until something is due. */
+static void wait_for_turn(struct sim_loop *loop)
+{
+    struct heap_node *timer = heap_first(&loop->timers);
+    if (!list_empty(&loop->idles) || !list_empty(&loop->closing)) {
+        sim_thread_wake_at(loop->thread, sim_now_us() + TURN_US);
+    } else if (timer != NULL) {
+        uint64_t at = sim_host_when(loop->process->host, timer->due * SIM_MS);
+        uint64_t soonest = sim_now_us() + TURN_US;
+        sim_thread_wake_at(loop->thread, at > soonest ? at : soonest);
+    }
+    sim_thread_block();
+}
+
 int uv_run(uv_loop_t *uv, uv_run_mode mode)
 {
     struct sim_loop *loop = sim_loop_of(uv);
-    ASSERT(mode == UV_RUN_DEFAULT && loop->thread == NULL);
+    ASSERT(mode != UV_RUN_NOWAIT && loop->thread == NULL);
     loop->thread = sim_thread_current();
-    while (alive(loop)) {
-        uv_update_time(uv);
-        run_timers(loop);
-        run_active(&loop->idles, true);
-        run_ready(loop);
-        run_active(&loop->checks, false);
-        run_closings(loop);
-        if (!alive(loop)) {
-            break;
+    if (mode == UV_RUN_ONCE) {
+        // What is due already is worth a turn of its own; else that of what comes next.
+        bool due = !list_empty(&loop->ready) || !list_empty(&loop->closing);
+        if (!due && alive(loop)) {
+            wait_for_turn(loop);
         }
-        struct heap_node *timer = heap_first(&loop->timers);
-        if (!list_empty(&loop->idles) || !list_empty(&loop->closing)) {
-            sim_thread_wake_at(loop->thread, sim_now_us() + TURN_US);
-        } else if (timer != NULL) {
-            uint64_t at = sim_host_when(loop->process->host, timer->due * SIM_MS);
-            uint64_t soonest = sim_now_us() + TURN_US;
-            sim_thread_wake_at(loop->thread, at > soonest ? at : soonest);
+        turn(uv, loop);
+    }
+    while (mode == UV_RUN_DEFAULT && alive(loop)) {
+        turn(uv, loop);
+        if (alive(loop)) {
+            wait_for_turn(loop);
         }
-        sim_thread_block();
     }
     loop->thread = NULL;
     return 0;
+}
+
+void uv_unref(uv_handle_t *handle)
+{
+    sim_handle_activate(sim_handle_of(handle), false);
 }
 
 /* ---- Handles ---- */

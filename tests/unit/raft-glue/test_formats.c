@@ -497,6 +497,7 @@ static void an_identity_is_as_its_golden_file_and_survives(void **state)
     struct replica_identity identity;
     assert_int_equal(replica_identity_open(&directory, 0xABCDEF, &identity), STATUS_OK);
     assert_int_equal(identity.number, 0xABCDEF);
+    identity.begun = true;
     identity.count = 2;
     identity.counted[0].member = 2;
     identity.counted[0].number = 0x222;
@@ -510,6 +511,7 @@ static void an_identity_is_as_its_golden_file_and_survives(void **state)
     struct replica_identity back;
     assert_int_equal(replica_identity_open(&directory, 0x999, &back), STATUS_OK);
     assert_int_equal(back.number, 0xABCDEF);
+    assert_true(back.begun);
     assert_true(replica_identity_counts(&back, 3, 0x333));
     assert_false(replica_identity_counts(&back, 3, 0x222));
     assert_false(replica_identity_counts(&back, 1, 0x222));

@@ -180,7 +180,7 @@ static void a_record_in_the_place_of_the_other_does_not_count(void **state)
     size_t size = 0;
     uint8_t *first = sim_disk_bytes(disk, "vote.0", &size);
     uint8_t *second = sim_disk_bytes(disk, "vote.1", &size);
-    uint8_t kept[64];
+    uint8_t kept[128];
     assert_true(size <= sizeof kept);
     memcpy(kept, second, size);
     memcpy(second, first, size);
