@@ -95,7 +95,7 @@ static void on_answer(struct link *link, const struct link_connection *connectio
         return;
     }
     if (answer != HELLO_WELCOME) {
-        if (link->refusal != (int)answer) {
+        if (link->refusal != (int)answer && answer != HELLO_NOT_READY) {
             log_error(link->peers->options.log, "refused by another replica",
                       "member=%" PRIu64 ": %s", link->member.id, hello_answer_text(answer));
         }

@@ -16,6 +16,7 @@ void checkpointer_start(struct checkpointer *checkpointer)
     checkpointer->written_index = machine_applied_index(checkpointer->machine);
     checkpointer->last_ms = clock_monotonic_ms(checkpointer->clock);
     checkpointer->flushed_ms = checkpointer->last_ms;
+    checkpointer->flushed_log_first = machine_cut_done(checkpointer->machine).log_first;
 }
 
 static void begin(struct checkpointer *checkpointer, bool flush)
@@ -41,8 +42,11 @@ void checkpointer_tick(struct checkpointer *checkpointer)
     bool large = machine_dirty_size(checkpointer->machine) >= checkpointer->size_max;
     bool late = now - checkpointer->last_ms >= checkpointer->interval_ms;
     if (large || late) {
+        // A cut waits for it, and the disk may be short of what the cut gives back.
+        uint64_t log_first = machine_cut_done(checkpointer->machine).log_first;
         bool flush = checkpointer->unflushed_size >= FLUSH_SIZE ||
-                     now - checkpointer->flushed_ms >= FLUSH_INTERVAL_MS;
+                     now - checkpointer->flushed_ms >= FLUSH_INTERVAL_MS ||
+                     log_first > checkpointer->flushed_log_first;
         checkpointer->last_ms = now;
         begin(checkpointer, flush);
     }
@@ -83,6 +87,7 @@ static void on_done(uv_work_t *work, int uv_status)
     if (checkpointer->flushing) {
         checkpointer->unflushed_size = 0;
         checkpointer->flushed_ms = clock_monotonic_ms(checkpointer->clock);
+        checkpointer->flushed_log_first = checkpointer->batch_log_first;
         checkpointer->on_durable(checkpointer->context, checkpointer->batch_index,
                                  checkpointer->batch_log_first);
     }

@@ -28,6 +28,7 @@ struct checkpointer {
     struct kv_batch *batch;
     uint64_t batch_index;
     uint64_t batch_log_first;
+    uint64_t flushed_log_first;
     uint64_t written_index;
     uint64_t last_ms;
     uint64_t flushed_ms;

@@ -25,6 +25,30 @@ static void put_host(struct json_writer *json, const char *name, struct host hos
     buf_close(&text);
 }
 
+static const char *membership_name(enum replica_member_role role)
+{
+    switch (role) {
+    case REPLICA_MEMBER_VOTER:
+        return "voter";
+    case REPLICA_MEMBER_STANDBY:
+        return "standby";
+    case REPLICA_MEMBER_STRANGER:
+        return "none";
+    }
+    return "unknown";
+}
+
+/* What a member said of itself, or what we are configured with. */
+static struct host client_host_of(const struct broker *broker,
+                                  const struct replica_member_view *member)
+{
+    const struct member_settings *known = group_settings_member(broker->group, member->id);
+    if (member->client_host.port != 0 || known == NULL) {
+        return member->client_host;
+    }
+    return known->client_host;
+}
+
 static void put_members(struct json_writer *json, const struct broker *broker,
                         const struct replica_view *view)
 {
@@ -32,10 +56,10 @@ static void put_members(struct json_writer *json, const struct broker *broker,
     json_begin(json, '[');
     for (size_t i = 0; i < view->member_count; i++) {
         const struct replica_member_view *member = &view->members[i];
-        const struct member_settings *known = group_settings_member(broker->group, member->id);
         json_begin(json, '{');
         json_member_int(json, "id", (int64_t)member->id);
-        put_host(json, "clientAddr", known == NULL ? (struct host){0} : known->client_host);
+        json_member_text(json, "membership", slice_text(membership_name(member->role)));
+        put_host(json, "clientAddr", client_host_of(broker, member));
         put_host(json, "raftAddr", member->raft_host);
         json_member_bool(json, "connected", member->connected);
         json_member_int(json, "matchIndex", (int64_t)member->match_index);
@@ -93,6 +117,11 @@ void group_describe(const struct broker *broker, const struct replica_host *repl
     json_member_int(&json, "commitIndex", (int64_t)view.commit_index);
     json_member_int(&json, "appliedIndex", (int64_t)view.applied_index);
     json_member_int(&json, "lastIndex", (int64_t)view.last_index);
+    json_member_int(&json, "firstIndex", (int64_t)view.first_index);
+    json_member_int(&json, "changeIndex", (int64_t)view.change_index);
+    json_member_bool(&json, "changePending", view.change_pending);
+    json_member_bool(&json, "abstaining", view.abstaining);
+    json_member_bool(&json, "removed", view.removed);
     json_member_int(&json, "logFirstPosition", (int64_t)view.log_first_position);
     put_retention(&json, broker);
     json_member_int(&json, "logEndPosition", (int64_t)view.log_end_position);

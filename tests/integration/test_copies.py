@@ -1,0 +1,208 @@
+"""Members that lost data, or lag too far, become whole again by a copy of the leader's data."""
+
+import glob
+import os
+import shutil
+import threading
+import unittest
+
+from cluster import Cluster, wait_for
+from remoting import Connection, RemotingError, read_queue, send_fields
+
+MIB = 1024 * 1024
+SEGMENT = 64 * MIB
+
+
+class Load:
+    """Sends until told to stop; counts only what was acknowledged."""
+
+    def __init__(self, cluster, size=100):
+        self.cluster = cluster
+        self.size = size
+        self.sent = []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        number = 0
+        while not self.stopping.is_set():
+            try:
+                with self.cluster.connect("broker-a") as connection:
+                    while not self.stopping.is_set():
+                        number += 1
+                        body = f"load-{number}-".encode().ljust(self.size, b".")
+                        connection.invoke(310, send_fields("Load", 0, {}), body)
+                        self.sent.append(body)
+            except (OSError, RemotingError):
+                continue  # Its leader went; what was not acknowledged does not count.
+
+    def __enter__(self):
+        self.thread.start()
+        wait_for("some load", lambda: len(self.sent) > 10)
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+
+
+def data(cluster, node, *below):
+    return os.path.join(cluster.directory, f"node-{node}", "broker-a", *below)
+
+
+def segments(cluster, node):
+    return sorted(glob.glob(data(cluster, node, "log", "segment-*")))
+
+
+def follower_of(cluster):
+    leader = cluster.wait_leader("broker-a")
+    return next(n for n in cluster.nodes if n != leader)
+
+
+class Copies(unittest.TestCase):
+    def wait_whole(self, cluster, node):
+        """The member has all that the leader has committed, and may vote."""
+        def whole():
+            leader = cluster.leader("broker-a")
+            status = cluster.status(node, "broker-a")
+            if leader is None or status is None:
+                return False
+            committed = cluster.status(leader, "broker-a")["commitIndex"]
+            return status["appliedIndex"] >= committed - 200 and not status["abstaining"]
+
+        wait_for(f"node {node} to be whole", whole, 60)
+
+    def check_everywhere(self, cluster, bodies):
+        """All acknowledged messages are on every replica, at the same places."""
+        def read(node):
+            with cluster.connect("broker-a", node) as connection:
+                return [(m.position, m.queue_offset, m.body)
+                        for m in read_queue(connection, "Load", 0)]
+
+        def equal():
+            queues = [read(node) for node in cluster.nodes]
+            return all(queue == queues[0] for queue in queues) and queues[0]
+
+        queue = wait_for("equal queues on all replicas", equal, 60)
+        self.assertEqual(set(bodies) - {body for _, _, body in queue}, set())
+
+    def test_a_member_whose_disk_is_gone_is_whole_again_under_load(self):
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            with Load(cluster) as load:
+                for _ in range(2):
+                    node = follower_of(cluster)
+                    cluster.kill(node)
+                    shutil.rmtree(data(cluster, node))
+                    cluster.start(node)
+                    self.wait_whole(cluster, node)
+                    self.assertIn("this member's data is gone", cluster.log(node))
+            self.check_everywhere(cluster, load.sent)
+
+    def test_the_members_in_turn_lose_their_disks_and_nothing_is_lost(self):
+        with Cluster(groups=1, settings={"leaderBalanceDelayMs": 0}) as cluster:
+            cluster.wait_ready()
+            with Load(cluster) as load:
+                for node in cluster.nodes:
+                    cluster.kill(node)
+                    shutil.rmtree(data(cluster, node))
+                    cluster.start(node)
+                    self.wait_whole(cluster, node)
+            self.check_everywhere(cluster, load.sent)
+
+    def test_a_copy_that_is_killed_goes_on(self):
+        settings = {"copyBytesPerSecond": 16 * MIB}
+        with Cluster(groups=1, settings=settings) as cluster:
+            cluster.wait_ready()
+            with cluster.connect("broker-a") as connection:
+                for i in range(96):
+                    connection.invoke(310, send_fields("Load", 0, {}), bytes([i]) * MIB)
+            node = follower_of(cluster)
+            cluster.kill(node)
+            shutil.rmtree(data(cluster, node))
+            cluster.start(node)
+            wait_for("part of a copy",
+                     lambda: glob.glob(data(cluster, node, "copy", "log", "segment-*1")))
+            cluster.kill(node)
+            cluster.start(node)
+            self.wait_whole(cluster, node)
+            self.assertIn("going on with an interrupted copy", cluster.log(node))
+            self.assertFalse(os.path.exists(data(cluster, node, "copy")))
+            self.check_everywhere(cluster, [bytes([i]) * MIB for i in range(96)])
+
+    def test_damage_where_the_log_was_synced_is_healed_from_the_others(self):
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            with Load(cluster) as load:
+                node = follower_of(cluster)
+                wait_for("a log", lambda: len(load.sent) > 200)
+                cluster.kill(node)
+                with open(segments(cluster, node)[0], "r+b") as segment:
+                    segment.seek(4000)
+                    byte = segment.read(1)
+                    segment.seek(4000)
+                    segment.write(bytes([byte[0] ^ 0x10]))
+                cluster.start(node)
+                self.wait_whole(cluster, node)
+                self.assertIn("this replica's data is damaged", cluster.log(node))
+                self.assertTrue(os.path.exists(data(cluster, node, "damaged", "log")))
+            self.check_everywhere(cluster, load.sent)
+
+    def test_a_damaged_store_is_built_again_from_the_log(self):
+        with Cluster(groups=1, settings={"checkpointIntervalMs": 100}) as cluster:
+            cluster.wait_ready()
+            with Load(cluster) as load:
+                wait_for("a log", lambda: len(load.sent) > 200)
+                node = follower_of(cluster)
+                cluster.stop(node)
+                for name in glob.glob(data(cluster, node, "store", "*.sst")) + glob.glob(
+                        data(cluster, node, "store", "MANIFEST-*")):
+                    with open(name, "r+b") as table:
+                        table.write(b"garbage")
+                cluster.start(node)
+                self.wait_whole(cluster, node)
+                self.assertIn("the state machine's store is damaged", cluster.log(node))
+            self.check_everywhere(cluster, load.sent)
+
+    def test_a_member_that_lags_behind_a_cut_log_gets_a_copy_while_it_runs(self):
+        settings = {"logSizeMax": 2 * SEGMENT, "checkpointIntervalMs": 200}
+        with Cluster(groups=1, settings=settings) as cluster:
+            cluster.wait_ready()
+            node = follower_of(cluster)
+            cluster.kill(node)
+            with cluster.connect("broker-a") as connection:
+                for _ in range(6 * 62):
+                    connection.invoke(310, send_fields("T", 0, {}), bytes(MIB))
+            leader = cluster.wait_leader("broker-a")
+            wait_for("a cut log", lambda: cluster.status(leader, "broker-a")
+                     ["logFirstPosition"] >= 2 * SEGMENT)
+            cluster.start(node)
+            self.wait_whole(cluster, node)
+            self.assertIn("too far behind", cluster.log(node))
+            self.assertGreaterEqual(
+                cluster.status(node, "broker-a")["logFirstPosition"], 2 * SEGMENT)
+            # It is a full member: with it and one other, the group goes on.
+            cluster.kill(leader)
+            cluster.wait_leader("broker-a", other_than=leader)
+            with cluster.connect("broker-a") as connection:
+                connection.invoke(310, send_fields("T", 0, {}), b"after")
+
+    def test_no_member_begins_anew_while_it_cannot_ask_the_others(self):
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            with cluster.connect("broker-a") as connection:
+                connection.invoke(310, send_fields("Load", 0, {}), b"kept")
+            for node in cluster.nodes:
+                cluster.stop(node)
+            shutil.rmtree(data(cluster, 1))
+            shutil.rmtree(data(cluster, 2))
+            cluster.start(1)
+            cluster.start(2)
+            wait_for("a word on why it waits", lambda: "waiting for the other members"
+                     in cluster.log(1))
+            self.assertIsNone(cluster.leader("broker-a"))
+            self.assertEqual(cluster.stop(1), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
