@@ -91,6 +91,7 @@ void segment_log_write_end(struct segment_log *log, struct log_write *write)
     if (reached > log->durable_index && log_entries_get(&log->entries, reached, &entry)) {
         log->durable_index = reached;
         log->durable_position = entry.position + log_frame_size(entry.payload_size);
+        log_summaries_completed(log);
     }
     write_free(log, write);
 }
@@ -155,6 +156,7 @@ enum status log_writer_cut(struct log_writer *writer, uint64_t from, uint64_t un
         // Of a later segment the header goes too: its first index may be another one next time.
         uint64_t begin = from > start + SEGMENT_HEADER_SIZE ? from - start : 0;
         uint64_t end = until - start < size ? until - start : size;
+        log_summary_remove(writer->directory, number);
         status = cut_segment(writer, number, begin, end - begin);
     }
     return status == STATUS_OK ? mark_cut(writer, 0, 0) : status;
@@ -279,6 +281,7 @@ static enum status recycle(struct log_writer *writer, uint64_t from, uint64_t un
             status = directory_sync_names(writer->directory);
             log_writer_add_spare(writer, spare_number);
         }
+        log_summary_remove(writer->directory, number);
     }
     return status;
 }

@@ -15,7 +15,16 @@ void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, struct replic
     disk->job_work.data = disk;
     disk->load_work.data = disk;
     disk->spare_work.data = disk;
+    disk->summary_work.data = disk;
+    disk->scrub_work.data = disk;
     list_init(&disk->reads_waiting);
+}
+
+void replica_disk_scrub(struct replica_disk *disk, const struct clock *clock,
+                        const struct log *logger, uint64_t rate)
+{
+    disk->clock = clock;
+    log_scrub_init(&disk->scrub, disk->segments, logger, rate);
 }
 
 static void start(struct replica_disk *disk, uv_work_t *work, uv_work_cb run,
@@ -78,6 +87,38 @@ static void after_spare(uv_work_t *work, int status)
     (void)status;
     struct replica_disk *disk = work->data;
     segment_log_spare_end(disk->segments, &disk->spare, disk->spare_status);
+    disk->idle_work = false;
+    done(disk);
+}
+
+static void run_summary(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    enum status status = log_summary_run(&disk->summary);
+    (void)status; // Without it the next start reads the segment.
+}
+
+static void after_summary(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    segment_log_summary_end(disk->segments, &disk->summary);
+    disk->idle_work = false;
+    done(disk);
+}
+
+static void run_scrub(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    log_load_run(&disk->scrub_load);
+}
+
+static void after_scrub(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    disk->reads--;
+    log_scrub_end(&disk->scrub, clock_monotonic_ms(disk->clock), &disk->scrub_load);
     done(disk);
 }
 
@@ -89,7 +130,8 @@ void replica_disk_pump(struct replica_disk *disk)
         return;
     }
     // Before the write: the writer's spares may be looked at only between writes.
-    if (segment_log_spare_begin(disk->segments, &disk->spare)) {
+    if (!disk->idle_work && segment_log_spare_begin(disk->segments, &disk->spare)) {
+        disk->idle_work = true;
         start(disk, &disk->spare_work, run_spare, after_spare);
     }
     if (replica_disk_take(disk->replica, &disk->job)) {
@@ -98,7 +140,16 @@ void replica_disk_pump(struct replica_disk *disk)
     if (replica_load_take(disk->replica, &disk->load)) {
         start(disk, &disk->load_work, run_load, after_load);
     }
+    if (!disk->idle_work && segment_log_summary_begin(disk->segments, &disk->summary)) {
+        disk->idle_work = true;
+        start(disk, &disk->summary_work, run_summary, after_summary);
+    }
     start_reads(disk);
+    if (disk->reads == 0 && disk->clock != NULL &&
+        log_scrub_begin(&disk->scrub, clock_monotonic_ms(disk->clock), &disk->scrub_load)) {
+        disk->reads++;
+        start(disk, &disk->scrub_work, run_scrub, after_scrub);
+    }
 }
 
 /* A read by position in the pool. */

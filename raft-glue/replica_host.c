@@ -237,6 +237,7 @@ enum status replica_host_start(const struct replica_host_options *options,
     host->timer.data = host;
     replica_disk_init(&host->disk, options->loop, host->replica, host->storage.log, on_disk_done,
                       host);
+    replica_disk_scrub(&host->disk, options->clock, options->log, options->scrub_rate);
     log_info(options->log, "replica started", "id=%" PRIu64 " last=%" PRIu64 " applied=%" PRIu64,
              options->id, segment_log_last_index(host->storage.log), options->applied_index);
     *out = host;
@@ -368,6 +369,9 @@ void replica_host_view(const struct replica_host *host, struct replica_view *vie
         .log_end_position = segment_log_end_position(segments),
         .written_bytes = segment_log_appended_bytes(segments),
         .sync_count = host->disk.sync_count,
+        .scrub_passes = host->disk.scrub.passes,
+        .scrubbed_bytes = host->disk.scrub.bytes,
+        .damaged_frames = host->disk.scrub.damage_count,
         .member_count = host->options.member_count,
     };
     for (size_t i = 0; i < host->options.member_count; i++) {

@@ -37,6 +37,7 @@ struct replica_host_options {
     uint32_t election_timeout_ms;  /* E; timers are drawn from [E, 2E]. */
     uint32_t heartbeat_timeout_ms; /* H < E */
     uint64_t applied_index;        /* What the machine's store already contains durably. */
+    uint64_t scrub_rate;           /* Bytes per second of the log's scrub; 0: none. */
     struct replica_machine machine;
 };
 
@@ -124,6 +125,9 @@ struct replica_view {
     uint64_t log_end_position;
     uint64_t written_bytes; /* Payload bytes appended to the log since start. */
     uint64_t sync_count;
+    uint64_t scrub_passes; /* Of the log, since start. */
+    uint64_t scrubbed_bytes;
+    uint64_t damaged_frames; /* Found by the scrub. */
     size_t member_count;
     struct replica_member_view members[MEMBERS_MAX];
 };

@@ -12,6 +12,7 @@
 #ifndef RAFT_GLUE_SEGMENT_LOG_H
 #define RAFT_GLUE_SEGMENT_LOG_H
 
+#include "common/base/buf.h"
 #include "common/base/log.h"
 #include "raft-glue/block.h"
 #include "raft-glue/directory.h"
@@ -63,6 +64,8 @@ uint32_t segment_log_seed(const struct segment_log *log);
 uint64_t segment_log_first_index(const struct segment_log *log);
 uint64_t segment_log_last_index(const struct segment_log *log); /* first - 1 when empty. */
 uint64_t segment_log_durable_index(const struct segment_log *log);
+/* The last entry of all segments that are complete and durable; first - 1 without any. */
+uint64_t segment_log_complete_index(const struct segment_log *log);
 uint64_t segment_log_first_position(const struct segment_log *log);
 uint64_t segment_log_end_position(const struct segment_log *log);
 /* Payload bytes appended since it was opened. */
@@ -124,6 +127,7 @@ struct log_load {
     size_t size;         /* Bytes: whole frames, one after the other. */
     struct block *block; /* Filled by run; the caller's reference, released by end. */
     enum status status;  /* Set by run: STATUS_OK, STATUS_CORRUPT, STATUS_IO. */
+    uint64_t verified;   /* Set by run: frames that are good, before the first that is not. */
     uint64_t position;   /* Private from here. */
     uint64_t offset;
     uint32_t seed;
@@ -154,6 +158,22 @@ WARN_UNUSED enum status segment_log_read_begin(struct segment_log *log, uint64_t
                                                size_t size, uint8_t *to, struct log_read *read);
 WARN_UNUSED enum status log_read_run(struct log_read *read);
 void segment_log_read_end(struct segment_log *log, struct log_read *read);
+
+/* ---- Summaries of complete segments: so that a start need not read them (segment_summary.h) ----
+ */
+
+struct log_summary_job {
+    const struct directory *directory;
+    uint64_t number;
+    struct buf bytes;
+};
+
+/* Is there one to be written? Fills job; at most one under way. */
+bool segment_log_summary_begin(struct segment_log *log, struct log_summary_job *job);
+/* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: harmless, the next start reads the
+ * segment. */
+WARN_UNUSED enum status log_summary_run(struct log_summary_job *job);
+void segment_log_summary_end(struct segment_log *log, struct log_summary_job *job);
 
 /* ---- Spares: segments of zeros made ahead, because syncs on written blocks are much faster.
  * Piece by piece, while the disk has nothing better to do. ---- */

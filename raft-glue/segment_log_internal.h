@@ -69,6 +69,12 @@ struct segment_log {
     size_t reader_count;
     uint64_t reader_tick;
 
+    uint64_t complete_until; /* Segments below this number are complete and durable. */
+    uint64_t *unsummarized;  /* Complete ones that lack a summary. */
+    size_t unsummarized_count;
+    size_t unsummarized_capacity;
+    bool summary_under_way;
+
     bool spare_under_way;
     uint64_t spare_written;    /* Bytes of the one being made. */
     uint64_t spare_not_before; /* After a failure: not before the log ends there. */
@@ -83,6 +89,29 @@ void log_writer_close(struct log_writer *writer);
 
 /* Fill an opened log from its directory. Errors as segment_log_open(). */
 WARN_UNUSED enum status log_recover(struct segment_log *log, char **error);
+
+/* ---- log_summary.c ---- */
+
+/* A complete segment has no summary that can be used: write one when there is time. */
+void log_summaries_lack(struct segment_log *log, uint64_t number);
+/* The durable position has risen: maybe beyond a segment. */
+void log_summaries_completed(struct segment_log *log);
+/* The log ends earlier: its last segment may take frames again. */
+void log_summaries_truncated(struct segment_log *log);
+/* Segments [first, end) need none any more. */
+void log_summaries_forget(struct segment_log *log, uint64_t first, uint64_t end);
+/* Any thread; blocks. Harmless if there is none. */
+void log_summary_remove(const struct directory *directory, uint64_t number);
+
+/* The summary of the segment with which the log goes on, if there is one and the segment and the
+ * next one agree with it. last_term is that of the log so far. Takes nothing into the log. */
+struct log_summary;
+bool log_summary_open(const struct segment_log *log, uint64_t number, uint64_t last_term,
+                      struct log_summary **out);
+/* Its frames, as decoded ones; only those of changes have all fields and a payload. False at the
+ * end. The payload is borrowed until close. */
+bool log_summary_next(struct log_summary *summary, struct log_frame *frame, struct slice *payload);
+void log_summary_close(struct log_summary *summary);
 
 /* Keep a CHANGE entry; copies nothing, holds record. */
 void segment_log_keep_change(struct segment_log *log, struct log_record *record);

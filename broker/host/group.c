@@ -170,6 +170,7 @@ static enum status open_replica(struct group_host *host)
         .election_timeout_ms = host->settings->election_timeout_ms,
         .heartbeat_timeout_ms = host->settings->heartbeat_interval_ms,
         .applied_index = machine_applied_index(host->machine),
+        .scrub_rate = host->settings->scrub_rate,
         .machine = {host, apply, drop, on_state},
     };
     enum status status = replica_host_start(&options, &host->replica, &error);
