@@ -171,6 +171,7 @@ static bool read_summary(const struct segment_log *log, uint64_t number, struct 
         return false;
     }
     bool read = directory_file_size(directory, file, &size) == STATUS_OK &&
+                size >= SUMMARY_HEADER_SIZE &&
                 size <= segment_summary_size_max(log->options.segment_size) &&
                 read_range(directory, file, 0, (size_t)size, &into->bytes) &&
                 segment_summary_decode(buf_slice(&into->bytes), &into->summary) == STATUS_OK;
