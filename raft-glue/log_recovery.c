@@ -74,6 +74,8 @@ static void on_name(void *argument, const char *name)
     uint64_t number = 0;
     if (segment_name_parse(name, &number)) {
         add_number(&scan->segments, number);
+    } else if (strcmp(name, RESERVE_NAME) == 0) {
+        scan->log->reserve = RESERVE_READY;
     } else if (summary_name_parse(name, &number)) {
         add_number(&scan->summaries, number);
     } else if (spare_name_parse(name, &number)) {

@@ -116,6 +116,13 @@ struct replica_member_view {
     uint64_t last_contact_ms_ago;
 };
 
+/* What the disk has left for the log. */
+enum replica_room {
+    REPLICA_ROOM_FINE,
+    REPLICA_ROOM_LOW,  /* The reserve is in use. */
+    REPLICA_ROOM_NONE, /* Writes of the log wait for room; nothing is lost or acknowledged. */
+};
+
 struct replica_view {
     struct replica_state state;
     uint64_t commit_index;
@@ -125,6 +132,7 @@ struct replica_view {
     uint64_t log_end_position;
     uint64_t written_bytes; /* Payload bytes appended to the log since start. */
     uint64_t sync_count;
+    enum replica_room log_room;
     uint64_t scrub_passes; /* Of the log, since start. */
     uint64_t scrubbed_bytes;
     uint64_t damaged_frames; /* Found by the scrub. */

@@ -103,6 +103,17 @@ WARN_UNUSED enum status segment_log_read_now(struct segment_log *log, uint64_t p
 
 /* ---- Writes ---- */
 
+/* What the disk has left for the log. */
+enum log_room {
+    LOG_ROOM_FINE,
+    LOG_ROOM_LOW,  /* The reserve is in use, or there was never room for it. */
+    LOG_ROOM_NONE, /* The next segment could not be made: writes wait. */
+};
+enum log_room segment_log_room(const struct segment_log *log);
+
+/* Without room nothing is written any more, until this says that it is worth another try. */
+void segment_log_retry(struct segment_log *log);
+
 struct log_write;
 
 /* Something to write, and no write under way? */
@@ -112,12 +123,28 @@ uint64_t segment_log_unwritten(const struct segment_log *log);
 /* Bytes appended that no write was given yet. */
 uint64_t segment_log_waiting(const struct segment_log *log);
 struct log_write *segment_log_write_begin(struct segment_log *log);
-/* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: the log cannot go on. */
+/* Any thread; blocks. When the disk has no room for the next segment, what lies before that is
+ * written and the rest stays to be written: that is no error.
+ * Errors: STATUS_IO, STATUS_DISK_FULL: a write failed, the log cannot go on. */
 WARN_UNUSED enum status log_write_run(struct log_write *write);
 /* After a successful run. Frees write. The durable index may have risen. */
 void segment_log_write_end(struct segment_log *log, struct log_write *write);
 /* Instead of end, when the process gives up: only frees. */
 void segment_log_write_abandon(struct segment_log *log, struct log_write *write);
+
+/* ---- The reserve: one segment's blocks in hand, which nobody else can take. When the disk is full
+ * the log goes on in it, so that decisions can be taken while messages are refused. ---- */
+
+struct log_reserve_job {
+    const struct directory *directory;
+    uint64_t size;
+};
+
+/* Is there none? Fills job; at most one under way. */
+bool segment_log_reserve_begin(struct segment_log *log, struct log_reserve_job *job);
+/* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: harmless, to be tried again later. */
+WARN_UNUSED enum status log_reserve_run(struct log_reserve_job *job);
+void segment_log_reserve_end(struct segment_log *log, enum status status);
 
 /* ---- Loads: durable entries that are no longer in memory ---- */
 

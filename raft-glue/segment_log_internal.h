@@ -19,7 +19,19 @@ struct log_writer {
     uint64_t *spares;       /* Numbers of spare files, taken from the end. */
     size_t spare_count;
     size_t spare_capacity;
+    bool has_reserve; /* The reserve is there to be used. */
+    bool no_room;     /* A segment could not be made, and nothing of it was written. */
 };
+
+/* A segment's worth of allocated blocks for the time when the disk is full. */
+enum log_reserve {
+    RESERVE_NONE,
+    RESERVE_MAKING,
+    RESERVE_READY, /* Made, not yet given to the writer. */
+    RESERVE_HELD,
+};
+
+#define RESERVE_NAME "reserve"
 
 /* An open segment for reading. */
 struct segment_reader {
@@ -62,7 +74,10 @@ struct segment_log {
     uint64_t recycle_until;    /* Segments below this number are to become spares ... */
     uint64_t recycle_from;     /* ... from this one on. */
     struct log_write *write;   /* Under way. */
-    size_t write_bytes;        /* Of the frames in the last one. */
+    bool blocked;              /* The last one found no room for its next segment. */
+    enum log_reserve reserve;
+    bool reserve_short; /* It was used, or there was no room to make it. */
+    size_t write_bytes; /* Of the frames in the last one. */
     struct log_writer writer;
 
     struct segment_reader **readers;

@@ -402,6 +402,10 @@ static void pump(struct node *node)
         segment_log_spare_begin(node->storage.log, &spare)) {
         segment_log_spare_end(node->storage.log, &spare, log_spare_run(&spare));
     }
+    struct log_reserve_job reserve;
+    if (chance(sim, 20) == 0 && segment_log_reserve_begin(node->storage.log, &reserve)) {
+        segment_log_reserve_end(node->storage.log, log_reserve_run(&reserve));
+    }
     struct log_summary_job summary;
     if (chance(sim, 3) == 0 && segment_log_summary_begin(node->storage.log, &summary)) {
         enum status written = log_summary_run(&summary);
