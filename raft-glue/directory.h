@@ -60,8 +60,8 @@ WARN_UNUSED static inline enum status directory_open_direct(const struct directo
     return directory->ops->open_direct(directory->context, name, out);
 }
 
-/* Make (or empty) a file of that size, reading as zeros. Durable only after sync_names().
- * Errors: STATUS_DISK_FULL, STATUS_IO. */
+/* Make (or empty) a file of that size, reading as zeros; its space is taken at once. Durable only
+ * after sync_names(). Errors (there is no such file then): STATUS_DISK_FULL, STATUS_IO. */
 WARN_UNUSED static inline enum status directory_create(const struct directory *directory,
                                                        const char *name, uint64_t size,
                                                        struct file **out)

@@ -83,6 +83,7 @@ static enum status posix_create(void *context, const char *name, uint64_t size, 
     int error = size == 0 ? 0 : posix_fallocate(fd, 0, (off_t)size);
     if (error != 0) {
         close(fd);
+        unlinkat(directory->fd, name, 0);
         return from_errno(error);
     }
     *out = file_new(fd);

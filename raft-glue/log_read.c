@@ -209,6 +209,7 @@ void log_load_run(struct log_load *load)
             return;
         }
         at += log_frame_size(frame.payload_size);
+        load->verified++;
     }
 }
 

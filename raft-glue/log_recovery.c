@@ -1,5 +1,6 @@
 /* Opening a log: scan forward, cut a torn tail, refuse damage.
  *
+ * Complete segments are taken from their summaries, where they have one that can be trusted.
  * A frame is taken if it is whole and continues the one before it. Where that ends, the log ends,
  * unless some frame behind it says, by its durable mark, that this place was once synced: then
  * something that may have been acknowledged is lost, and nothing is cut. What is taken is synced: a
@@ -12,7 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CUT_MARK_SIZE = 16, CUT_MARK_VERSION = 1 };
+enum {
+    CUT_MARK_SIZE = 16,
+    CUT_MARK_VERSION = 1,
+    /* Of a segment: its header and that of its first frame. */
+    HEAD_SIZE = SEGMENT_HEADER_SIZE + LOG_FRAME_HEADER_SIZE,
+};
 
 struct number_list {
     uint64_t *numbers;
@@ -24,11 +30,13 @@ struct scan {
     struct segment_log *log;
     char **error;
     struct number_list segments;
-    uint8_t *bytes;    // One segment.
-    size_t present;    // Its file's size, if that is less: behind are zeros that nobody can read.
-    uint64_t number;   // Which one is in `bytes`,
-    bool loaded;       // and that it is.
-    uint64_t position; // Where the next frame is looked for.
+    struct number_list summaries;
+    uint8_t head[HEAD_SIZE]; // The beginning of one,
+    uint8_t *bytes;          // and a whole one; NULL before the first.
+    size_t present;          // Its file's size, if less: behind are zeros that nobody can read.
+    uint64_t number;         // Which one is in `bytes`,
+    bool loaded;             // and that it is.
+    uint64_t position;       // Where the next frame is looked for.
     uint64_t last_term;
     uint64_t mark; // The highest durable mark of the frames taken.
 };
@@ -76,6 +84,10 @@ static void on_name(void *argument, const char *name)
     uint64_t number = 0;
     if (segment_name_parse(name, &number)) {
         add_number(&scan->segments, number);
+    } else if (strcmp(name, RESERVE_NAME) == 0) {
+        scan->log->reserve = RESERVE_READY;
+    } else if (summary_name_parse(name, &number)) {
+        add_number(&scan->summaries, number);
     } else if (spare_name_parse(name, &number)) {
         log_writer_add_spare(&scan->log->writer, number);
         if (number >> 63 == 0 && number >= scan->log->spare_next) {
@@ -91,35 +103,46 @@ static int compare_numbers(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Have a whole segment in `bytes`; a file that is shorter (a crash while it was made) reads as
- * zeros. */
-static enum status read_segment(struct scan *scan, uint64_t number)
+/* Read the first `size` bytes of a segment; a file that is shorter (a crash while it was made)
+ * reads as zeros. */
+static enum status read_front(struct scan *scan, uint64_t number, uint8_t *to, size_t size,
+                              size_t *read)
 {
     const struct directory *directory = &scan->log->options.directory;
-    uint32_t size = scan->log->options.segment_size;
     char name[DIRECTORY_NAME_MAX];
     struct file *file = NULL;
-    if (scan->loaded && scan->number == number) {
-        return STATUS_OK;
-    }
     segment_name_format(number, name);
-    scan->loaded = false;
-    scan->number = number;
     enum status status = directory_open(directory, name, &file);
     if (status != STATUS_OK) {
-        return status;
+        return fail(scan, status, "open a segment of the log");
     }
     uint64_t file_size = 0;
     status = directory_file_size(directory, file, &file_size);
     size_t present = file_size < size ? (size_t)file_size : size;
-    memset(scan->bytes + present, 0, size - present);
-    scan->present = present;
+    memset(to + present, 0, size - present);
+    *read = present;
     if (status == STATUS_OK && present > 0) {
-        status = directory_read(directory, file, 0, scan->bytes, present);
+        status = directory_read(directory, file, 0, to, present);
     }
     directory_close_file(directory, file);
+    status = status == STATUS_NOT_FOUND ? STATUS_IO : status;
+    return status == STATUS_OK ? status : fail(scan, status, "read a segment of the log");
+}
+
+/* Have a whole segment in `bytes`. */
+static enum status read_segment(struct scan *scan, uint64_t number)
+{
+    if (scan->loaded && scan->number == number) {
+        return STATUS_OK;
+    }
+    if (scan->bytes == NULL) {
+        scan->bytes = mem_alloc(scan->log->options.segment_size);
+    }
+    scan->number = number;
+    enum status status =
+        read_front(scan, number, scan->bytes, scan->log->options.segment_size, &scan->present);
     scan->loaded = status == STATUS_OK;
-    return status == STATUS_NOT_FOUND ? STATUS_IO : status;
+    return status;
 }
 
 static struct slice bytes_from(const struct scan *scan, uint64_t offset)
@@ -195,6 +218,26 @@ static void scan_frames(struct scan *scan)
     }
 }
 
+/* The only segment's header cannot be read: torn while the file was first made, or damaged, then it
+ * holds frames. */
+static enum status judge_headless(struct scan *scan, bool *empty)
+{
+    const struct segment_log *log = scan->log;
+    uint32_t size = log->options.segment_size;
+    enum status status = read_segment(scan, scan->number);
+    struct log_frame frame;
+    *empty = scan->number == 0 && scan->segments.count == 1;
+    for (uint64_t at = SEGMENT_HEADER_SIZE;
+         status == STATUS_OK && at + LOG_FRAME_HEADER_SIZE <= size && *empty;
+         at += LOG_FRAME_ALIGNMENT) {
+        *empty = log_frame_decode(bytes_from(scan, at), log->seed, &frame) != STATUS_OK ||
+                 frame.durable_mark <= SEGMENT_HEADER_SIZE;
+    }
+    return status != STATUS_OK || *empty
+               ? status
+               : refuse(scan, "the first segment's header is damaged", scan->number * size);
+}
+
 /* Judge the header of the lowest segment: it says where the log begins. *empty: nothing in it. */
 static enum status begin(struct scan *scan, bool *empty)
 {
@@ -203,16 +246,8 @@ static enum status begin(struct scan *scan, bool *empty)
     uint64_t start = scan->number * size;
     struct segment_header header;
     *empty = false;
-    if (segment_header_decode(bytes_from(scan, 0), &header) != STATUS_OK) {
-        // Torn while it was first made, or damaged: then it holds frames.
-        *empty = scan->number == 0 && scan->segments.count == 1;
-        struct log_frame frame;
-        for (uint64_t at = SEGMENT_HEADER_SIZE; at + LOG_FRAME_HEADER_SIZE <= size && *empty;
-             at += LOG_FRAME_ALIGNMENT) {
-            *empty = log_frame_decode(bytes_from(scan, at), log->seed, &frame) != STATUS_OK ||
-                     frame.durable_mark <= SEGMENT_HEADER_SIZE;
-        }
-        return *empty ? STATUS_OK : refuse(scan, "the first segment's header is damaged", start);
+    if (segment_header_decode(slice_of(scan->head, HEAD_SIZE), &header) != STATUS_OK) {
+        return judge_headless(scan, empty);
     }
     if (header.version != SEGMENT_VERSION) {
         return foreign(scan, "the log was written by another version of raftmq");
@@ -233,21 +268,45 @@ static enum status begin(struct scan *scan, bool *empty)
     return STATUS_OK;
 }
 
-/* Does the segment in `bytes` continue the log, because its first frame had no room before? */
+/* Does the segment whose head was read continue the log, because its first frame had no room
+ * before? */
 static bool continues(const struct scan *scan)
 {
     const struct segment_log *log = scan->log;
     uint32_t size = log->options.segment_size;
     struct segment_header header;
     struct log_frame frame;
-    return segment_header_decode(bytes_from(scan, 0), &header) == STATUS_OK &&
+    struct slice head = slice_of(scan->head, HEAD_SIZE);
+    return segment_header_decode(head, &header) == STATUS_OK &&
            header.group == log->options.group && header.number == scan->number &&
            header.segment_size == size && header.first_index == log->entries.next_index &&
            header.previous == log->last_crc &&
-           log_frame_decode(bytes_from(scan, SEGMENT_HEADER_SIZE), log->seed, &frame) ==
+           log_frame_decode(slice_from(head, SEGMENT_HEADER_SIZE), log->seed, &frame) ==
                STATUS_OK &&
            segment_place(log->end_position, log_frame_size(frame.payload_size), size) ==
                scan->number * size + SEGMENT_HEADER_SIZE;
+}
+
+/* Take the frames of the segment that continues the log: by its summary, or by reading it. */
+static enum status take_segment(struct scan *scan, uint64_t number)
+{
+    struct segment_log *log = scan->log;
+    struct log_summary *summary = NULL;
+    if (log_summary_open(log, number, scan->last_term, &summary)) {
+        struct log_frame frame;
+        struct slice payload;
+        while (log_summary_next(summary, &frame, &payload)) {
+            accept_frame(scan, &frame, payload);
+        }
+        log_summary_close(summary);
+        return STATUS_OK;
+    }
+    enum status status = read_segment(scan, number);
+    if (status == STATUS_OK) {
+        log_summaries_lack(log, number);
+        scan_frames(scan);
+    }
+    return status;
 }
 
 /* Scan all segments; *stopped is the list's index of the one in which the log ends. */
@@ -260,11 +319,14 @@ static enum status scan_segments(struct scan *scan, size_t *stopped)
         if (i > 0 && number != scan->segments.numbers[i - 1] + 1) {
             return STATUS_OK;
         }
-        enum status status = read_segment(scan, number);
+        size_t head_size = 0;
+        enum status status = read_front(scan, number, scan->head, HEAD_SIZE, &head_size);
         if (status != STATUS_OK) {
-            return fail(scan, status, "read a segment of the log");
+            return status;
         }
         bool empty = false;
+        scan->number = number;
+        scan->loaded = false;
         if (i == 0) {
             status = begin(scan, &empty);
             if (status != STATUS_OK || empty) {
@@ -276,7 +338,10 @@ static enum status scan_segments(struct scan *scan, size_t *stopped)
             scan->position = number * size + SEGMENT_HEADER_SIZE;
         }
         uint64_t before = log->entries.next_index;
-        scan_frames(scan);
+        status = take_segment(scan, number);
+        if (status != STATUS_OK) {
+            return status;
+        }
         if (i > 0 && log->entries.next_index == before) {
             return STATUS_OK; // Its first frame is torn: the log ends in the segment before.
         }
@@ -304,7 +369,7 @@ static enum status cut_tail(struct scan *scan, size_t stopped)
     for (size_t i = stopped; i < scan->segments.count; i++) {
         enum status status = read_segment(scan, scan->segments.numbers[i]);
         if (status != STATUS_OK) {
-            return fail(scan, status, "read a segment of the log");
+            return status;
         }
         if (has_witness(scan, end)) {
             return refuse(scan, "the log is damaged where it was already synced", end);
@@ -371,6 +436,20 @@ static enum status finish_cut(struct scan *scan)
     return status == STATUS_OK ? status : fail(scan, status, "finish an interrupted cut");
 }
 
+/* Segments [first, newest) are complete. Summaries of others are left over. */
+static void settle_summaries(struct scan *scan, uint64_t first, uint64_t newest)
+{
+    struct segment_log *log = scan->log;
+    log->complete_until = newest;
+    log_summaries_forget(log, newest, UINT64_MAX);
+    for (size_t i = 0; i < scan->summaries.count; i++) {
+        uint64_t number = scan->summaries.numbers[i];
+        if (number < first || number >= newest) {
+            log_summary_remove(&log->options.directory, number);
+        }
+    }
+}
+
 enum status log_recover(struct segment_log *log, char **error)
 {
     struct scan scan = {.log = log, .error = error};
@@ -385,11 +464,14 @@ enum status log_recover(struct segment_log *log, char **error)
               compare_numbers);
     }
     status = finish_cut(&scan);
-    if (status != STATUS_OK || scan.segments.count == 0) {
+    if (status != STATUS_OK) {
         goto out;
     }
-    scan.bytes = mem_alloc(log->options.segment_size);
     size_t stopped = 0;
+    if (scan.segments.count == 0) {
+        settle_summaries(&scan, 0, 0);
+        goto out;
+    }
     status = scan_segments(&scan, &stopped);
     if (status == STATUS_OK) {
         status = cut_tail(&scan, stopped);
@@ -397,8 +479,10 @@ enum status log_recover(struct segment_log *log, char **error)
     if (status == STATUS_OK) {
         status = sync_found(&scan, stopped);
     }
+    settle_summaries(&scan, scan.segments.numbers[0], scan.segments.numbers[stopped]);
 out:
     free(scan.bytes);
     free(scan.segments.numbers);
+    free(scan.summaries.numbers);
     return status;
 }

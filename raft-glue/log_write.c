@@ -17,13 +17,15 @@ struct log_write {
     uint64_t recycle_until;
     struct log_record **records;
     size_t record_count;
-    uint64_t last_index; // Lowered if the entries are truncated meanwhile.
+    size_t done_count;     // Of them written; less than all if there was no room for the rest.
+    uint64_t dirty_before; // The log's dirty_end before them.
+    uint64_t last_index;   // Lowered if the entries are truncated meanwhile.
 };
 
 bool segment_log_wants_write(const struct segment_log *log)
 {
-    return log->write == NULL && (log->handed_index < segment_log_last_index(log) ||
-                                  log->cut_until != 0 || log->recycle_until != 0);
+    bool has_entries = log->handed_index < segment_log_last_index(log) && !log->blocked;
+    return log->write == NULL && (has_entries || log->cut_until != 0 || log->recycle_until != 0);
 }
 
 uint64_t segment_log_unwritten(const struct segment_log *log)
@@ -51,6 +53,12 @@ struct log_write *segment_log_write_begin(struct segment_log *log)
         log_writer_add_spare(&log->writer, log->spare_ready);
         log->spare_ready = 0;
     }
+    if (log->reserve == RESERVE_READY) {
+        log->writer.has_reserve = true;
+        log->reserve = RESERVE_HELD;
+    }
+    log->blocked = false;
+    write->dirty_before = log->dirty_end;
     uint64_t first = log->handed_index + 1;
     size_t most = (size_t)(log->entries.next_index - first);
     write->records = mem_alloc((most + 1) * sizeof(void *));
@@ -81,8 +89,40 @@ static void write_free(struct segment_log *log, struct log_write *write)
     free(write);
 }
 
+enum log_room segment_log_room(const struct segment_log *log)
+{
+    return log->blocked ? LOG_ROOM_NONE : log->reserve_short ? LOG_ROOM_LOW : LOG_ROOM_FINE;
+}
+
+void segment_log_retry(struct segment_log *log)
+{
+    log->blocked = false;
+}
+
+/* Records that found no room were not given to the disk after all. */
+static void take_back(struct segment_log *log, const struct log_write *write)
+{
+    const struct log_record *next = write->records[write->done_count];
+    uint64_t end = write->dirty_before;
+    if (write->done_count > 0) {
+        const struct log_record *last = write->records[write->done_count - 1];
+        end = last->position + log_frame_size(last->payload_size);
+    }
+    // A truncation meanwhile may have gone back further than that.
+    log->handed_index = log->handed_index < next->index ? log->handed_index : next->index - 1;
+    log->dirty_end = log->dirty_end < end ? log->dirty_end : end;
+    log->blocked = true;
+}
+
 void segment_log_write_end(struct segment_log *log, struct log_write *write)
 {
+    if (log->reserve == RESERVE_HELD && !log->writer.has_reserve) {
+        log->reserve = RESERVE_NONE;
+        log->reserve_short = true;
+    }
+    if (write->done_count < write->record_count) {
+        take_back(log, write);
+    }
     // What was truncated meanwhile was superseded: handed_index has gone back below it, and entries
     // appended since then are not handed before the next write begins.
     uint64_t reached =
@@ -91,6 +131,7 @@ void segment_log_write_end(struct segment_log *log, struct log_write *write)
     if (reached > log->durable_index && log_entries_get(&log->entries, reached, &entry)) {
         log->durable_index = reached;
         log->durable_position = entry.position + log_frame_size(entry.payload_size);
+        log_summaries_completed(log);
     }
     write_free(log, write);
 }
@@ -155,24 +196,55 @@ enum status log_writer_cut(struct log_writer *writer, uint64_t from, uint64_t un
         // Of a later segment the header goes too: its first index may be another one next time.
         uint64_t begin = from > start + SEGMENT_HEADER_SIZE ? from - start : 0;
         uint64_t end = until - start < size ? until - start : size;
+        log_summary_remove(writer->directory, number);
         status = cut_segment(writer, number, begin, end - begin);
     }
     return status == STATUS_OK ? mark_cut(writer, 0, 0) : status;
 }
 
-/* Make the file for a segment be there: it is (after a cut), was a spare, or is new. */
-static enum status provide_segment(struct log_writer *writer, const char *name)
+/* Is the file for a segment there, with all its blocks? A crash may have left one without; as
+ * nothing of the segment was written, that one goes. */
+static enum status find_segment(struct log_writer *writer, const char *name, bool begun)
 {
     struct file *file = NULL;
+    uint64_t size = 0;
     enum status status = directory_open(writer->directory, name, &file);
+    if (status == STATUS_OK) {
+        status = directory_file_size(writer->directory, file, &size);
+    }
+    directory_close_file(writer->directory, file);
+    if (status != STATUS_OK || begun || size >= writer->segment_size) {
+        return status;
+    }
+    status = directory_remove(writer->directory, name);
+    return status == STATUS_OK ? STATUS_NOT_FOUND : status;
+}
+
+/* A new file for a segment; the reserve if the disk has no room for one. */
+static enum status make_segment(struct log_writer *writer, const char *name)
+{
+    struct file *file = NULL;
+    enum status status = directory_create(writer->directory, name, writer->segment_size, &file);
+    directory_close_file(writer->directory, file);
+    if (status == STATUS_DISK_FULL && writer->has_reserve) {
+        status = directory_rename(writer->directory, RESERVE_NAME, name);
+        writer->has_reserve = false;
+    }
+    writer->no_room = status == STATUS_DISK_FULL;
+    return status;
+}
+
+/* Make the file for a segment be there: it is (after a cut), was a spare, or is new. */
+static enum status provide_segment(struct log_writer *writer, const char *name, bool begun)
+{
+    enum status status = find_segment(writer, name, begun);
     if (status == STATUS_NOT_FOUND && writer->spare_count > 0) {
         char spare[DIRECTORY_NAME_MAX];
         spare_name_format(writer->spares[--writer->spare_count], spare);
         status = directory_rename(writer->directory, spare, name);
     } else if (status == STATUS_NOT_FOUND) {
-        status = directory_create(writer->directory, name, writer->segment_size, &file);
+        status = make_segment(writer, name);
     }
-    directory_close_file(writer->directory, file);
     return status == STATUS_OK ? directory_sync_names(writer->directory) : status;
 }
 
@@ -188,7 +260,7 @@ static enum status open_segment(struct log_writer *writer, uint64_t number, uint
     leave_segment(writer);
     char name[DIRECTORY_NAME_MAX];
     segment_name_format(number, name);
-    enum status status = provide_segment(writer, name);
+    enum status status = provide_segment(writer, name, offset > 0);
     if (status == STATUS_OK) {
         status =
             log_stage_begin(&writer->stage, writer->directory, name, writer->segment_size, offset);
@@ -279,6 +351,7 @@ static enum status recycle(struct log_writer *writer, uint64_t from, uint64_t un
             status = directory_sync_names(writer->directory);
             log_writer_add_spare(writer, spare_number);
         }
+        log_summary_remove(writer->directory, number);
     }
     return status;
 }
@@ -291,17 +364,47 @@ enum status log_write_run(struct log_write *write)
         leave_segment(writer); // What the stage keeps of its last block may be cut.
         status = log_writer_cut(writer, write->cut_from, write->cut_until);
     }
-    size_t done = 0;
-    while (done < write->record_count && status == STATUS_OK) {
-        size_t taken = 0;
-        status =
-            write_one_segment(writer, write->records + done, write->record_count - done, &taken);
-        done += taken;
-    }
+    // First: on a full disk these are the segments in which the log goes on.
     if (status == STATUS_OK && write->recycle_until != 0) {
         status = recycle(writer, write->recycle_from, write->recycle_until);
     }
-    return status;
+    writer->no_room = false;
+    while (write->done_count < write->record_count && status == STATUS_OK) {
+        size_t taken = 0;
+        status = write_one_segment(writer, write->records + write->done_count,
+                                   write->record_count - write->done_count, &taken);
+        write->done_count += taken;
+    }
+    return status == STATUS_DISK_FULL && writer->no_room ? STATUS_OK : status;
+}
+
+bool segment_log_reserve_begin(struct segment_log *log, struct log_reserve_job *job)
+{
+    if (log->reserve != RESERVE_NONE) {
+        return false;
+    }
+    log->reserve = RESERVE_MAKING;
+    *job = (struct log_reserve_job){&log->options.directory, log->options.segment_size};
+    return true;
+}
+
+enum status log_reserve_run(struct log_reserve_job *job)
+{
+    static const char unfinished[] = RESERVE_NAME ".tmp";
+    struct file *file = NULL;
+    enum status status = directory_create(job->directory, unfinished, job->size, &file);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    directory_close_file(job->directory, file);
+    status = directory_rename(job->directory, unfinished, RESERVE_NAME);
+    return status == STATUS_OK ? directory_sync_names(job->directory) : status;
+}
+
+void segment_log_reserve_end(struct segment_log *log, enum status status)
+{
+    log->reserve = status == STATUS_OK ? RESERVE_READY : RESERVE_NONE;
+    log->reserve_short = status == STATUS_DISK_FULL || (log->reserve_short && status != STATUS_OK);
 }
 
 bool segment_log_spare_begin(struct segment_log *log, struct log_spare *spare)

@@ -253,8 +253,22 @@ void replica_tick(struct replica *replica)
 
 /* ---- Disk ---- */
 
+/* On a full disk the log's writes wait; look again now and then. */
+static void retry_write(struct replica *replica)
+{
+    if (segment_log_room(replica->log) != LOG_ROOM_NONE) {
+        return;
+    }
+    uint64_t now = clock_monotonic_ms(replica->options.ports.clock);
+    if (now >= replica->write_retry_ms) {
+        replica->write_retry_ms = now + WRITE_RETRY_MS;
+        segment_log_retry(replica->log);
+    }
+}
+
 bool replica_disk_take(struct replica *replica, struct replica_disk_job *job)
 {
+    retry_write(replica);
     bool has_vote = replica->vote_durable < replica->vote_wanted;
     bool has_base = replica->cut.phase == CUT_STORING;
     bool has_write = segment_log_wants_write(replica->log);

@@ -2,11 +2,13 @@
 
 #include <stdlib.h>
 
-void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, struct replica *replica,
-                       struct segment_log *segments, void (*on_done)(void *context), void *context)
+void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, const struct clock *clock,
+                       struct replica *replica, struct segment_log *segments,
+                       void (*on_done)(void *context), void *context)
 {
     *disk = (struct replica_disk){
         .loop = loop,
+        .clock = clock,
         .replica = replica,
         .segments = segments,
         .on_done = on_done,
@@ -15,7 +17,15 @@ void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, struct replic
     disk->job_work.data = disk;
     disk->load_work.data = disk;
     disk->spare_work.data = disk;
+    disk->summary_work.data = disk;
+    disk->scrub_work.data = disk;
+    disk->reserve_work.data = disk;
     list_init(&disk->reads_waiting);
+}
+
+void replica_disk_scrub(struct replica_disk *disk, const struct log *logger, uint64_t rate)
+{
+    log_scrub_init(&disk->scrub, disk->segments, logger, rate);
 }
 
 static void start(struct replica_disk *disk, uv_work_t *work, uv_work_cb run,
@@ -78,20 +88,86 @@ static void after_spare(uv_work_t *work, int status)
     (void)status;
     struct replica_disk *disk = work->data;
     segment_log_spare_end(disk->segments, &disk->spare, disk->spare_status);
+    disk->idle_work = false;
+    done(disk);
+}
+
+static void run_summary(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    enum status status = log_summary_run(&disk->summary);
+    (void)status; // Without it the next start reads the segment.
+}
+
+static void after_summary(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    segment_log_summary_end(disk->segments, &disk->summary);
+    disk->idle_work = false;
+    done(disk);
+}
+
+static void run_reserve(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    disk->reserve_status = log_reserve_run(&disk->reserve);
+}
+
+static void after_reserve(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    segment_log_reserve_end(disk->segments, disk->reserve_status);
+    disk->idle_work = false;
+    done(disk);
+}
+
+static void run_scrub(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    log_load_run(&disk->scrub_load);
+}
+
+static void after_scrub(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    disk->reads--;
+    log_scrub_end(&disk->scrub, clock_monotonic_ms(disk->clock), &disk->scrub_load);
     done(disk);
 }
 
 static void start_reads(struct replica_disk *disk);
+
+/* What can wait, one at a time: the reserve first. */
+static void start_idle_work(struct replica_disk *disk, uint64_t now_ms)
+{
+    if (disk->idle_work) {
+        return;
+    }
+    disk->idle_work = true;
+    if (now_ms >= disk->reserve_due_ms &&
+        segment_log_reserve_begin(disk->segments, &disk->reserve)) {
+        disk->reserve_due_ms = now_ms + RESERVE_RETRY_MS;
+        start(disk, &disk->reserve_work, run_reserve, after_reserve);
+    } else if (segment_log_spare_begin(disk->segments, &disk->spare)) {
+        start(disk, &disk->spare_work, run_spare, after_spare);
+    } else if (segment_log_summary_begin(disk->segments, &disk->summary)) {
+        start(disk, &disk->summary_work, run_summary, after_summary);
+    } else {
+        disk->idle_work = false;
+    }
+}
 
 void replica_disk_pump(struct replica_disk *disk)
 {
     if (disk->closing) {
         return;
     }
+    uint64_t now_ms = clock_monotonic_ms(disk->clock);
     // Before the write: the writer's spares may be looked at only between writes.
-    if (segment_log_spare_begin(disk->segments, &disk->spare)) {
-        start(disk, &disk->spare_work, run_spare, after_spare);
-    }
+    start_idle_work(disk, now_ms);
     if (replica_disk_take(disk->replica, &disk->job)) {
         start(disk, &disk->job_work, run_job, after_job);
     }
@@ -99,6 +175,10 @@ void replica_disk_pump(struct replica_disk *disk)
         start(disk, &disk->load_work, run_load, after_load);
     }
     start_reads(disk);
+    if (disk->reads == 0 && log_scrub_begin(&disk->scrub, now_ms, &disk->scrub_load)) {
+        disk->reads++;
+        start(disk, &disk->scrub_work, run_scrub, after_scrub);
+    }
 }
 
 /* A read by position in the pool. */

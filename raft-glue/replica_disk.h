@@ -1,21 +1,26 @@
 /* The thread pool's side of a replica: its ordered disk queue (one job at a time: term and vote,
- * then the log), loads of entries for apply, spare segments, and plain reads by position.
+ * then the log), loads of entries for apply, plain reads by position, and what can wait: spare
+ * segments, summaries, the scrub.
  *
  * A failed write is FATAL. Loop thread only. */
 #ifndef RAFT_GLUE_REPLICA_DISK_H
 #define RAFT_GLUE_REPLICA_DISK_H
 
+#include "common/base/clock.h"
 #include "common/base/list.h"
+#include "raft-glue/log_scrub.h"
 #include "raft-glue/replica.h"
 #include "raft-glue/replica_host.h"
 
 enum {
-    /* Reads in the pool at once: synced writes must always find a thread. */
+    /* Reads in the pool at once, the scrub's too: synced writes must always find a thread. */
     DISK_READS_MAX = 2,
+    RESERVE_RETRY_MS = 1000,
 };
 
 struct replica_disk {
     uv_loop_t *loop;
+    const struct clock *clock;
     struct replica *replica;
     struct segment_log *segments;
     void (*on_done)(void *context); /* Something ended: there may be more to do. */
@@ -29,13 +34,27 @@ struct replica_disk {
     struct replica_disk_job job;
     uv_work_t load_work;
     struct log_load load;
+    bool idle_work; /* A spare, a summary or the reserve is being made. */
+    uv_work_t reserve_work;
+    struct log_reserve_job reserve;
+    enum status reserve_status;
+    uint64_t reserve_due_ms;
     uv_work_t spare_work;
     struct log_spare spare;
     enum status spare_status;
+    uv_work_t summary_work;
+    struct log_summary_job summary;
+    uv_work_t scrub_work;
+    struct log_load scrub_load;
+    struct log_scrub scrub;
 };
 
-void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, struct replica *replica,
-                       struct segment_log *segments, void (*on_done)(void *context), void *context);
+void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, const struct clock *clock,
+                       struct replica *replica, struct segment_log *segments,
+                       void (*on_done)(void *context), void *context);
+
+/* Have the log scrubbed, at that many bytes per second (0: not at all). Borrows. */
+void replica_disk_scrub(struct replica_disk *disk, const struct log *logger, uint64_t rate);
 
 /* Start whatever there is to do. */
 void replica_disk_pump(struct replica_disk *disk);

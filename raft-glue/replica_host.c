@@ -393,8 +393,9 @@ enum status replica_host_start(const struct replica_host_options *options,
     host->had_room = true;
     uv_timer_init(options->loop, &host->timer);
     host->timer.data = host;
-    replica_disk_init(&host->disk, options->loop, host->replica, host->storage.log, on_disk_done,
-                      host);
+    replica_disk_init(&host->disk, options->loop, options->clock, host->replica, host->storage.log,
+                      on_disk_done, host);
+    replica_disk_scrub(&host->disk, options->log, options->scrub_rate);
     log_info(options->log, "replica started", "id=%" PRIu64 " last=%" PRIu64 " applied=%" PRIu64,
              options->id, segment_log_last_index(host->storage.log), options->applied_index);
     *out = host;
@@ -561,6 +562,19 @@ static int compare_members(const void *a, const void *b)
 
 static_assert((int)REPLICA_MEMBERS_KNOWN == (int)REPLICA_KNOWN_MAX, "a view shows all servers");
 
+static enum replica_room room_of(const struct segment_log *segments)
+{
+    switch (segment_log_room(segments)) {
+    case LOG_ROOM_FINE:
+        return REPLICA_ROOM_FINE;
+    case LOG_ROOM_LOW:
+        return REPLICA_ROOM_LOW;
+    case LOG_ROOM_NONE:
+        break;
+    }
+    return REPLICA_ROOM_NONE;
+}
+
 void replica_host_view(const struct replica_host *host, struct replica_view *view)
 {
     const struct segment_log *segments = host->storage.log;
@@ -579,6 +593,10 @@ void replica_host_view(const struct replica_host *host, struct replica_view *vie
         .abstaining = replica_abstaining(host->replica),
         .removed = host->removed,
         .member_count = replica_known(host->replica, known, &version),
+        .log_room = room_of(segments),
+        .scrub_passes = host->disk.scrub.passes,
+        .scrubbed_bytes = host->disk.scrub.bytes,
+        .damaged_frames = host->disk.scrub.damage_count,
     };
     view->change_index = replica_change_index(host->replica, &view->change_pending);
     for (size_t i = 0; i < view->member_count; i++) {

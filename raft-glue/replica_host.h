@@ -54,6 +54,7 @@ struct replica_host_options {
     uint32_t election_timeout_ms;  /* E; timers are drawn from [E, 2E]. */
     uint32_t heartbeat_timeout_ms; /* H < E */
     uint64_t applied_index;        /* What the machine's store already contains durably. */
+    uint64_t scrub_rate;           /* Bytes per second of the log's scrub; 0: none. */
     struct replica_machine machine;
     struct image_source image; /* For members that need a copy of our data. */
     uint64_t copy_rate;        /* Bytes a second of such copies; 0: no limit. */
@@ -148,6 +149,13 @@ struct replica_member_view {
     uint64_t last_contact_ms_ago;
 };
 
+/* What the disk has left for the log. */
+enum replica_room {
+    REPLICA_ROOM_FINE,
+    REPLICA_ROOM_LOW,  /* The reserve is in use. */
+    REPLICA_ROOM_NONE, /* Writes of the log wait for room; nothing is lost or acknowledged. */
+};
+
 struct replica_view {
     struct replica_state state;
     uint64_t commit_index;
@@ -162,6 +170,10 @@ struct replica_view {
     bool change_pending;   /* It is not committed yet. */
     bool abstaining;       /* See replica_abstaining(). */
     bool removed;          /* Others say that we are no member any more. */
+    enum replica_room log_room;
+    uint64_t scrub_passes; /* Of the log, since start. */
+    uint64_t scrubbed_bytes;
+    uint64_t damaged_frames; /* Found by the scrub. */
     size_t member_count;
     struct replica_member_view members[REPLICA_MEMBERS_KNOWN]; /* Ascending by id. */
 };

@@ -9,6 +9,8 @@
 enum {
     /* Two RAFT_TIMEOUT are at least this far apart. */
     TIMEOUT_GAP_MS = 2,
+    /* After a log write for which the disk had no room. */
+    WRITE_RETRY_MS = 500,
     /* Entries between two RAFT_SNAPSHOT events. */
     COMPACT_EVERY = 4096,
     /* Entries that C-Raft is told of at a start, 40 bytes each for a moment. */
@@ -110,6 +112,7 @@ struct replica {
     uint64_t vote_durable;       /* ... and of what is on disk. */
     bool reopening;              /* Lone voter: waits for the raised term to be durable. */
     bool disk_under_way;
+    uint64_t write_retry_ms; /* Not before that, after a write that found no room. */
     struct list held;
 
     struct step_entries given;

@@ -10,6 +10,7 @@ enum { SEGMENT_MAGIC = 0x73514D52, NUMBER_DIGITS = 16, ZEROS_SIZE = 1024 * 1024 
 
 static const char segment_prefix[] = "segment-";
 static const char spare_prefix[] = "spare-";
+static const char summary_prefix[] = "summary-";
 static const char digits[] = "0123456789abcdef";
 static const _Alignas(DIRECTORY_BLOCK_SIZE) uint8_t zeros[ZEROS_SIZE];
 
@@ -81,6 +82,16 @@ bool segment_name_parse(const char *name, uint64_t *number)
 bool spare_name_parse(const char *name, uint64_t *number)
 {
     return parse(name, spare_prefix, number);
+}
+
+void summary_name_format(uint64_t number, char to[DIRECTORY_NAME_MAX])
+{
+    snprintf(to, DIRECTORY_NAME_MAX, "%s%016" PRIx64, summary_prefix, number);
+}
+
+bool summary_name_parse(const char *name, uint64_t *number)
+{
+    return parse(name, summary_prefix, number);
 }
 
 enum status segment_write_zeros(const struct directory *directory, struct file *file,

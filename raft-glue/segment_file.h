@@ -37,11 +37,13 @@ void segment_header_encode(const struct segment_header *header, uint8_t to[SEGME
  *                           judge. */
 WARN_UNUSED enum status segment_header_decode(struct slice bytes, struct segment_header *header);
 
-/* "segment-0000000000000007" and "spare-0000000000000007". */
+/* "segment-0000000000000007", "spare-0000000000000007" and "summary-0000000000000007". */
 void segment_name_format(uint64_t number, char to[DIRECTORY_NAME_MAX]);
 void spare_name_format(uint64_t number, char to[DIRECTORY_NAME_MAX]);
+void summary_name_format(uint64_t number, char to[DIRECTORY_NAME_MAX]);
 bool segment_name_parse(const char *name, uint64_t *number);
 bool spare_name_parse(const char *name, uint64_t *number);
+bool summary_name_parse(const char *name, uint64_t *number);
 
 /* Write zeros over [offset, offset + size). Not synced. Errors: STATUS_IO, STATUS_DISK_FULL. */
 WARN_UNUSED enum status segment_write_zeros(const struct directory *directory, struct file *file,

@@ -101,6 +101,7 @@ void segment_log_close(struct segment_log *log)
     log_writer_close(&log->writer);
     log_entries_close(&log->entries);
     free(log->changes);
+    free(log->unsummarized);
     free(log->ring);
     free(log);
 }
@@ -123,6 +124,13 @@ uint64_t segment_log_last_index(const struct segment_log *log)
 uint64_t segment_log_durable_index(const struct segment_log *log)
 {
     return log->durable_index;
+}
+
+uint64_t segment_log_complete_index(const struct segment_log *log)
+{
+    uint64_t end = log->complete_until * log->options.segment_size;
+    uint64_t last = log_entries_find(&log->entries, end);
+    return last == 0 ? log->entries.first_index - 1 : last;
 }
 
 uint64_t segment_log_first_position(const struct segment_log *log)
@@ -288,6 +296,7 @@ void segment_log_truncate(struct segment_log *log, uint64_t index)
     log_entries_truncate(&log->entries, index);
     struct log_entry last;
     log->end_position = end_of(log, index - 1);
+    log_summaries_truncated(log);
     log->last_crc = log_entries_get(&log->entries, index - 1, &last) ? last.header_crc : log->seed;
     if (log->durable_index >= index) {
         log->durable_index = index - 1;
@@ -368,6 +377,7 @@ uint64_t segment_log_remove_prefix(struct segment_log *log, uint64_t index)
     }
     log_entries_remove_prefix(&log->entries, first);
     log->first_position = start;
+    log_summaries_forget(log, 0, number);
     if (log->recycle_until == 0) {
         log->recycle_from = old;
     }

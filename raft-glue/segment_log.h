@@ -12,6 +12,7 @@
 #ifndef RAFT_GLUE_SEGMENT_LOG_H
 #define RAFT_GLUE_SEGMENT_LOG_H
 
+#include "common/base/buf.h"
 #include "common/base/log.h"
 #include "raft-glue/block.h"
 #include "raft-glue/directory.h"
@@ -64,6 +65,8 @@ uint32_t segment_log_seed(const struct segment_log *log);
 uint64_t segment_log_first_index(const struct segment_log *log);
 uint64_t segment_log_last_index(const struct segment_log *log); /* first - 1 when empty. */
 uint64_t segment_log_durable_index(const struct segment_log *log);
+/* The last entry of all segments that are complete and durable; first - 1 without any. */
+uint64_t segment_log_complete_index(const struct segment_log *log);
 uint64_t segment_log_first_position(const struct segment_log *log);
 uint64_t segment_log_end_position(const struct segment_log *log);
 /* Payload bytes appended since it was opened. */
@@ -109,6 +112,17 @@ WARN_UNUSED enum status segment_log_read_now(struct segment_log *log, uint64_t p
 
 /* ---- Writes ---- */
 
+/* What the disk has left for the log. */
+enum log_room {
+    LOG_ROOM_FINE,
+    LOG_ROOM_LOW,  /* The reserve is in use, or there was never room for it. */
+    LOG_ROOM_NONE, /* The next segment could not be made: writes wait. */
+};
+enum log_room segment_log_room(const struct segment_log *log);
+
+/* Without room nothing is written any more, until this says that it is worth another try. */
+void segment_log_retry(struct segment_log *log);
+
 struct log_write;
 
 /* Something to write, and no write under way? */
@@ -118,12 +132,28 @@ uint64_t segment_log_unwritten(const struct segment_log *log);
 /* Bytes appended that no write was given yet. */
 uint64_t segment_log_waiting(const struct segment_log *log);
 struct log_write *segment_log_write_begin(struct segment_log *log);
-/* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: the log cannot go on. */
+/* Any thread; blocks. When the disk has no room for the next segment, what lies before that is
+ * written and the rest stays to be written: that is no error.
+ * Errors: STATUS_IO, STATUS_DISK_FULL: a write failed, the log cannot go on. */
 WARN_UNUSED enum status log_write_run(struct log_write *write);
 /* After a successful run. Frees write. The durable index may have risen. */
 void segment_log_write_end(struct segment_log *log, struct log_write *write);
 /* Instead of end, when the process gives up: only frees. */
 void segment_log_write_abandon(struct segment_log *log, struct log_write *write);
+
+/* ---- The reserve: one segment's blocks in hand, which nobody else can take. When the disk is full
+ * the log goes on in it, so that decisions can be taken while messages are refused. ---- */
+
+struct log_reserve_job {
+    const struct directory *directory;
+    uint64_t size;
+};
+
+/* Is there none? Fills job; at most one under way. */
+bool segment_log_reserve_begin(struct segment_log *log, struct log_reserve_job *job);
+/* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: harmless, to be tried again later. */
+WARN_UNUSED enum status log_reserve_run(struct log_reserve_job *job);
+void segment_log_reserve_end(struct segment_log *log, enum status status);
 
 /* ---- Loads: durable entries that are no longer in memory ---- */
 
@@ -133,6 +163,7 @@ struct log_load {
     size_t size;         /* Bytes: whole frames, one after the other. */
     struct block *block; /* Filled by run; the caller's reference, released by end. */
     enum status status;  /* Set by run: STATUS_OK, STATUS_CORRUPT, STATUS_IO. */
+    uint64_t verified;   /* Set by run: frames that are good, before the first that is not. */
     uint64_t position;   /* Private from here. */
     uint64_t offset;
     uint32_t seed;
@@ -163,6 +194,22 @@ WARN_UNUSED enum status segment_log_read_begin(struct segment_log *log, uint64_t
                                                size_t size, uint8_t *to, struct log_read *read);
 WARN_UNUSED enum status log_read_run(struct log_read *read);
 void segment_log_read_end(struct segment_log *log, struct log_read *read);
+
+/* ---- Summaries of complete segments: so that a start need not read them (segment_summary.h) ----
+ */
+
+struct log_summary_job {
+    const struct directory *directory;
+    uint64_t number;
+    struct buf bytes;
+};
+
+/* Is there one to be written? Fills job; at most one under way. */
+bool segment_log_summary_begin(struct segment_log *log, struct log_summary_job *job);
+/* Any thread; blocks. Errors: STATUS_IO, STATUS_DISK_FULL: harmless, the next start reads the
+ * segment. */
+WARN_UNUSED enum status log_summary_run(struct log_summary_job *job);
+void segment_log_summary_end(struct segment_log *log, struct log_summary_job *job);
 
 /* ---- Spares: segments of zeros made ahead, because syncs on written blocks are much faster.
  * Piece by piece, while the disk has nothing better to do. ---- */

@@ -19,7 +19,19 @@ struct log_writer {
     uint64_t *spares;       /* Numbers of spare files, taken from the end. */
     size_t spare_count;
     size_t spare_capacity;
+    bool has_reserve; /* The reserve is there to be used. */
+    bool no_room;     /* A segment could not be made, and nothing of it was written. */
 };
+
+/* A segment's worth of allocated blocks for the time when the disk is full. */
+enum log_reserve {
+    RESERVE_NONE,
+    RESERVE_MAKING,
+    RESERVE_READY, /* Made, not yet given to the writer. */
+    RESERVE_HELD,
+};
+
+#define RESERVE_NAME "reserve"
 
 /* An open segment for reading. */
 struct segment_reader {
@@ -62,12 +74,21 @@ struct segment_log {
     uint64_t recycle_until;    /* Segments below this number are to become spares ... */
     uint64_t recycle_from;     /* ... from this one on. */
     struct log_write *write;   /* Under way. */
-    size_t write_bytes;        /* Of the frames in the last one. */
+    bool blocked;              /* The last one found no room for its next segment. */
+    enum log_reserve reserve;
+    bool reserve_short; /* It was used, or there was no room to make it. */
+    size_t write_bytes; /* Of the frames in the last one. */
     struct log_writer writer;
 
     struct segment_reader **readers;
     size_t reader_count;
     uint64_t reader_tick;
+
+    uint64_t complete_until; /* Segments below this number are complete and durable. */
+    uint64_t *unsummarized;  /* Complete ones that lack a summary. */
+    size_t unsummarized_count;
+    size_t unsummarized_capacity;
+    bool summary_under_way;
 
     bool spare_under_way;
     uint64_t spare_written;    /* Bytes of the one being made. */
@@ -83,6 +104,29 @@ void log_writer_close(struct log_writer *writer);
 
 /* Fill an opened log from its directory. Errors as segment_log_open(). */
 WARN_UNUSED enum status log_recover(struct segment_log *log, char **error);
+
+/* ---- log_summary.c ---- */
+
+/* A complete segment has no summary that can be used: write one when there is time. */
+void log_summaries_lack(struct segment_log *log, uint64_t number);
+/* The durable position has risen: maybe beyond a segment. */
+void log_summaries_completed(struct segment_log *log);
+/* The log ends earlier: its last segment may take frames again. */
+void log_summaries_truncated(struct segment_log *log);
+/* Segments [first, end) need none any more. */
+void log_summaries_forget(struct segment_log *log, uint64_t first, uint64_t end);
+/* Any thread; blocks. Harmless if there is none. */
+void log_summary_remove(const struct directory *directory, uint64_t number);
+
+/* The summary of the segment with which the log goes on, if there is one and the segment and the
+ * next one agree with it. last_term is that of the log so far. Takes nothing into the log. */
+struct log_summary;
+bool log_summary_open(const struct segment_log *log, uint64_t number, uint64_t last_term,
+                      struct log_summary **out);
+/* Its frames, as decoded ones; only those of changes have all fields and a payload. False at the
+ * end. The payload is borrowed until close. */
+bool log_summary_next(struct log_summary *summary, struct log_frame *frame, struct slice *payload);
+void log_summary_close(struct log_summary *summary);
 
 /* Keep a CHANGE entry; copies nothing, holds record. */
 void segment_log_keep_change(struct segment_log *log, struct log_record *record);

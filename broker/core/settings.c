@@ -85,6 +85,8 @@ static const struct config_key keys[] = {
     {"deleteWhen", CONFIG_TEXT, "04", 0, 0, "means nothing here: old messages go at any hour"},
     {"diskMaxUsedSpaceRatio", CONFIG_INTEGER, "75", 1, 100,
      "means nothing here: old messages go whether the disk is full or not"},
+    {"logScrubRate", CONFIG_INTEGER, "16", 0, 4096,
+     "MB of its log that each group reads and verifies per second, once a day; 0: never"},
     {"regionId", CONFIG_TEXT, "DefaultRegion", 0, 0, "region that answers name"},
     {"traceOn", CONFIG_BOOLEAN, "true", 0, 0, "let clients trace messages"},
     {"logLevel", CONFIG_TEXT, "info", 0, 0, "debug, info, warn or error"},
@@ -374,6 +376,7 @@ static void take_numbers(struct settings *settings, const struct config *config)
         config_boolean(config, "cleanFileForciblyEnable")
             ? (uint32_t)config_integer(config, "diskSpaceCleanForciblyRatio")
             : 0;
+    settings->scrub_rate = (uint64_t)config_integer(config, "logScrubRate") * 1000 * 1000;
     settings->trace_on = config_boolean(config, "traceOn");
 }
 

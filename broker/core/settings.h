@@ -67,6 +67,7 @@ struct settings {
     uint64_t retention_ms;      /* fileReservedTime, or fileReservedTimeMs; 0: no limit by age */
     uint64_t log_size_max;      /* Bytes of messages kept per group; 0: no limit by size. */
     uint32_t disk_ratio_forced; /* Percent of the disk used at which the oldest go; 0: never. */
+    uint64_t scrub_rate;        /* Bytes per second of each group's log; 0: no scrub. */
     struct name region;         /* regionId */
     bool trace_on;              /* traceOn: sent with answers, clients trace by it */
     enum log_level log_level;

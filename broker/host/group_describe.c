@@ -127,6 +127,9 @@ void group_describe(const struct broker *broker, const struct replica_host *repl
     json_member_int(&json, "logEndPosition", (int64_t)view.log_end_position);
     json_member_int(&json, "writtenBytes", (int64_t)view.written_bytes);
     json_member_int(&json, "syncCount", (int64_t)view.sync_count);
+    json_member_int(&json, "scrubPasses", (int64_t)view.scrub_passes);
+    json_member_int(&json, "scrubbedBytes", (int64_t)view.scrubbed_bytes);
+    json_member_int(&json, "damagedFrames", (int64_t)view.damaged_frames);
     json_member_bool(&json, "quorumFresh", replica_host_quorum_fresh(replica));
     json_member_bool(&json, "diskFull", broker->disk_full);
     put_members(&json, broker, &view);

@@ -94,6 +94,7 @@ static enum status open_replica(struct group_host *host)
         .election_timeout_ms = host->settings->election_timeout_ms,
         .heartbeat_timeout_ms = host->settings->heartbeat_interval_ms,
         .applied_index = machine_applied_index(host->machine),
+        .scrub_rate = host->settings->scrub_rate,
         .machine = {host, apply, drop, on_state},
         .image = store_image_source(&host->store_source),
         .copy_rate = host->settings->copy_rate,

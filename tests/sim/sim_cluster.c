@@ -402,6 +402,16 @@ static void pump(struct node *node)
         segment_log_spare_begin(node->storage.log, &spare)) {
         segment_log_spare_end(node->storage.log, &spare, log_spare_run(&spare));
     }
+    struct log_reserve_job reserve;
+    if (chance(sim, 20) == 0 && segment_log_reserve_begin(node->storage.log, &reserve)) {
+        segment_log_reserve_end(node->storage.log, log_reserve_run(&reserve));
+    }
+    struct log_summary_job summary;
+    if (chance(sim, 3) == 0 && segment_log_summary_begin(node->storage.log, &summary)) {
+        enum status written = log_summary_run(&summary);
+        (void)written; // It may be lost as well.
+        segment_log_summary_end(node->storage.log, &summary);
+    }
     if (!node->disk_busy && replica_disk_take(node->replica, &node->job)) {
         node->disk_busy = true;
         uint64_t delay = chance(sim, 10) == 0 ? chance(sim, 120) : chance(sim, 12);

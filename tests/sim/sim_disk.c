@@ -55,6 +55,7 @@ struct sim_disk {
     struct file *open;
     uint64_t operations;
     uint64_t die_at; // Operations beyond this number fail; UINT64_MAX: never.
+    uint64_t size_max;
 };
 
 static struct content *content_new(size_t size)
@@ -173,6 +174,15 @@ static void change_names(struct sim_disk *disk, enum change_kind kind, const cha
     names_change(&disk->now, change);
 }
 
+static bool fits(const struct sim_disk *disk, size_t more)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < disk->now.count; i++) {
+        size += disk->now.list[i].content->size;
+    }
+    return disk->size_max == UINT64_MAX || size + more <= disk->size_max;
+}
+
 static void forget_changes(struct sim_disk *disk)
 {
     for (size_t i = 0; i < disk->change_count; i++) {
@@ -224,6 +234,9 @@ static enum status sim_create(void *context, const char *name, uint64_t size, st
     if (dead(disk)) {
         return STATUS_IO;
     }
+    if (!fits(disk, (size_t)size)) {
+        return STATUS_DISK_FULL;
+    }
     struct content *content = content_new((size_t)size);
     change_names(disk, CHANGE_PUT, "", name, content);
     *out = open_content(disk, content);
@@ -267,6 +280,13 @@ static enum status sim_write(void *context, struct file *file, uint64_t offset,
         assert_aligned(file, offset, parts, count);
     }
     struct content *content = file->content;
+    uint64_t end = offset;
+    for (size_t i = 0; i < count; i++) {
+        end += parts[i].iov_len;
+    }
+    if (end > content->size && !fits(disk, (size_t)end - content->size)) {
+        return STATUS_DISK_FULL;
+    }
     uint64_t at = offset;
     for (size_t i = 0; i < count; i++) {
         grow(content, (size_t)at + parts[i].iov_len);
@@ -379,6 +399,7 @@ struct sim_disk *sim_disk_new(uint64_t seed)
     struct sim_disk *disk = mem_zalloc(sizeof *disk);
     disk->random.state = seed;
     disk->die_at = UINT64_MAX;
+    disk->size_max = UINT64_MAX;
     return disk;
 }
 
@@ -394,6 +415,11 @@ void sim_disk_free(struct sim_disk *disk)
 struct directory sim_disk_directory(struct sim_disk *disk)
 {
     return (struct directory){.ops = &sim_ops, .context = disk};
+}
+
+void sim_disk_limit(struct sim_disk *disk, uint64_t bytes)
+{
+    disk->size_max = bytes;
 }
 
 void sim_disk_die_after(struct sim_disk *disk, uint64_t operations)

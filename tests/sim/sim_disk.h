@@ -19,6 +19,9 @@ struct directory sim_disk_directory(struct sim_disk *disk);
 /* After this many more changing operations all fail without effect, as if power was lost then. */
 void sim_disk_die_after(struct sim_disk *disk, uint64_t operations);
 
+/* Files may not grow beyond so many bytes in all: then STATUS_DISK_FULL. UINT64_MAX: no limit. */
+void sim_disk_limit(struct sim_disk *disk, uint64_t bytes);
+
 /* Lose what is not synced; all files count as closed, and the disk works again. */
 void sim_disk_crash(struct sim_disk *disk);
 

@@ -13,6 +13,7 @@
 #include "raft-glue/replica_probe.h"
 #include "raft-glue/replica_wire.h"
 #include "raft-glue/segment_file.h"
+#include "raft-glue/segment_summary.h"
 #include "raft-glue/term_vote.h"
 #include "tests/sim/sim_disk.h"
 
@@ -121,6 +122,101 @@ static void a_segment_header_is_as_its_golden_file(void **state)
     }
 }
 
+static const struct summary_frame summarized[] = {
+    {.term = 4, .payload_size = 11, .header_crc = 0x11121314, .type = LOG_FRAME_COMMAND},
+    {.term = 5, .payload_size = 8, .header_crc = 0x21222324, .type = LOG_FRAME_BARRIER},
+    {.term = 5, .payload_size = 0x012345, .header_crc = 0x31323334, .type = LOG_FRAME_CHANGE},
+};
+enum { SUMMARIZED = sizeof summarized / sizeof summarized[0] };
+
+static struct buf sample_summary(void)
+{
+    const struct segment_summary head = {
+        .group = 0x0102030405060708,
+        .number = 9,
+        .first_index = 1000,
+        .segment_size = 64 * 1024 * 1024,
+    };
+    struct summary_builder builder = {0};
+    struct buf bytes = {0};
+    for (size_t i = 0; i < SUMMARIZED; i++) {
+        summary_builder_add(&builder, &summarized[i]);
+    }
+    summary_builder_finish(&builder, &head, &bytes);
+    summary_builder_close(&builder);
+    return bytes;
+}
+
+static void a_summary_is_as_its_golden_file(void **state)
+{
+    (void)state;
+    struct buf bytes = sample_summary();
+    golden_check("raft-glue/segment_summary.hex", buf_slice(&bytes));
+    struct segment_summary summary;
+    struct summary_walk walk;
+    struct summary_frame frame;
+    assert_int_equal(segment_summary_decode(buf_slice(&bytes), &summary), STATUS_OK);
+    assert_int_equal(summary.group, 0x0102030405060708);
+    assert_int_equal(summary.number, 9);
+    assert_int_equal(summary.first_index, 1000);
+    assert_int_equal(summary.segment_size, 64 * 1024 * 1024);
+    assert_int_equal(summary.frame_count, SUMMARIZED);
+    summary_walk_begin(&walk, &summary);
+    for (size_t i = 0; i < SUMMARIZED; i++) {
+        assert_true(summary_walk_next(&walk, &frame));
+        assert_true(frame.term == summarized[i].term && frame.type == summarized[i].type &&
+                    frame.payload_size == summarized[i].payload_size &&
+                    frame.header_crc == summarized[i].header_crc);
+    }
+    assert_false(summary_walk_next(&walk, &frame));
+    for (size_t size = 0; size < bytes.size; size++) {
+        uint8_t *prefix = malloc(size + 1);
+        memcpy(prefix, bytes.data, size);
+        assert_int_equal(segment_summary_decode(slice_of(prefix, size), &summary),
+                         STATUS_MALFORMED);
+        free(prefix);
+        bytes.data[size] ^= 4;
+        assert_int_equal(segment_summary_decode(buf_slice(&bytes), &summary), STATUS_MALFORMED);
+        bytes.data[size] ^= 4;
+    }
+    buf_put_u8(&bytes, 0);
+    assert_int_equal(segment_summary_decode(buf_slice(&bytes), &summary), STATUS_MALFORMED);
+    buf_close(&bytes);
+}
+
+/* The checksum is right each time. */
+static void a_summary_that_no_segment_has_is_refused(void **state)
+{
+    (void)state;
+    const struct {
+        const char *what;
+        size_t at;
+        uint32_t value;
+    } cases[] = {
+        {"version 2", 8, 2},
+        {"a segment too small for its frames", 12, 4096},
+        {"first index 0", 32, 0},
+        {"no frames", 40, 0},
+        {"more frames than bytes", 40, 4},
+        {"more runs than bytes", 44, UINT32_MAX},
+        {"a run without frames", 48, 0},
+        {"a run longer than there are frames", 48, 2},
+        {"a term that falls", 60 + 4, 3},
+        {"a frame of type 0", 72, 11},
+        {"a frame of type 4", 72, 11 | 4 << 24},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf bytes = sample_summary();
+        struct segment_summary summary;
+        le32_put(bytes.data + cases[i].at, cases[i].value);
+        le32_put(bytes.data + 4, crc32c(0, bytes.data + 8, bytes.size - 8));
+        if (segment_summary_decode(buf_slice(&bytes), &summary) != STATUS_MALFORMED) {
+            fail_msg("taken: %s", cases[i].what);
+        }
+        buf_close(&bytes);
+    }
+}
+
 static void segment_names_are_parsed_strictly(void **state)
 {
     (void)state;
@@ -131,6 +227,11 @@ static void segment_names_are_parsed_strictly(void **state)
     assert_true(segment_name_parse(name, &number));
     assert_int_equal(number, 0x1A);
     assert_false(spare_name_parse(name, &number));
+    assert_false(summary_name_parse(name, &number));
+    summary_name_format(0x1B, name);
+    assert_string_equal(name, "summary-000000000000001b");
+    assert_true(summary_name_parse(name, &number));
+    assert_int_equal(number, 0x1B);
     assert_false(segment_name_parse("segment-1a", &number));
     assert_false(segment_name_parse("segment-00000000000000zz", &number));
     assert_false(segment_name_parse("segment-0x0000000000001a", &number));
@@ -554,6 +655,8 @@ int main(void)
         cmocka_unit_test(a_frame_cut_short_or_flipped_anywhere_is_refused),
         cmocka_unit_test(a_frame_size_depends_on_the_payload_size_alone),
         cmocka_unit_test(a_segment_header_is_as_its_golden_file),
+        cmocka_unit_test(a_summary_is_as_its_golden_file),
+        cmocka_unit_test(a_summary_that_no_segment_has_is_refused),
         cmocka_unit_test(segment_names_are_parsed_strictly),
         cmocka_unit_test(a_vote_file_is_as_its_golden_file),
         cmocka_unit_test(messages_are_as_their_golden_files),

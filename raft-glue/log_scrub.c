@@ -1,0 +1,78 @@
+#include "raft-glue/log_scrub.h"
+
+#include <inttypes.h>
+
+enum { PIECE_SIZE = 1024 * 1024 };
+
+void log_scrub_init(struct log_scrub *scrub, struct segment_log *log, const struct log *logger,
+                    uint64_t rate)
+{
+    *scrub = (struct log_scrub){.log = log, .logger = logger, .rate = rate};
+}
+
+bool log_scrub_begin(struct log_scrub *scrub, uint64_t now_ms, struct log_load *load)
+{
+    if (scrub->rate == 0 || scrub->under_way || now_ms < scrub->due_ms) {
+        return false;
+    }
+    uint64_t first = segment_log_first_index(scrub->log);
+    uint64_t last = segment_log_complete_index(scrub->log);
+    if (scrub->next_index < first) {
+        scrub->next_index = first;
+    }
+    if (scrub->next_index > last || segment_log_load_begin(scrub->log, scrub->next_index, last,
+                                                           PIECE_SIZE, load) != STATUS_OK) {
+        if (scrub->next_index > first) {
+            scrub->passes++;
+            scrub->next_index = 0;
+            scrub->due_ms = now_ms + SCRUB_PASS_PERIOD_MS;
+        }
+        return false;
+    }
+    scrub->under_way = true;
+    return true;
+}
+
+static bool is_known(const struct log_scrub *scrub, uint64_t index)
+{
+    for (size_t i = 0; i < scrub->damage_count && i < SCRUB_DAMAGES_MAX; i++) {
+        if (scrub->damages[i].index == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void report(struct log_scrub *scrub, uint64_t index, enum status status)
+{
+    struct log_entry entry;
+    if (is_known(scrub, index) || !segment_log_entry(scrub->log, index, &entry)) {
+        return;
+    }
+    if (scrub->damage_count < SCRUB_DAMAGES_MAX) {
+        scrub->damages[scrub->damage_count] = (struct scrub_damage){index, entry.position};
+        log_error(scrub->logger, "the log is damaged on disk",
+                  "index=%" PRIu64 " position=%" PRIu64 " why=%s; other replicas have this entry; "
+                  "check the disk",
+                  index, entry.position, status_name(status));
+    }
+    scrub->damage_count++;
+}
+
+void log_scrub_end(struct log_scrub *scrub, uint64_t now_ms, struct log_load *load)
+{
+    uint64_t bad = load->first_index + load->verified;
+    scrub->under_way = false;
+    scrub->due_ms = now_ms + (load->size * 1000 + scrub->rate - 1) / scrub->rate;
+    scrub->next_index = load->first_index + load->count;
+    scrub->bytes += load->size;
+    // What was truncated while it was read looks damaged, too; then it is not there the next time.
+    if (load->status != STATUS_OK && scrub->suspect != bad) {
+        scrub->suspect = bad;
+        scrub->next_index = bad;
+    } else if (load->status != STATUS_OK) {
+        report(scrub, bad, load->status);
+        scrub->next_index = bad + 1;
+    }
+    segment_log_load_end(scrub->log, load);
+}
