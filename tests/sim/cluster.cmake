@@ -65,3 +65,15 @@ raftmq_simulator(sim_cluster_checked raftmq_host raftmq_nameserver raftmq_client
                  raftmq_machine raftmq_glue raftmq_net raftmq_store raftmq_remoting raftmq_base)
 target_compile_options(sim_cluster_checked PRIVATE ${RAFTMQ_WARNINGS})
 target_link_options(sim_cluster_checked PRIVATE ${SIM_WRAP_OPTIONS})
+
+# RAFTMQ_SIM_SEEDS in the environment says how many fresh seeds (tests/run: 2000).
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+function(raftmq_sim_test name mode binary)
+  add_test(NAME sim/${name} COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tests/sim/seeds.py
+           ${mode} $<TARGET_FILE:${binary}> ${ARGN})
+  set_tests_properties(sim/${name} PROPERTIES LABELS sim PROCESSORS 2 TIMEOUT 900)
+endfunction()
+raftmq_sim_test(cluster_corpus corpus sim_cluster)
+raftmq_sim_test(cluster_repeats repeat sim_cluster --count 32)
+raftmq_sim_test(cluster_fresh fresh sim_cluster)
+raftmq_sim_test(cluster_checked repeat sim_cluster_checked --count 8)

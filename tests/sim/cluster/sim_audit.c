@@ -6,6 +6,7 @@
 #include "tests/sim/cluster/sim_nodes.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MEMORY_MAX = 96 * 1024 * 1024 };
@@ -36,6 +37,33 @@ static int64_t excused_amount(bool *missing)
     return excused;
 }
 
+/* The oldest transaction that nobody has decided, and what the leader says of it. */
+static const char *tell_pending(size_t group, const struct ledger_group *ledger)
+{
+    static char text[256];
+    int leader = sim_group_leader(group);
+    struct broker *broker = sim_node_broker((size_t)leader, group);
+    LIST_FOREACH(at, &ledger->order)
+    {
+        const struct ledger_half *half = CONTAINER_OF(at, struct ledger_half, in_order);
+        const struct transaction *transaction =
+            machine_transaction_find(broker->machine, half->position);
+        if (half->state != LEDGER_PENDING || transaction == NULL) {
+            continue;
+        }
+        sim_process_switch(sim_node_host((size_t)leader)->process);
+        snprintf(text, sizeof text,
+                 "the half of %s at %" PRIu64
+                 " of %s is not decided, asked %u times, due in %" PRId64 " ms: %s",
+                 half->producer_group.text, half->position, ledger->name.text, half->attempts,
+                 (int64_t)(transaction->due.due - broker_now_ms(broker)),
+                 checker_reason(&broker->checker, transaction));
+        sim_process_switch(NULL);
+        return text;
+    }
+    return "a transaction is not decided";
+}
+
 static bool group_at_rest(size_t group, const char **why)
 {
     const struct ledger_group *ledger = ledger_group(slice_text(sim_group_name(group)));
@@ -55,7 +83,7 @@ static bool group_at_rest(size_t group, const char **why)
         }
     }
     if (ledger->pending > 0) {
-        *why = "a transaction is not decided";
+        *why = tell_pending(group, ledger);
         return false;
     }
     return true;

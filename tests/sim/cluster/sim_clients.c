@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CLIENT_ADDRESS = 0x0A000300 }; /* 10.0.3.0 */
+enum { CLIENT_ADDRESS = 0x0A000300 /* 10.0.3.0 */, GREET_AGAIN_US = 300 * SIM_MS };
 
 static struct {
     const struct sim_plan *plan;
@@ -61,11 +61,27 @@ void sim_clients_close(void)
 
 /* ---- A client's process ---- */
 
+/* Learn the topic's route, and with it whom to send heartbeats to: a producer that has just started
+ * and sends nothing would be asked nothing. */
+static void greet(struct sim_client *client)
+{
+    static const char *const topics[] = {"plain", "bank", "race"};
+    const struct raftmq_message message = {
+        .topic = topics[client->kind], .body = "hello", .body_size = 5};
+    struct raftmq_send_result result;
+    struct raftmq_error error;
+    while (!client->stopping &&
+           raftmq_send(client->producer, &message, 0, &result, &error) != RAFTMQ_OK) {
+        sim_sleep(GREET_AGAIN_US);
+    }
+}
+
 static void thread_main(void *argument)
 {
     struct sim_client *client = argument;
     static void (*const steps[])(struct sim_client *) = {sim_client_send_plain, sim_client_transfer,
                                                          sim_client_race, NULL};
+    greet(client);
     client->busy++;
     while (!all.hush && !client->stopping) {
         steps[client->kind](client);

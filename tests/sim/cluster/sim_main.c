@@ -5,6 +5,7 @@
  *               [--trace]              print all that happens
  *               [--hash]               run each seed twice and compare; print the trace's hash
  *               [--quiet]              no statistics
+ *               [--json]               statistics as one line of JSON
  *
  * Exit status: 0 all promises held, 1 a promise was broken (its checker is named on standard
  * error), 2 wrong usage. */
@@ -25,6 +26,7 @@ struct program {
     uint64_t count;
     bool hash;
     bool quiet;
+    bool json;
 };
 
 static void add(uint64_t *to, const uint64_t *from, size_t count)
@@ -41,32 +43,47 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     add((uint64_t *)total, (const uint64_t *)one, sizeof *one / sizeof(uint64_t));
 }
 
-static void print(uint64_t seeds, const struct sim_result *r)
+/* The statistics by name; faults by kind follow. */
+#define STATISTICS_TABLE(X)                                                                        \
+    X("events", r->events)                                                                         \
+    X("elections", r->ledger.elections)                                                            \
+    X("faults", r->faults_total)                                                                   \
+    X("processes started", r->processes)                                                           \
+    X("nodes killed", r->deaths.of_nodes[SIM_KILL])                                                \
+    X("nodes cut from power", r->deaths.of_nodes[SIM_POWER_CUT])                                   \
+    X("nodes that gave up", r->deaths.of_nodes[SIM_FATAL])                                         \
+    X("calls acknowledged", r->clients.acknowledged)                                               \
+    X("calls refused", r->clients.refused)                                                         \
+    X("calls of unknown outcome", r->clients.unknown)                                              \
+    X("messages received", r->clients.received)                                                    \
+    X("check-backs answered", r->clients.checks_answered)                                          \
+    X("raced decisions answered", r->clients.ends_answered)                                        \
+    X("entries", r->ledger.entries)                                                                \
+    X("messages", r->ledger.messages)                                                              \
+    X("messages stored again", r->ledger.duplicates)                                               \
+    X("halves", r->ledger.halves)                                                                  \
+    X("halves sent again", r->ledger.half_duplicates)                                              \
+    X("commits", r->ledger.commits)                                                                \
+    X("rollbacks", r->ledger.rollbacks)                                                            \
+    X("expirations", r->ledger.expirations)                                                        \
+    X("decisions too late", r->ledger.late_ends)                                                   \
+    X("checks counted", r->ledger.checks)
+
+static void print(uint64_t seeds, const struct sim_result *r, bool json)
 {
-    const struct ledger_counts *l = &r->ledger;
-    const struct sim_client_counts *c = &r->clients;
-    printf("seeds %" PRIu64 "  simulated %.1f s  events %" PRIu64 "  elections %" PRIu64
-           "  faults %" PRIu64 "\n",
-           seeds, (double)r->simulated_us / SIM_SECOND, r->events, l->elections, r->faults_total);
-    printf("nodes: stopped %" PRIu64 "  killed %" PRIu64 "  power cut %" PRIu64 "  gave up %" PRIu64
-           "; nameservers ended %" PRIu64 "; clients killed %" PRIu64 "\n",
-           r->deaths.of_nodes[SIM_EXIT], r->deaths.of_nodes[SIM_KILL],
-           r->deaths.of_nodes[SIM_POWER_CUT], r->deaths.of_nodes[SIM_FATAL],
-           r->deaths.of_nameservers, c->deaths);
-    printf("calls: acknowledged %" PRIu64 "  refused %" PRIu64 "  unknown %" PRIu64
-           "; received %" PRIu64 "; checks answered %" PRIu64 "; ends answered %" PRIu64 "\n",
-           c->acknowledged, c->refused, c->unknown, c->received, c->checks_answered,
-           c->ends_answered);
-    printf("log: entries %" PRIu64 "  messages %" PRIu64 "  stored twice %" PRIu64
-           "  halves %" PRIu64 "  resent %" PRIu64 "  commits %" PRIu64 "  rollbacks %" PRIu64
-           "  expired %" PRIu64 "  late ends %" PRIu64 "  checks %" PRIu64 "\n",
-           l->entries, l->messages, l->duplicates, l->halves, l->half_duplicates, l->commits,
-           l->rollbacks, l->expirations, l->late_ends, l->checks);
+    const char *format = json ? ", \"%s\": %" PRIu64 : "%-26s %12" PRIu64 "\n";
+    printf(json ? "{\"seeds\": %" PRIu64 ", \"simulated seconds\": %.1f"
+                : "seeds                      %12" PRIu64 "\nsimulated seconds          %12.1f\n",
+           seeds, (double)r->simulated_us / SIM_SECOND);
+#define PRINT(name, value) printf(format, name, value);
+    STATISTICS_TABLE(PRINT)
+#undef PRINT
     for (int i = 0; i < SIM_FAULTS; i++) {
-        printf("%s%s %" PRIu64, i == 0 ? "faults: " : "  ", sim_fault_name((enum sim_fault)i),
-               r->faults[i]);
+        char name[64];
+        snprintf(name, sizeof name, "fault: %s", sim_fault_name((enum sim_fault)i));
+        printf(format, name, r->faults[i]);
     }
-    printf("\n");
+    printf(json ? "}\n" : "");
 }
 
 static bool number(int argc, char **argv, int *at, uint64_t *out)
@@ -98,6 +115,8 @@ static bool read_options(int argc, char **argv, struct program *program)
             program->hash = true;
         } else if (slice_equals_text(option, "--quiet")) {
             program->quiet = true;
+        } else if (slice_equals_text(option, "--json")) {
+            program->json = true;
         } else {
             fprintf(stderr, "unknown option %s\n", argv[i]);
             good = false;
@@ -140,7 +159,7 @@ int main(int argc, char **argv)
         }
     }
     if (!program.quiet) {
-        print(program.count, &total);
+        print(program.count, &total, program.json);
     }
     sim_stacks_free();
     return code;

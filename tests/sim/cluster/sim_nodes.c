@@ -210,7 +210,9 @@ static void on_node_death(void *context, enum sim_death death)
     memset(node->groups, 0, sizeof node->groups);
     cluster.deaths.of_nodes[death]++;
     if (node->wanted && !cluster.closing) {
-        sim_event_set(&node->restart, sim_now_us() + node->rest_us);
+        // Whoever gave up needs somebody to look after the disk first.
+        uint64_t rest = node->rest_us + (death == SIM_FATAL ? sim_draw(SIM_FAULT, SIM_SECOND) : 0);
+        sim_event_set(&node->restart, sim_now_us() + rest);
     }
 }
 

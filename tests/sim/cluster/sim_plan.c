@@ -51,7 +51,7 @@ static void draw_settings(struct sim_plan *plan)
     plan->leader_wait_ms = between(100, 1500);
     plan->balance_ms = likely(60) ? between(300, 2000) : 0;
     plan->checkpoint_ms = between(100, 4000);
-    plan->segment_size = 256 * 1024;
+    plan->segment_size = 640 * 1024; // Holds an entry of ENTRY_SIZE_TARGET.
     plan->cache_size = (size_t)between(4, 128) * 1024;
     plan->sync_us = likely(70) ? between(200, 3000) : between(3000, 20000);
     plan->reserve_size = 512 * 1024;

@@ -2,6 +2,7 @@
 
 #include "common/base/buf.h"
 
+#include <setjmp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -20,9 +21,11 @@ struct sim_thread {
     struct list in_process;
     struct sim_process *process;
     struct sim_event wake;
-    ucontext_t context;
+    ucontext_t context; // To begin with; later switches do without the kernel.
+    jmp_buf place;      // Where it gave way.
     uint8_t *stack;
     void *fake_stack; // Of the sanitizer.
+    bool begun;
     void (*entry)(void *argument);
     void *argument;
     struct list waiting;
@@ -30,7 +33,7 @@ struct sim_thread {
     bool ended;
 };
 
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static struct sim_thread *running;
 static uint8_t *stacks[STACKS_KEPT_MAX];
 static size_t stack_count;
@@ -83,7 +86,9 @@ static void to_scheduler(struct sim_thread *thread)
     __sanitizer_start_switch_fiber(thread->ended ? NULL : &thread->fake_stack, scheduler_bottom,
                                    scheduler_size);
 #endif
-    swapcontext(&thread->context, &scheduler);
+    if (_setjmp(thread->place) == 0) {
+        _longjmp(scheduler, 1);
+    }
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(thread->fake_stack, NULL, NULL);
 #endif
@@ -120,7 +125,14 @@ static void on_wake(struct sim_event *event)
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(&scheduler_fake, thread->stack + GUARD_SIZE, STACK_SIZE);
 #endif
-    swapcontext(&scheduler, &thread->context);
+    if (_setjmp(scheduler) == 0) {
+        if (thread->begun) {
+            _longjmp(thread->place, 1);
+        }
+        thread->begun = true;
+        setcontext(&thread->context);
+        UNREACHABLE();
+    }
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(scheduler_fake, NULL, NULL);
 #endif
