@@ -31,8 +31,8 @@ static const struct cli_flag common_flags[] = {
 };
 
 static const struct cli_command *const nouns[] = {
-    cluster_commands, topic_commands,   group_commands, leader_commands,
-    txn_commands,     message_commands, bench_commands,
+    cluster_commands, node_commands, topic_commands,   group_commands,
+    leader_commands,  txn_commands,  message_commands, bench_commands,
 };
 
 enum { NOUN_COUNT = sizeof nouns / sizeof nouns[0], FLAG_HELP = 'h' };

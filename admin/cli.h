@@ -77,6 +77,7 @@ extern const struct cli_command cluster_commands[];
 extern const struct cli_command topic_commands[];
 extern const struct cli_command group_commands[];
 extern const struct cli_command leader_commands[];
+extern const struct cli_command node_commands[];
 extern const struct cli_command txn_commands[];
 extern const struct cli_command message_commands[];
 extern const struct cli_command bench_commands[];

@@ -3,7 +3,7 @@
 #include "common/base/crc32c.h"
 
 enum { HELLO_MAGIC = 0x68514D52, ANSWER_MAGIC = 0x61514D52 }; // "RMQh", "RMQa"
-enum { HELLO_SIZE_ANY = 16 };                                 // Of any version.
+enum { HELLO_SIZE_ANY = 16, FLAG_DRAINING = 1 };              // Of any version.
 
 const char *hello_answer_text(enum hello_answer answer)
 {
@@ -54,7 +54,8 @@ void hello_encode(const struct hello *hello, struct buf *out)
     le32_put(to, HELLO_MAGIC);
     le16_put(to + 8, hello->version);
     le16_put(to + 10, (uint16_t)size);
-    le32_put(to + 12, hello->kind);
+    le16_put(to + 12, (uint16_t)hello->kind);
+    le16_put(to + 14, hello->draining ? FLAG_DRAINING : 0);
     le64_put(to + 16, hello->sender);
     le64_put(to + 24, hello->receiver);
     le64_put(to + 32, hello->members);
@@ -93,10 +94,11 @@ enum status hello_decode(struct slice bytes, struct hello *hello, size_t *size)
     }
     if (*size < HELLO_SIZE_MIN ||
         (size_t)HELLO_SIZE_MIN + bytes.data[68] + bytes.data[69] != *size ||
-        le32_get(bytes.data + 12) > HELLO_FETCH) {
+        le16_get(bytes.data + 12) > HELLO_FETCH) {
         return STATUS_MALFORMED;
     }
-    hello->kind = (enum hello_kind)le32_get(bytes.data + 12);
+    hello->kind = (enum hello_kind)le16_get(bytes.data + 12);
+    hello->draining = (le16_get(bytes.data + 14) & FLAG_DRAINING) != 0;
     hello->sender = le64_get(bytes.data + 16);
     hello->receiver = le64_get(bytes.data + 24);
     hello->members = le64_get(bytes.data + 32);

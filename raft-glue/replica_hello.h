@@ -11,7 +11,8 @@
  *    4     4  crc of [8, size)        4     4  crc of [8, 16)
  *    8     2  version 2               8     2  version 2
  *   10     2  size                   10     2  answer
- *   12     4  kind                   12     4  0
+ *   12     2  kind                   12     4  0
+ *   14     2  flags       1: the sender wants no leadership
  *   16     8  sender
  *   24     8  receiver
  *   32     8  members     hash of the sorted ids that the sender was configured with
@@ -29,6 +30,8 @@
 #include "common/base/name.h"
 #include "common/base/status.h"
 #include "common/remoting/message.h"
+
+#include <stdbool.h>
 
 enum {
     HELLO_SIZE_MIN = 70,
@@ -56,6 +59,7 @@ enum hello_answer {
 struct hello {
     uint16_t version;
     enum hello_kind kind;
+    bool draining;
     uint64_t sender;
     uint64_t receiver;
     uint64_t members;

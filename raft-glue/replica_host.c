@@ -23,6 +23,8 @@ struct replica_host {
     struct replica *replica;
     struct replica_peers *peers;
     uint64_t linked_version; /* Of the known servers that there are links to. */
+    uint64_t settled_change; /* The committed membership that the links were looked through for. */
+    bool draining;
     struct fetch_server *fetch;
     struct replica_disk disk;
     uv_timer_t timer;
@@ -79,6 +81,25 @@ static void update_links(struct replica_host *host)
     }
 }
 
+/* A membership was committed: who is not in it hears so when it connects again. */
+static void part_with_removed(struct replica_host *host)
+{
+    bool pending = false;
+    uint64_t change = replica_change_index(host->replica, &pending);
+    if (pending || change == host->settled_change) {
+        return;
+    }
+    host->settled_change = change;
+    struct replica_known known[REPLICA_KNOWN_MAX];
+    uint64_t version = 0;
+    size_t count = replica_known(host->replica, known, &version);
+    for (size_t i = 0; i < count; i++) {
+        if (known[i].role < 0) {
+            replica_peers_renew_from(host->peers, known[i].server.id);
+        }
+    }
+}
+
 static void tell_if_behind(struct replica_host *host)
 {
     if (!replica_behind(host->replica) || host->behind_told) {
@@ -100,6 +121,7 @@ static void pump(struct replica_host *host)
         return;
     }
     update_links(host);
+    part_with_removed(host);
     replica_disk_pump(&host->disk);
     replica_peers_pause(host->peers, segment_log_unwritten(host->storage.log) > UNWRITTEN_MAX);
     arm_timer(host);
@@ -532,6 +554,12 @@ enum status replica_host_change(struct replica_host *host, uint64_t id, struct h
     return status;
 }
 
+void replica_host_drain(struct replica_host *host, bool draining)
+{
+    host->draining = draining;
+    replica_peers_drain(host->peers, draining);
+}
+
 /* ---- View ---- */
 
 static void view_member(const struct replica_host *host, const struct replica_known *known,
@@ -544,6 +572,7 @@ static void view_member(const struct replica_host *host, const struct replica_kn
         .client_host =
             self ? host->options.client_host : replica_peers_client_host(host->peers, id),
         .role = known->role < 0 ? REPLICA_MEMBER_STRANGER : (enum replica_member_role)known->role,
+        .draining = self ? host->draining : replica_peers_draining(host->peers, id),
         .connected = self || replica_peers_connected(host->peers, id),
         .match_index = replica_match_index(host->replica, id),
         .last_contact_ms_ago = self ? 0 : replica_contact_ms_ago(host->replica, id),

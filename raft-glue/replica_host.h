@@ -139,12 +139,17 @@ struct term_vote_state replica_host_vote(const struct replica_host *host);
 WARN_UNUSED enum status replica_host_change(struct replica_host *host, uint64_t id,
                                             struct host raft_host, enum replica_member_role role);
 
+/* Want no leadership any more, or again: the others are told, and hand none over. It does not give
+ * away what it has: see replica_host_transfer(). */
+void replica_host_drain(struct replica_host *host, bool draining);
+
 struct replica_member_view {
     uint64_t id;
     struct host raft_host;
     struct host client_host; /* Port 0: not known yet. */
     enum replica_member_role role;
     bool connected;
+    bool draining;        /* Wants no leadership. */
     uint64_t match_index; /* Leader only. */
     uint64_t last_contact_ms_ago;
 };

@@ -230,7 +230,7 @@ static bool take_hello(struct incoming *incoming)
         open_fetch(incoming);
         return false;
     }
-    peers_note_clients(incoming->peers, &hello);
+    peers_note(incoming->peers, &hello);
     open_link(incoming, size);
     return incoming->state == INCOMING_OPEN;
 }

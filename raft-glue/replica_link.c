@@ -85,6 +85,13 @@ void link_lost(struct link *link)
     }
 }
 
+void link_renew(struct link *link)
+{
+    disconnect(link);
+    link->backoff_ms = BACKOFF_MIN_MS;
+    uv_timer_start(&link->timer, on_timer, 0, 0);
+}
+
 static void on_answer(struct link *link, const struct link_connection *connection)
 {
     enum hello_answer answer = HELLO_WELCOME;
@@ -165,6 +172,7 @@ static void on_connected(uv_connect_t *connect, int status)
     struct hello hello = {
         .version = HELLO_VERSION,
         .kind = HELLO_LINK,
+        .draining = peers->draining,
         .sender = peers->options.self,
         .receiver = link->member.id,
         .members = peers->options.members_hash,

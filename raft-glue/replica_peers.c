@@ -135,27 +135,64 @@ void replica_peers_keep(struct replica_peers *peers, const uint64_t *ids, size_t
     }
 }
 
-void peers_note_clients(struct replica_peers *peers, const struct hello *hello)
+void peers_note(struct replica_peers *peers, const struct hello *hello)
 {
-    struct peer_clients *at = NULL;
+    struct peer_word *at = NULL;
     for (size_t i = 0; i < LINKS_MAX && at == NULL; i++) {
-        uint64_t id = peers->clients[i].id;
-        at = id == hello->sender || id == 0 ? &peers->clients[i] : NULL;
+        uint64_t id = peers->words[i].id;
+        at = id == hello->sender || id == 0 ? &peers->words[i] : NULL;
     }
     if (at == NULL) {
-        at = &peers->clients[peers->clients_next++ % LINKS_MAX];
+        at = &peers->words[peers->words_next++ % LINKS_MAX];
     }
-    *at = (struct peer_clients){.id = hello->sender, .client_host = hello->client_host};
+    *at = (struct peer_word){
+        .id = hello->sender,
+        .client_host = hello->client_host,
+        .draining = hello->draining,
+    };
+}
+
+static const struct peer_word *find_word(const struct replica_peers *peers, uint64_t id)
+{
+    static const struct peer_word silence;
+    for (size_t i = 0; i < LINKS_MAX; i++) {
+        if (peers->words[i].id == id) {
+            return &peers->words[i];
+        }
+    }
+    return &silence;
 }
 
 struct host replica_peers_client_host(const struct replica_peers *peers, uint64_t id)
 {
-    for (size_t i = 0; i < LINKS_MAX; i++) {
-        if (peers->clients[i].id == id) {
-            return peers->clients[i].client_host;
+    return find_word(peers, id)->client_host;
+}
+
+bool replica_peers_draining(const struct replica_peers *peers, uint64_t id)
+{
+    return find_word(peers, id)->draining;
+}
+
+void replica_peers_drain(struct replica_peers *peers, bool draining)
+{
+    if (peers->draining == draining) {
+        return;
+    }
+    peers->draining = draining;
+    for (size_t i = 0; i < peers->link_count; i++) {
+        link_renew(peers->links[i]);
+    }
+}
+
+void replica_peers_renew_from(struct replica_peers *peers, uint64_t id)
+{
+    LIST_FOREACH(node, &peers->incoming)
+    {
+        struct incoming *incoming = CONTAINER_OF(node, struct incoming, queue);
+        if (incoming->state == INCOMING_OPEN && incoming->from == id) {
+            incoming_close(incoming);
         }
     }
-    return (struct host){0};
 }
 
 void replica_peers_send(struct replica_peers *peers, const struct replica_outbound *outbound)

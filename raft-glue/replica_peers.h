@@ -65,6 +65,13 @@ void replica_peers_keep(struct replica_peers *peers, const uint64_t *ids, size_t
 /* Where a server's clients connect, as it said itself; port 0: not known. */
 struct host replica_peers_client_host(const struct replica_peers *peers, uint64_t id);
 
+/* Tell all other servers that we want no leadership, or do again; and what one of them said. */
+void replica_peers_drain(struct replica_peers *peers, bool draining);
+bool replica_peers_draining(const struct replica_peers *peers, uint64_t id);
+
+/* Close what a server has connected to us: it comes back, and is judged anew. */
+void replica_peers_renew_from(struct replica_peers *peers, uint64_t id);
+
 /* Is our link to this member up? */
 bool replica_peers_connected(const struct replica_peers *peers, uint64_t id);
 

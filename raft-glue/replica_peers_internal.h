@@ -80,10 +80,11 @@ struct incoming {
     struct fetch_session *session; /* Of a FETCH. */
 };
 
-/* Where a server said its clients connect. */
-struct peer_clients {
+/* What a server said of itself. */
+struct peer_word {
     uint64_t id;
     struct host client_host;
+    bool draining;
 };
 
 struct replica_peers {
@@ -92,8 +93,9 @@ struct replica_peers {
     struct name group;
     struct link *links[LINKS_MAX];
     size_t link_count;
-    struct peer_clients clients[LINKS_MAX];
-    size_t clients_next; /* The one to be overwritten next, when all are taken. */
+    struct peer_word words[LINKS_MAX];
+    size_t words_next; /* The one to be overwritten next, when all are taken. */
+    bool draining;     /* What we say of ourselves. */
     uv_tcp_t listener;
     uv_timer_t sweep;
     struct list incoming;
@@ -106,12 +108,14 @@ struct replica_peers {
 
 /* replica_peers.c */
 void peers_released(struct replica_peers *peers); /* One handle or load less. */
-/* The sender of a hello told where its clients connect. */
-void peers_note_clients(struct replica_peers *peers, const struct hello *hello);
+/* Remember what the sender of a hello said of itself. */
+void peers_note(struct replica_peers *peers, const struct hello *hello);
 
 /* replica_link.c */
 struct link *link_start(struct replica_peers *peers, const struct replica_member *member);
 void link_close(struct link *link); /* Frees it later. */
+/* Connect anew at once. */
+void link_renew(struct link *link);
 void link_send(struct link *link, const struct replica_outbound *outbound);
 /* Give up the connection and try again after a while. */
 void link_lost(struct link *link);

@@ -162,8 +162,10 @@ static enum status submit_change(struct replica *replica, uint64_t id, const cha
 {
     struct raft_configuration next = changed(replica, id, address, role);
     enum status status = STATUS_INVALID_ARGUMENT;
-    if (next.n > 0 && configuration_voters(&next) > 0) {
+    bool fits = next.n > 0 && next.n <= MEMBERS_MAX && configuration_voters(&next) > 0;
+    if (fits) {
         struct raft_buffer encoded = configuration_encode(&next);
+        ASSERT(encoded.len <= REPLICA_BASE_CHANGE_MAX);
         uint8_t *payload = mem_alloc(encoded.len);
         memcpy(payload, encoded.base, encoded.len);
         uint64_t index = 0;

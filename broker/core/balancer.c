@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+enum { DRAIN_RETRY_MS = 500 };
+
 static void on_transferred(void *context, enum status status);
 
 void balancer_init(struct balancer *balancer, struct broker *broker)
@@ -11,26 +13,48 @@ void balancer_init(struct balancer *balancer, struct broker *broker)
     *balancer = (struct balancer){.broker = broker};
 }
 
+static void hand_over(struct balancer *balancer, uint64_t target)
+{
+    const struct broker_ports *ports = balancer->broker->ports;
+    balancer->transferring = true;
+    ports->transfer(ports->context, target, on_transferred, balancer);
+}
+
+/* Is there a better leader than we, that could take over at once? */
+static bool better_leader(const struct broker *broker, uint64_t *id)
+{
+    const struct member_ports *members = &broker->ports->members;
+    *id = members->preferred(members->context);
+    return broker->settings->balance_delay_ms != 0 && *id != 0 && *id != broker->self->id &&
+           members->ready(members->context, *id);
+}
+
 void balancer_tick(struct balancer *balancer)
 {
     struct broker *broker = balancer->broker;
-    const struct broker_ports *ports = broker->ports;
-    uint64_t preferred = broker->group->preferred_id;
-    if (broker->settings->balance_delay_ms == 0 || !broker_leads(broker) ||
-        preferred == broker->self->id || balancer->transferring ||
-        !ports->peer_ready(ports->context, preferred)) {
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    uint64_t preferred = 0;
+    if (!broker_leads(broker) || balancer->transferring) {
         balancer->ready_since_ms = 0;
         return;
     }
-    uint64_t now = clock_monotonic_ms(ports->clock);
+    if (broker->draining && now >= balancer->drain_retry_ms) {
+        log_info(broker->log, "drained, handing leadership over", "%s", "");
+        balancer->drain_retry_ms = now + DRAIN_RETRY_MS;
+        hand_over(balancer, 0);
+        return;
+    }
+    if (broker->draining || !better_leader(broker, &preferred)) {
+        balancer->ready_since_ms = 0;
+        return;
+    }
     if (balancer->ready_since_ms == 0) {
         balancer->ready_since_ms = now;
     }
     if (now - balancer->ready_since_ms >= broker->settings->balance_delay_ms) {
         log_info(broker->log, "handing leadership back to the preferred member", "member=%" PRIu64,
                  preferred);
-        balancer->transferring = true;
-        ports->transfer(ports->context, preferred, on_transferred, balancer);
+        hand_over(balancer, preferred);
     }
 }
 

@@ -15,6 +15,7 @@ struct broker;
 
 struct balancer {
     struct broker *broker;
+    uint64_t drain_retry_ms;
     uint64_t ready_since_ms; /* Since when the preferred member could take over; 0: it cannot. */
     bool transferring;
 };

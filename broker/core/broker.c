@@ -250,6 +250,11 @@ void broker_tick(struct broker *broker)
 
 bool broker_leader_host(const struct broker *broker, struct host *host)
 {
+    // What the leader says of itself goes before what we are configured with.
+    const struct member_ports *members = &broker->ports->members;
+    if (members->client_host(members->context, broker->state.leader_id, host)) {
+        return true;
+    }
     const struct member_settings *leader =
         group_settings_member(broker->group, broker->state.leader_id);
     if (leader == NULL) {
@@ -257,6 +262,14 @@ bool broker_leader_host(const struct broker *broker, struct host *host)
     }
     *host = leader->client_host;
     return true;
+}
+
+bool broker_knows_member(const struct broker *broker, uint64_t id)
+{
+    const struct member_ports *members = &broker->ports->members;
+    struct host host;
+    return group_settings_member(broker->group, id) != NULL ||
+           members->client_host(members->context, id, &host);
 }
 
 enum status broker_accepts_writes(const struct broker *broker)

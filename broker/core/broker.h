@@ -10,6 +10,7 @@
 #include "broker/core/channel.h"
 #include "broker/core/checker.h"
 #include "broker/core/log_clock.h"
+#include "broker/core/members.h"
 #include "broker/core/proposer.h"
 #include "broker/core/pulls.h"
 #include "broker/core/retention.h"
@@ -50,8 +51,7 @@ struct broker_ports {
     /* Hand leadership over; done once. */
     void (*transfer)(void *context, uint64_t target_id,
                      void (*done)(void *done_context, enum status status), void *done_context);
-    /* Could this member take leadership over at once: connected, heard of, caught up? */
-    bool (*peer_ready)(void *context, uint64_t member_id);
+    struct member_ports members;
     /* Cheap: may be asked often. */
     void (*storage)(void *context, struct storage_view *view);
     /* JSON object of what only the host knows (replica view), appended to out. */
@@ -97,6 +97,7 @@ struct broker {
     uint64_t started_ms; /* Wall clock. */
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;
+    bool draining;          /* Gives leadership away and takes none. */
     bool disk_full;         /* Client writes are refused until there is room. */
     struct batch *applying; /* The batch whose entry is being applied. */
     bool stopping;
@@ -161,6 +162,9 @@ static inline uint64_t broker_now_ms(const struct broker *broker)
 
 /* The leader's client address; false if unknown. */
 bool broker_leader_host(const struct broker *broker, struct host *host);
+
+/* Is there a server of that id, by the configuration or because it has contacted us? */
+bool broker_knows_member(const struct broker *broker, uint64_t id);
 
 /* May a client's write be taken? STATUS_DISK_FULL, STATUS_SHUTTING_DOWN, STATUS_OK. */
 enum status broker_accepts_writes(const struct broker *broker);

@@ -48,6 +48,8 @@ static const struct processor processors[] = {
     {361, PLACE_HERE, process_pull},
     {REQUEST_RAFTMQ_STATUS, PLACE_HERE, process_status},
     {REQUEST_RAFTMQ_TRANSFER, PLACE_LEADER, process_transfer},
+    {REQUEST_RAFTMQ_MEMBER, PLACE_LEADER, process_member},
+    {REQUEST_RAFTMQ_DRAIN, PLACE_HERE, process_drain},
     {REQUEST_RAFTMQ_TXN_LIST, PLACE_LEADER, process_txn_list},
     {REQUEST_RAFTMQ_TXN_SHOW, PLACE_LEADER, process_txn_show},
     {REQUEST_RAFTMQ_TXN_SETTLE, PLACE_HERE, process_txn_settle},

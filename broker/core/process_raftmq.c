@@ -43,7 +43,7 @@ enum status process_transfer(struct broker *broker, struct request *request)
     if (status != STATUS_OK) {
         return status;
     }
-    bool known = target == 0 || group_settings_member(broker->group, (uint64_t)target) != NULL;
+    bool known = target == 0 || broker_knows_member(broker, (uint64_t)target);
     if (target < 0 || !known) {
         return request_fail(request, STATUS_INVALID_ARGUMENT,
                             "member %" PRId64 " does not belong to group %s", target,
@@ -68,7 +68,7 @@ enum status process_forward_hello(struct broker *broker, struct request *request
     enum status status = command_i64(request->command, "memberId", true, &member);
     bool ours = slice_equals(cluster, name_slice(&broker->settings->cluster)) &&
                 slice_equals(group, name_slice(&broker->group->name)) && member > 0 &&
-                group_settings_member(broker->group, (uint64_t)member) != NULL &&
+                broker_knows_member(broker, (uint64_t)member) &&
                 (uint64_t)member != broker->self->id;
     if (status != STATUS_OK || !ours) {
         log_warn(broker->log, "stranger wants to forward requests",

@@ -51,6 +51,9 @@ enum status process_status(struct broker *broker, struct request *request);
 enum status process_transfer(struct broker *broker, struct request *request);
 enum status process_forward_hello(struct broker *broker, struct request *request);
 enum status process_channel_closed(struct broker *broker, struct request *request);
+/* process_member.c: extension.h */
+enum status process_member(struct broker *broker, struct request *request);
+enum status process_drain(struct broker *broker, struct request *request);
 /* process_txn.c: extension.h */
 enum status process_txn_list(struct broker *broker, struct request *request);
 enum status process_txn_show(struct broker *broker, struct request *request);

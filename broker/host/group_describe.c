@@ -61,6 +61,7 @@ static void put_members(struct json_writer *json, const struct broker *broker,
         json_member_text(json, "membership", slice_text(membership_name(member->role)));
         put_host(json, "clientAddr", client_host_of(broker, member));
         put_host(json, "raftAddr", member->raft_host);
+        json_member_bool(json, "draining", member->draining);
         json_member_bool(json, "connected", member->connected);
         json_member_int(json, "matchIndex", (int64_t)member->match_index);
         json_member_int(json, "lastContactMsAgo", (int64_t)member->last_contact_ms_ago);

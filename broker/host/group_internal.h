@@ -59,6 +59,7 @@ struct group_host {
     size_t connection_count;
     enum stopping stopping;
     uint64_t stop_deadline_ms;
+    char remark[128]; /* Why a change of the membership was refused. */
     uint64_t disk_looked_ms;
     uint64_t disk_available; /* At the last look, */
     uint64_t disk_total;     /* 0 before the first one. */
@@ -74,6 +75,9 @@ void group_on_turn_end(uv_check_t *check);
 
 /* The broker core's ports: replica, log, nameservers and connections of this group. */
 void group_ports_init(struct group_host *host);
+
+/* What the core is told of the members, and can do to them. */
+struct member_ports group_member_ports(struct group_host *host);
 
 /* A listener's on_pending: accept a client. */
 void group_on_pending(struct listener *listener);

@@ -68,21 +68,6 @@ static void port_transfer(void *context, uint64_t target_id,
     replica_host_transfer(host->replica, target_id, done, done_context);
 }
 
-static bool port_peer_ready(void *context, uint64_t member_id)
-{
-    const struct group_host *host = context;
-    struct replica_view view;
-    replica_host_view(host->replica, &view);
-    for (size_t i = 0; i < view.member_count; i++) {
-        const struct replica_member_view *member = &view.members[i];
-        if (member->id == member_id) {
-            return member->connected && member->match_index >= view.commit_index &&
-                   member->last_contact_ms_ago < host->settings->election_timeout_ms;
-        }
-    }
-    return false;
-}
-
 static void port_storage(void *context, struct storage_view *storage)
 {
     const struct group_host *host = context;
@@ -151,7 +136,7 @@ void group_ports_init(struct group_host *host)
         .read_now = port_read_now,
         .read = port_read,
         .transfer = port_transfer,
-        .peer_ready = port_peer_ready,
+        .members = group_member_ports(host),
         .storage = port_storage,
         .describe = port_describe,
         .leader_out = port_leader_out,

@@ -162,6 +162,9 @@ static void register_at(struct registrar *registrar, bool everywhere)
     struct broker *broker = registrar->broker;
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
     bool leads = broker_leads(broker);
+    if (!broker->ports->members.belongs(broker->ports->members.context)) {
+        return; // A server that waits to be added, or was removed.
+    }
     if (leads && !broker->ports->quorum_fresh(broker->ports->context)) {
         return; // Maybe deposed: say nothing until a majority has been heard of.
     }

@@ -63,7 +63,7 @@ enum retry {
     X(CORRUPT, 35, 1, RETRY_ELSEWHERE, "stored data does not match its checksum")                  \
     X(LOCKED, 36, 1, RETRY_NEVER, "another process holds the data directory")                      \
     X(REFUSED, 37, 1, RETRY_NEVER, "refused by the peer")                                          \
-    X(BUSY, 38, 1, RETRY_LATER, "another such operation is under way")                             \
+    X(BUSY, 38, 2, RETRY_LATER, "another such operation is under way")                             \
     X(EXISTS, 39, 18, RETRY_NEVER, "it already exists")                                            \
     X(INTERNAL, 40, 1, RETRY_LATER, "internal error")
 

@@ -9,6 +9,11 @@ enum {
     REQUEST_RAFTMQ_STATUS = 7100,
     /* ext target: member id, 0 = best. Leader only. */
     REQUEST_RAFTMQ_TRANSFER = 7101,
+    /* ext memberId, action add|promote|remove. Leader only; answered when it is proposed: look at
+     * the status for when it is committed. */
+    REQUEST_RAFTMQ_MEMBER = 7102,
+    /* ext on true|false: this replica gives leadership away and wants none. */
+    REQUEST_RAFTMQ_DRAIN = 7103,
     /* ext state, producerGroup, max, after. */
     REQUEST_RAFTMQ_TXN_LIST = 7110,
     /* ext position, or transactionId with producerGroup. */

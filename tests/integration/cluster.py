@@ -171,6 +171,24 @@ class Cluster:
     def start(self, node):
         self._spawn(f"node-{node}", self.node_arguments(node))
 
+    def add_node(self):
+        """Start one more node; the others are not told of it. Returns its number."""
+        node = max(self.nodes) + 1
+        self.node_ports[node] = self._port_run(2 * self.group_count)
+        self.start(node)
+        return node
+
+    def cli(self, *arguments, expect=0, timeout=120):
+        """Run the admin CLI; returns what it printed."""
+        done = subprocess.run(
+            [os.path.join(BINARIES, "raftmq"), *arguments, "-n", self.namesrv],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False,
+        )
+        if expect is not None and done.returncode != expect:
+            raise AssertionError(f"raftmq {' '.join(arguments)}: {done.returncode}\n"
+                                 f"{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
     def kill(self, node):
         """kill -9."""
         self._end(f"node-{node}", signal.SIGKILL)

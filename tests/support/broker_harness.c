@@ -104,10 +104,44 @@ static void port_transfer(void *context, uint64_t target_id,
     done(done_context, replica->transfer_status);
 }
 
-static bool port_peer_ready(void *context, uint64_t member_id)
+static bool member_ready(void *context, uint64_t member_id)
 {
     (void)member_id;
     return ((struct harness_replica *)context)->peer_ready;
+}
+
+static uint64_t member_preferred(void *context)
+{
+    return ((struct harness_replica *)context)->group.preferred_id;
+}
+
+static bool member_client_host(void *context, uint64_t member_id, struct host *host)
+{
+    (void)context;
+    (void)member_id;
+    (void)host;
+    return false;
+}
+
+static bool member_belongs(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void member_drain(void *context, bool draining)
+{
+    ((struct harness_replica *)context)->draining = draining;
+}
+
+static enum status member_change(void *context, uint64_t member_id, enum member_action action,
+                                 const char **why)
+{
+    struct harness_replica *replica = context;
+    replica->changed_member = member_id;
+    replica->changed_action = action;
+    *why = replica->change_status == STATUS_OK ? NULL : "the replica says no";
+    return replica->change_status;
 }
 
 static void port_storage(void *context, struct storage_view *view)
@@ -190,7 +224,8 @@ static void replica_open(struct harness *harness, size_t id)
         .read_now = port_read_now,
         .read = port_read,
         .transfer = port_transfer,
-        .peer_ready = port_peer_ready,
+        .members = {replica, member_change, member_ready, member_preferred, member_client_host,
+                    member_belongs, member_drain},
         .storage = port_storage,
         .describe = port_describe,
         .leader_out = port_leader_out,

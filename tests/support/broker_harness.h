@@ -32,7 +32,11 @@ struct harness_replica {
     bool room;
     bool fresh;
     struct storage_view storage; /* What the port says, but for log_end. */
-    bool peer_ready;             /* What the port of that name says. */
+    bool peer_ready;             /* What the members port says. */
+    bool draining;               /* As it was told. */
+    uint64_t changed_member;     /* The last change asked for, */
+    enum member_action changed_action;
+    enum status change_status;   /* and what it is answered. */
     uint64_t transferred_to;     /* Target of the last transfer that was asked for; 0: none. */
     enum status transfer_status; /* How transfers end. */
     uint32_t registrations;

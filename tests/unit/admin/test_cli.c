@@ -177,9 +177,9 @@ static int close_server(void **state)
 static void every_command_tells_of_its_flags(void **state)
 {
     (void)state;
-    const struct cli_command *const nouns[] = {cluster_commands, topic_commands, group_commands,
-                                               leader_commands,  txn_commands,   message_commands,
-                                               bench_commands};
+    const struct cli_command *const nouns[] = {cluster_commands, topic_commands,  group_commands,
+                                               node_commands,    leader_commands, txn_commands,
+                                               message_commands, bench_commands};
     for (size_t i = 0; i < sizeof nouns / sizeof nouns[0]; i++) {
         for (const struct cli_command *command = nouns[i]; command->verb != NULL; command++) {
             char line[64];

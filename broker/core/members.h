@@ -1,0 +1,39 @@
+/* The members of a group as the broker core sees them: a port to what the replica knows. */
+#ifndef BROKER_CORE_MEMBERS_H
+#define BROKER_CORE_MEMBERS_H
+
+#include "common/base/status.h"
+#include "common/remoting/message.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum member_action {
+    MEMBER_ADD,     /* As standby: gets the log, has no vote. */
+    MEMBER_PROMOTE, /* To voter; refused while it lacks entries. */
+    MEMBER_REMOVE,
+};
+
+struct member_ports {
+    void *context;
+    /* Change the membership, one change at a time; the leader alone can. What is so already is
+     * STATUS_OK. *why may get a sentence, static or valid until the next call.
+     * Errors: STATUS_NOT_LEADER, STATUS_NOT_FOUND (nobody of that id has contacted us),
+     * STATUS_BUSY (another change is under way, or it is not caught up: try again),
+     * STATUS_REFUSED (no majority of what would be left is well),
+     * STATUS_INVALID_ARGUMENT (the leader itself). */
+    enum status (*change)(void *context, uint64_t id, enum member_action action, const char **why);
+    /* Could this member take leadership over at once: a voter, connected, heard of, caught up, and
+     * not being drained? */
+    bool (*ready)(void *context, uint64_t id);
+    /* Who should lead when all are well; 0: nobody in particular. */
+    uint64_t (*preferred)(void *context);
+    /* Where a member's clients connect; false if it is not known. */
+    bool (*client_host)(void *context, uint64_t id, struct host *host);
+    /* Is this replica itself a member? */
+    bool (*belongs)(void *context);
+    /* Tell the others that this replica wants no leadership, or does again. */
+    void (*drain)(void *context, bool draining);
+};
+
+#endif

@@ -1,0 +1,63 @@
+/* Requests of our own about a group's members (extension.h): add, promote, remove, drain. */
+#include "broker/core/broker.h"
+#include "broker/core/processors.h"
+#include "common/remoting/extension.h"
+
+#include <inttypes.h>
+
+static bool parse_action(struct slice text, enum member_action *action)
+{
+    static const struct {
+        const char *name;
+        enum member_action action;
+    } actions[] = {
+        {"add", MEMBER_ADD},
+        {"promote", MEMBER_PROMOTE},
+        {"remove", MEMBER_REMOVE},
+    };
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        if (slice_equals_text(text, actions[i].name)) {
+            *action = actions[i].action;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum status process_member(struct broker *broker, struct request *request)
+{
+    struct slice text = {0};
+    int64_t id = 0;
+    enum member_action action = MEMBER_ADD;
+    enum status status = command_i64(request->command, "memberId", true, &id);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    command_find(request->command, "action", &text);
+    if (id <= 0 || !parse_action(text, &action)) {
+        return request_fail(request, STATUS_INVALID_ARGUMENT,
+                            "memberId must be positive, and action add, promote or remove");
+    }
+    const struct member_ports *members = &broker->ports->members;
+    const char *why = NULL;
+    status = members->change(members->context, (uint64_t)id, action, &why);
+    log_info(broker->log, "membership change asked for", "member=%" PRId64 " action=%.*s result=%s",
+             id, SLICE_ARGS(text), status_name(status));
+    return status == STATUS_OK || why == NULL ? status : request_fail(request, status, "%s", why);
+}
+
+enum status process_drain(struct broker *broker, struct request *request)
+{
+    struct slice text = {0};
+    command_find(request->command, "on", &text);
+    bool on = slice_equals_text(text, "true");
+    if (!on && !slice_equals_text(text, "false")) {
+        return request_fail(request, STATUS_INVALID_ARGUMENT, "on must be true or false");
+    }
+    if (broker->draining != on) {
+        log_info(broker->log, on ? "drained: wants no leadership" : "no longer drained", "%s", "");
+    }
+    broker->draining = on;
+    broker->ports->members.drain(broker->ports->members.context, on);
+    return STATUS_OK;
+}
