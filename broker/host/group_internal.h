@@ -45,10 +45,16 @@ struct group_host {
     uint64_t disk_looked_ms;
     uint64_t disk_available; /* At the last look, */
     uint64_t disk_total;     /* 0 before the first one. */
+    bool disk_low;
+    bool handing_over;
+    uint64_t hand_over_due_ms;
 };
 
 /* The broker core's ports: replica, log, nameservers and connections of this group. */
 void group_ports_init(struct group_host *host);
+
+/* Each tick: refuse what the disk has no room for, hand over if even the log has none. */
+void group_look_at_disk(struct group_host *host, uint64_t now);
 
 /* A listener's on_pending: accept a client. */
 void group_on_pending(struct listener *listener);
