@@ -1,6 +1,7 @@
 """A disk that fills up: messages are refused before anything breaks, decisions are still taken, and
 everything goes on by itself when there is room again."""
 
+import json
 import os
 import subprocess
 import unittest
@@ -64,6 +65,7 @@ class FullDisk(unittest.TestCase):
     def fill_and_empty(self, cluster, connection, disk, reserve):
         connection.invoke(310, send_fields("T", 0, {}), b"before")
         half = send_half(connection, "U1", "T")
+        wait_for_reserve(disk)
         ballast = os.path.join(disk.place, "ballast")
         with open(ballast, "wb") as file:
             file.write(bytes(disk.free() - reserve // 2))
@@ -104,21 +106,20 @@ class BrimfulDisk(unittest.TestCase):
 
     def decide_all(self, cluster, connection, disk):
         halves = [send_half(connection, f"U{i}", "T") for i in range(20)]
-        reserve = os.path.join(disk.place, "node", "broker-a", "log", "reserve")
-        wait_for("the reserve to be made", lambda: os.path.exists(reserve))
+        put_topic(connection, "wide", 1, queues=1024)
+        wait_for_reserve(disk)
         ballast = disk.fill()
         wait_for("sends to be refused", lambda: self.is_refused(connection))
-        # State enough to make the store write to the disk.
+        # Enough of state to make the store write to the disk: 8 KB for each group's offsets.
         for number in range(20000):
-            self.assertEqual(put_topic(connection, f"more-{number}", number).code, 0)
+            connection.invoke(15, {"consumerGroup": f"g{number}", "topic": "wide",
+                                   "queueId": "1023", "commitOffset": "1"})
             if number % 100 == 0 and "checkpoints wait" in cluster.log(1):
                 break
         self.assertIn("checkpoints wait", cluster.log(1))
         for half in halves:
             decide(connection, half, 8)
-        connection.invoke(15, {"consumerGroup": "G", "topic": "T", "queueId": "0",
-                               "commitOffset": "3"})
-        connection.invoke(215, {"topic": "more-0"})
+        connection.invoke(215, {"topic": "wide"})
         bodies = [m.body for m in read_queue(connection, "T", 0)]
         self.assertEqual(bodies, [f"U{i}".encode() for i in range(20)])
         os.remove(ballast)
@@ -172,23 +173,28 @@ class BrimfulDisk(unittest.TestCase):
                     cluster.transfer("broker-a", 1)
                     wait_for("node 1 to lead", lambda: cluster.leader("broker-a") == 1)
                 with cluster.connect("broker-a", 1) as connection:
-                    # Up to shortly before the end of the first segment.
-                    for _ in range(60):
-                        connection.invoke(310, send_fields("T", 0, {}), bytes(MIB))
+                    # Up to shortly before the end of the first segment, and no reserve.
+                    for _ in range(63):
+                        connection.invoke(310, send_fields("T", 0, {}), bytes(MIB - 4096))
+                    os.remove(wait_for_reserve(disk))
                     disk.fill()
-                    put = self.use_up_the_reserve(cluster, connection)
+                    put = self.use_up_the_segment(cluster, connection)
                 self.assertTrue(cluster.running(1))
                 with cluster.connect("broker-a") as connection:
                     connection.invoke(310, send_fields("T", 0, {}), b"taken elsewhere")
                 disk.resize("2g")
                 last = cluster.status(cluster.leader("broker-a"), "broker-a")["commitIndex"]
                 wait_for("node 1 to catch up", lambda: self.applied(cluster, 1) >= last, 60)
-                for node in cluster.nodes:
-                    with cluster.connect("broker-a", node) as connection:
-                        config = connection.invoke(351, {"topic": "more"}).body
-                        self.assertIn(f"{put:0950}".encode(), config)
+                found = [self.last_put(cluster, node) for node in cluster.nodes]
+                self.assertEqual(len(set(found)), 1)
+                self.assertGreaterEqual(found[0], put)
 
-    def use_up_the_reserve(self, cluster, connection):
+    def last_put(self, cluster, node):
+        with cluster.connect("broker-a", node) as connection:
+            config = json.loads(connection.invoke(351, {"topic": "more"}).body)
+        return int(config["attributes"]["reserve.time"])
+
+    def use_up_the_segment(self, cluster, connection):
         """Changes of a topic, 4 KB each, until node 1 leads no more; the last one acknowledged."""
         done = 0
         for number in range(1, 60000):
@@ -197,14 +203,21 @@ class BrimfulDisk(unittest.TestCase):
                 done = number
             elif cluster.leader("broker-a") not in (None, 1):
                 return done
-        raise AssertionError("the reserve is never used up")
+        raise AssertionError("node 1 never has to wait for room")
 
 
-def put_topic(connection, name, number):
+def wait_for_reserve(disk):
+    """Space that the log keeps for itself, taken soon after the start."""
+    reserve = os.path.join(disk.place, "node", "broker-a", "log", "reserve")
+    wait_for("the reserve to be made", lambda: os.path.exists(reserve))
+    return reserve
+
+
+def put_topic(connection, name, number, queues=1):
     """With 4 KB of attributes, the last of which is the number."""
     long = "x" * 950
-    fields = {"topic": name, "defaultTopic": "TBW102", "readQueueNums": "1", "writeQueueNums": "1",
-              "perm": "6", "topicFilterType": "SINGLE_TAG", "order": "false",
+    fields = {"topic": name, "defaultTopic": "TBW102", "readQueueNums": str(queues),
+              "writeQueueNums": str(queues), "perm": "6", "topicFilterType": "SINGLE_TAG", "order": "false",
               "attributes": f"+queue.type={long},+cleanup.policy={long},+message.type={long},"
                             f"+reserve.time={number:0950}"}
     return connection.invoke(17, fields, expect=None)
