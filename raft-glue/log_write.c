@@ -228,6 +228,7 @@ static enum status make_segment(struct log_writer *writer, const char *name)
     directory_close_file(writer->directory, file);
     if (status == STATUS_DISK_FULL && writer->has_reserve) {
         status = directory_rename(writer->directory, RESERVE_NAME, name);
+        status = status == STATUS_NOT_FOUND ? STATUS_DISK_FULL : status; // Somebody removed it.
         writer->has_reserve = false;
     }
     writer->no_room = status == STATUS_DISK_FULL;

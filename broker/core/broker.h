@@ -98,7 +98,8 @@ struct broker {
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;
     bool draining;          /* Gives leadership away and takes none. */
-    bool disk_full;         /* Client writes are refused until there is room. */
+    bool disk_full;         /* Messages are refused until there is room, */
+    bool log_full;          /* and everything else, too, while we lead. */
     struct batch *applying; /* The batch whose entry is being applied. */
     bool stopping;
     struct buf properties; /* Scratch of process_send.c. */

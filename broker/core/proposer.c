@@ -39,6 +39,9 @@ void proposer_close(struct proposer *proposer)
 
 enum status proposer_begin(struct proposer *proposer, size_t size, struct buf **entry)
 {
+    if (broker_leads(proposer->broker) && proposer->broker->log_full) {
+        return STATUS_DISK_FULL;
+    }
     if (proposer->operation_count >= proposer->broker->settings->inflight_max ||
         proposer->ready_size + size > PROPOSER_READY_MAX) {
         return STATUS_OVERLOADED;

@@ -64,7 +64,8 @@ void proposer_close(struct proposer *proposer);
 
 /* Start adding operations of `size` bytes (about): the buffer to use with entry_operation_begin()
  * and friends. Each operation added must be followed by proposer_add() at once.
- * Errors: STATUS_OVERLOADED  inflight_max operations or PROPOSER_READY_MAX bytes are waiting. */
+ * Errors: STATUS_OVERLOADED  inflight_max operations or PROPOSER_READY_MAX bytes are waiting;
+ *         STATUS_DISK_FULL   we lead, and the log has no room. */
 WARN_UNUSED enum status proposer_begin(struct proposer *proposer, size_t size, struct buf **entry);
 /* Who waits for the operation just added. Copies. */
 void proposer_add(struct proposer *proposer, const struct waiter *waiter);

@@ -4,6 +4,12 @@
 
 #include <inttypes.h>
 
+enum {
+    /* An age counts once it has been reached for a while: the sixtieth part of it, at most: */
+    DOUBT_DIVISOR = 60,
+    DOUBT_MAX_MS = 60 * 1000,
+};
+
 static uint64_t wanted_position(struct retention *retention);
 static void propose(struct retention *retention, uint64_t position);
 static void on_cut(struct broker *broker, const struct waiter *waiter,
@@ -48,29 +54,53 @@ static bool is_forced(struct retention *retention, const struct storage_view *st
     return filling && storage->log_first >= machine_cut_done(broker->machine).log_first;
 }
 
+/* Up to which segment all are old, by a clock that has said so for a while: one that is wrong for a
+ * moment must not cost messages. */
+static uint64_t old_until(struct retention *retention, uint64_t first, uint64_t end)
+{
+    const struct broker *broker = retention->broker;
+    uint64_t kept_ms = broker->settings->retention_ms;
+    uint64_t wall = clock_wall_ms(broker->ports->clock);
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    uint64_t doubt =
+        kept_ms / DOUBT_DIVISOR < DOUBT_MAX_MS ? kept_ms / DOUBT_DIVISOR : DOUBT_MAX_MS;
+    uint64_t at = first;
+    struct machine_segment segment;
+    while (kept_ms != 0 && at < end && machine_segment_find(broker->machine, at, &segment) &&
+           segment.last_ms + kept_ms <= wall) {
+        at++;
+    }
+    if (at == first) {
+        retention->old_since_ms = 0;
+    } else if (retention->old_since_ms == 0) {
+        retention->old_since_ms = now;
+    }
+    return at > first && now - retention->old_since_ms >= doubt ? at : first;
+}
+
+/* Up to which segment the log is to go for it to be no larger than it may. */
+static uint64_t beyond_size_until(const struct retention *retention, uint64_t first, uint64_t end)
+{
+    uint64_t size_max = retention->broker->settings->log_size_max;
+    uint64_t kept = size_max / SEGMENT_SIZE;
+    return size_max == 0 || end - first <= kept ? first : end - kept;
+}
+
 static uint64_t wanted_position(struct retention *retention)
 {
     const struct broker *broker = retention->broker;
-    const struct settings *settings = broker->settings;
-    uint64_t now = clock_wall_ms(broker->ports->clock);
     uint64_t first = machine_cut_done(broker->machine).position / SEGMENT_SIZE;
     uint64_t end = machine_segment_newest(broker->machine) + 1;
-    uint64_t at = first;
     struct storage_view storage;
     broker->ports->storage(broker->ports->context, &storage);
-    bool forced = is_forced(retention, &storage);
-    for (; at + RETENTION_SEGMENTS_MIN < end; at++) {
-        struct machine_segment segment;
-        bool known = machine_segment_find(broker->machine, at, &segment);
-        ASSERT(known);
-        bool old = settings->retention_ms != 0 && segment.last_ms + settings->retention_ms <= now;
-        bool large =
-            settings->log_size_max != 0 && (end - at) * SEGMENT_SIZE > settings->log_size_max;
-        if (!old && !large && !(forced && at == first)) {
-            break;
-        }
+    uint64_t at = old_until(retention, first, end);
+    uint64_t beyond = beyond_size_until(retention, first, end);
+    at = at > beyond ? at : beyond;
+    if (is_forced(retention, &storage) && at == first) {
+        at++;
     }
-    return at * SEGMENT_SIZE;
+    uint64_t last = end > RETENTION_SEGMENTS_MIN ? end - RETENTION_SEGMENTS_MIN : 0;
+    return (at < last ? at : last) * SEGMENT_SIZE;
 }
 
 static void propose(struct retention *retention, uint64_t position)

@@ -20,9 +20,10 @@ enum {
 
 struct retention {
     struct broker *broker;
-    uint64_t looked_ms; /* Monotonic. */
-    bool proposed;      /* A CUT is on its way. */
-    bool forced;        /* The disk has been filling up. */
+    uint64_t looked_ms;    /* Monotonic. */
+    uint64_t old_since_ms; /* Since when some segment has been too old; 0: none is. Monotonic. */
+    bool proposed;         /* A CUT is on its way. */
+    bool forced;           /* The disk has been filling up. */
 };
 
 void retention_init(struct retention *retention, struct broker *broker);

@@ -8,12 +8,21 @@ enum { KNOWN_COUNT = sizeof known_keys / sizeof known_keys[0], VALUE_SIZE_MAX = 
 
 const struct text_pair *topic_attributes_read(struct slice json, struct body *body, size_t *count)
 {
+    struct body parsed;
     json_t *root;
     *count = 0;
-    if (json.size == 0 || body_parse(json, CLIENT_BODY_SIZE_MAX, body, &root) != STATUS_OK) {
+    if (json.size == 0 || body_parse(json, CLIENT_BODY_SIZE_MAX, &parsed, &root) != STATUS_OK) {
         return NULL;
     }
-    return json_get_pairs(root, body, count);
+    // A body holds one tree, and those of many topics go into this one: it gets copies.
+    const struct text_pair *found = json_get_pairs(root, &parsed, count);
+    struct text_pair *pairs = arena_array(&body->arena, *count + 1, sizeof *pairs);
+    for (size_t i = 0; i < *count; i++) {
+        pairs[i].name = arena_copy(&body->arena, found[i].name);
+        pairs[i].value = arena_copy(&body->arena, found[i].value);
+    }
+    body_close(&parsed);
+    return pairs;
 }
 
 static int known_index(struct slice key)

@@ -5,6 +5,9 @@
 enum {
     FLUSH_SIZE = 64 * 1024 * 1024,
     FLUSH_INTERVAL_MS = 60000,
+    RETRY_MS = 1000,
+    /* Changes that may gather in memory while the store has no room. */
+    WAITING_SIZE_MAX = 512 * 1024 * 1024,
 };
 
 static void run(uv_work_t *work);
@@ -19,22 +22,30 @@ void checkpointer_start(struct checkpointer *checkpointer)
     checkpointer->flushed_log_first = machine_cut_done(checkpointer->machine).log_first;
 }
 
+static void write_batch(struct checkpointer *checkpointer)
+{
+    int failed = uv_queue_work(checkpointer->loop, &checkpointer->work, run, on_done);
+    ASSERT(failed == 0);
+}
+
 static void begin(struct checkpointer *checkpointer, bool flush)
 {
-    int failed;
     checkpointer->busy = true;
     checkpointer->batch_index = machine_applied_index(checkpointer->machine);
     checkpointer->batch_log_first = machine_cut_done(checkpointer->machine).log_first;
     checkpointer->batch = machine_checkpoint(checkpointer->machine);
     checkpointer->unflushed_size += kv_batch_size(checkpointer->batch);
     checkpointer->flushing = flush;
-    failed = uv_queue_work(checkpointer->loop, &checkpointer->work, run, on_done);
-    ASSERT(failed == 0);
+    write_batch(checkpointer);
 }
 
 void checkpointer_tick(struct checkpointer *checkpointer)
 {
     uint64_t now = clock_monotonic_ms(checkpointer->clock);
+    if (checkpointer->waiting && now >= checkpointer->retry_due_ms) {
+        checkpointer->retry_due_ms = UINT64_MAX; // Under way.
+        write_batch(checkpointer);
+    }
     if (checkpointer->busy ||
         machine_applied_index(checkpointer->machine) == checkpointer->written_index) {
         return;
@@ -55,9 +66,16 @@ void checkpointer_tick(struct checkpointer *checkpointer)
 void checkpointer_finish(struct checkpointer *checkpointer, void (*on_idle)(void *context))
 {
     checkpointer->on_idle = on_idle;
-    if (!checkpointer->busy) {
+    if (checkpointer->waiting && checkpointer->retry_due_ms != UINT64_MAX) {
+        write_batch(checkpointer); // A last try.
+    } else if (!checkpointer->busy) {
         begin(checkpointer, true);
     }
+}
+
+bool checkpointer_waits(const struct checkpointer *checkpointer)
+{
+    return checkpointer->waiting;
 }
 
 /* Pool thread: touches nothing but the batch and the store. */
@@ -70,14 +88,45 @@ static void run(uv_work_t *work)
     }
 }
 
+/* The batch stays as it is: writing it twice is writing it once. False if it cannot wait. */
+static bool wait_for_room(struct checkpointer *checkpointer)
+{
+    if (checkpointer->on_idle != NULL) {
+        // Stopping: what is not in the store is in the log.
+        log_warn(checkpointer->log, "no room for a last checkpoint", "");
+        kv_batch_free(checkpointer->batch);
+        checkpointer->batch = NULL;
+        checkpointer->busy = false;
+        checkpointer->on_idle(checkpointer->context);
+        return true;
+    }
+    if (machine_dirty_size(checkpointer->machine) > WAITING_SIZE_MAX) {
+        return false;
+    }
+    if (!checkpointer->waiting) {
+        log_warn(checkpointer->log, "no room for the state machine's store",
+                 "checkpoints wait; make room, they go on by themselves");
+    }
+    checkpointer->waiting = true;
+    checkpointer->retry_due_ms = clock_monotonic_ms(checkpointer->clock) + RETRY_MS;
+    return true;
+}
+
 static void on_done(uv_work_t *work, int uv_status)
 {
     struct checkpointer *checkpointer = work->data;
     (void)uv_status; // Work is never canceled.
+    if (checkpointer->status == STATUS_DISK_FULL && wait_for_room(checkpointer)) {
+        return;
+    }
     if (checkpointer->status != STATUS_OK) {
         FATAL("%s: the state machine's store cannot be written (%s); check the disk below "
               "storePathRootDir, then restart: the log is intact and will be replayed",
               checkpointer->log->name, status_text(checkpointer->status));
+    }
+    if (checkpointer->waiting) {
+        checkpointer->waiting = false;
+        log_info(checkpointer->log, "the state machine's store has room again", "");
     }
     machine_checkpoint_written(checkpointer->machine);
     kv_batch_free(checkpointer->batch);

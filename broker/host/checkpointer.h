@@ -1,7 +1,8 @@
 /* Writes the machine's checkpoints to its store, in the thread pool, one at a time.
  *
  * Nothing is acknowledged because it is in the store: a checkpoint only shortens replay and lets
- * the log be cut at its front. Loop thread only. */
+ * the log be cut at its front. So one for which the disk has no room waits and is tried again,
+ * while the changes gather in memory, up to a bound. Loop thread only. */
 #ifndef BROKER_HOST_CHECKPOINTER_H
 #define BROKER_HOST_CHECKPOINTER_H
 
@@ -35,6 +36,8 @@ struct checkpointer {
     size_t unflushed_size;
     bool flushing;
     bool busy;
+    bool waiting; /* The store had no room; the batch is written again later. */
+    uint64_t retry_due_ms;
     enum status status;
     void (*on_idle)(void *context);
 };
@@ -44,6 +47,9 @@ void checkpointer_start(struct checkpointer *checkpointer);
 
 /* Begin one if it is time. Call every tick and after larger applies. */
 void checkpointer_tick(struct checkpointer *checkpointer);
+
+/* Does a checkpoint wait for room on the disk? */
+bool checkpointer_waits(const struct checkpointer *checkpointer);
 
 /* Write everything and flush, then call on_idle from the loop; for an orderly stop. */
 void checkpointer_finish(struct checkpointer *checkpointer, void (*on_idle)(void *context));

@@ -1,14 +1,8 @@
 #include "broker/host/group_internal.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 
-enum {
-    DISK_LOOK_PERIOD_MS = 1000,
-    TRANSFER_WAIT_MS = 2000, /* At an orderly stop. */
-};
+enum { TRANSFER_WAIT_MS = 2000 /* At an orderly stop. */ };
 
 static void thread_main(void *argument);
 static void on_stop(uv_async_t *async);
@@ -145,37 +139,6 @@ static void thread_main(void *argument)
 
 /* --- Time --------------------------------------------------------------------------------- */
 
-/* Refuse clients' writes before anything breaks, and take them again when there is clearly room:
- * decisions, offsets and Raft itself live from what is kept free. */
-static void look_at_disk(struct group_host *host, uint64_t now)
-{
-    struct statvfs disk;
-    if (now - host->disk_looked_ms < DISK_LOOK_PERIOD_MS) {
-        return;
-    }
-    host->disk_looked_ms = now;
-    if (statvfs(host->directory, &disk) != 0) {
-        return;
-    }
-    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
-    host->disk_available = available;
-    host->disk_total = (uint64_t)disk.f_blocks * disk.f_frsize;
-    uint64_t reserve = host->settings->disk_reserve_size;
-    bool full = host->broker.disk_full ? available < reserve + reserve / 4 : available < reserve;
-    if (full != host->broker.disk_full) {
-        host->broker.disk_full = full;
-        if (full) {
-            log_error(&host->log, "disk nearly full, refusing messages",
-                      "available=%llu reserve=%llu directory=%s; make room, writes resume by "
-                      "themselves",
-                      (unsigned long long)available, (unsigned long long)reserve, host->directory);
-        } else {
-            log_info(&host->log, "disk has room again, taking messages", "available=%llu",
-                     (unsigned long long)available);
-        }
-    }
-}
-
 void group_on_tick(uv_timer_t *timer)
 {
     struct group_host *host = timer->data;
@@ -190,7 +153,7 @@ void group_on_tick(uv_timer_t *timer)
     if (host->stopping >= CLOSING_NETWORK) {
         return;
     }
-    look_at_disk(host, now);
+    group_look_at_disk(host, now);
     leader_link_update(&host->leader);
     broker_tick(&host->broker);
     registrar_tick(host->registrar);

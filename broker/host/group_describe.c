@@ -17,6 +17,19 @@ static const char *role_name(enum replica_role role)
     return "unknown";
 }
 
+static const char *room_name(enum replica_room room)
+{
+    switch (room) {
+    case REPLICA_ROOM_FINE:
+        return "fine";
+    case REPLICA_ROOM_LOW:
+        return "low";
+    case REPLICA_ROOM_NONE:
+        return "none";
+    }
+    return "unknown";
+}
+
 static void put_host(struct json_writer *json, const char *name, struct host host)
 {
     struct buf text = {0};
@@ -133,6 +146,7 @@ void group_describe(const struct broker *broker, const struct replica_host *repl
     json_member_int(&json, "damagedFrames", (int64_t)view.damaged_frames);
     json_member_bool(&json, "quorumFresh", replica_host_quorum_fresh(replica));
     json_member_bool(&json, "diskFull", broker->disk_full);
+    json_member_text(&json, "logRoom", slice_text(room_name(view.log_room)));
     put_members(&json, broker, &view);
     put_counters(&json, broker);
     json_member_int(&json, "clientConnections", (int64_t)connection_count);

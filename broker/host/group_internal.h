@@ -63,6 +63,9 @@ struct group_host {
     uint64_t disk_looked_ms;
     uint64_t disk_available; /* At the last look, */
     uint64_t disk_total;     /* 0 before the first one. */
+    bool disk_low;
+    bool handing_over;
+    uint64_t hand_over_due_ms;
 };
 
 /* Open everything, if need be with a copy of another member's data. Errors (logged; nothing is
@@ -78,6 +81,8 @@ void group_ports_init(struct group_host *host);
 
 /* What the core is told of the members, and can do to them. */
 struct member_ports group_member_ports(struct group_host *host);
+/* Each tick: refuse what the disk has no room for, hand over if even the log has none. */
+void group_look_at_disk(struct group_host *host, uint64_t now);
 
 /* A listener's on_pending: accept a client. */
 void group_on_pending(struct listener *listener);

@@ -41,10 +41,12 @@ void kv_batch_delete_range(struct kv_batch *batch, struct slice from, struct sli
 size_t kv_batch_size(const struct kv_batch *batch);
 
 /* Apply a batch; it stays the caller's. May run in a pool thread while the loop thread reads.
- * Errors: STATUS_IO  the store is to be considered broken. */
+ * Errors: STATUS_DISK_FULL  nothing of it was applied; try again when there is room.
+ *         STATUS_IO         the store is to be considered broken. */
 WARN_UNUSED enum status kv_write(struct kv *kv, struct kv_batch *batch);
 
-/* Make everything written so far durable; blocks (pool thread). Errors: STATUS_IO. */
+/* Make everything written so far durable; blocks (pool thread).
+ * Errors: STATUS_DISK_FULL (it stays readable, and is durable after a later flush), STATUS_IO. */
 WARN_UNUSED enum status kv_flush(struct kv *kv);
 
 /* Walk keys in order from `from` (inclusive) to `to` (exclusive); sees what was written before. */

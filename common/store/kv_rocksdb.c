@@ -48,9 +48,14 @@ static enum status status_of(char *error)
     enum status status = STATUS_OK;
     if (error != NULL) {
         bool locked = strstr(error, "LOCK") != NULL && strstr(error, "lock") != NULL;
+        bool full = strstr(error, "No space left on device") != NULL ||
+                    strstr(error, "Disk quota exceeded") != NULL;
         bool corrupt = strncmp(error, "Corruption", strlen("Corruption")) == 0 ||
                        strstr(error, "does not match") != NULL;
-        status = locked ? STATUS_LOCKED : corrupt ? STATUS_CORRUPT : STATUS_IO;
+        status = locked    ? STATUS_LOCKED
+                 : full    ? STATUS_DISK_FULL
+                 : corrupt ? STATUS_CORRUPT
+                           : STATUS_IO;
         free(error);
     }
     return status;

@@ -56,6 +56,7 @@ class Cluster:
     def __init__(self, nodes=3, groups=3, nameservers=1, settings=None):
         self.directory = tempfile.mkdtemp(prefix="raftmq-test-")
         self.settings = settings or {}
+        self.node_settings = {}  # By node, above the others.
         self.group_names = [f"broker-{chr(ord('a') + i)}" for i in range(groups)]
         self.processes = {}
         self.logs = []
@@ -162,6 +163,7 @@ class Cluster:
             "diskReserveSize": 0,
             "cleanFileForciblyEnable": "false",  # Whatever else fills the disk of this machine.
             **self.settings,
+            **self.node_settings.get(node, {}),
         }
         arguments = [os.path.join(BINARIES, "raftmq-broker")]
         for key, value in settings.items():

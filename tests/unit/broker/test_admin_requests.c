@@ -262,6 +262,31 @@ static void topics_and_groups_are_put_read_and_deleted(void **state)
     harness_free(harness);
 }
 
+/* Each attribute lives as long as the list, and no longer: the sanitizer sees to the latter. */
+static void a_list_of_topics_has_the_attributes_of_each(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    static const char *const topics[] = {"T1", "T2", "T3"};
+    static const char *const values[] = {"NORMAL", "FIFO", "DELAY"};
+    for (int i = 0; i < 3; i++) {
+        char attributes[64];
+        snprintf(attributes, sizeof attributes, "+message.type=%s", values[i]);
+        harness_send(pipe, 17, i, 0, NO_BODY, "topic", topics[i], "readQueueNums", "1",
+                     "writeQueueNums", "1", "attributes", attributes, NULL);
+        harness_commit(harness);
+        answer_of(pipe, i, 0);
+    }
+    harness_send(pipe, 21, 9, 0, NO_BODY, NULL);
+    struct command response = answer_of(pipe, 9, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(slice_contains(response.body, values[i]));
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void a_relayed_request_is_not_relayed_again(void **state)
 {
     (void)state;
@@ -286,6 +311,7 @@ int main(void)
         cmocka_unit_test(bad_heartbeats_are_refused_and_bad_names_harm_no_others),
         cmocka_unit_test(every_processor_refuses_what_it_cannot_do),
         cmocka_unit_test(topics_and_groups_are_put_read_and_deleted),
+        cmocka_unit_test(a_list_of_topics_has_the_attributes_of_each),
         cmocka_unit_test(a_relayed_request_is_not_relayed_again),
     };
     return cmocka_run_group_tests_name("admin_requests", tests, NULL, NULL);
