@@ -61,7 +61,11 @@ void apply_half(struct machine *machine, const struct operation *operation,
     uint64_t position =
         machine->entry_position + operation->offset + OPERATION_HEADER_SIZE + HALF_PREFIX_SIZE;
     struct transaction *transaction = half_write(machine, position, (uint32_t)size, &terms, queue);
-    heap_put(&transaction->group->due, &transaction->due, operation->half.first_due_ms, position);
+    uint64_t wait_ms = operation->half.first_check_ms < FIRST_CHECK_MAX_MS
+                           ? operation->half.first_check_ms
+                           : FIRST_CHECK_MAX_MS;
+    heap_put(&transaction->group->due, &transaction->due, machine->meta.clock_ms + wait_ms,
+             position);
     answer_half(transaction, false, result);
 }
 
