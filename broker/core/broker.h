@@ -158,7 +158,7 @@ static inline bool broker_leads(const struct broker *broker)
 /* The time of what is due, and of entries: see log_clock.h. */
 static inline uint64_t broker_now_ms(const struct broker *broker)
 {
-    return log_clock_now_ms(&broker->log_clock, broker_leads(broker));
+    return log_clock_now_ms(&broker->log_clock);
 }
 
 /* The leader's client address; false if unknown. */

@@ -4,7 +4,7 @@ enum { CATCH_UP_DIVISOR = 2 };
 
 void log_clock_init(struct log_clock *log_clock, const struct clock *clock)
 {
-    *log_clock = (struct log_clock){.clock = clock};
+    *log_clock = (struct log_clock){.clock = clock, .since_ms = clock_monotonic_ms(clock)};
 }
 
 static uint64_t passed_ms(const struct log_clock *log_clock)
@@ -21,15 +21,9 @@ void log_clock_saw(struct log_clock *log_clock, uint64_t log_ms)
     }
 }
 
-uint64_t log_clock_now_ms(const struct log_clock *log_clock, bool leads)
+uint64_t log_clock_now_ms(const struct log_clock *log_clock)
 {
     uint64_t wall_ms = clock_wall_ms(log_clock->clock);
-    if (log_clock->log_ms == 0) {
-        return wall_ms;
-    }
-    if (!leads) {
-        return log_clock->log_ms + passed_ms(log_clock);
-    }
     uint64_t slowed_ms = log_clock->log_ms + passed_ms(log_clock) / CATCH_UP_DIVISOR;
     return wall_ms > slowed_ms ? wall_ms : slowed_ms;
 }

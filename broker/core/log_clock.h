@@ -2,14 +2,13 @@
  *
  * What is due is due in this time, so a wall clock that was wrong for a while must not keep
  * check-backs waiting once it is right again. Where the log is ahead of the wall clock its time
- * goes on half as fast, until the wall clock has caught up; a follower does not look at its own
- * wall clock at all once it knows the log's time. Pure; loop thread only. */
+ * goes on half as fast, until the wall clock has caught up. For leaders; pure, loop thread only. */
 #ifndef BROKER_CORE_LOG_CLOCK_H
 #define BROKER_CORE_LOG_CLOCK_H
 
 #include "common/base/clock.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 
 struct log_clock {
     const struct clock *clock;
@@ -24,6 +23,6 @@ void log_clock_init(struct log_clock *log_clock, const struct clock *clock);
 void log_clock_saw(struct log_clock *log_clock, uint64_t log_ms);
 
 /* Milliseconds since the epoch, as the log has it. */
-uint64_t log_clock_now_ms(const struct log_clock *log_clock, bool leads);
+uint64_t log_clock_now_ms(const struct log_clock *log_clock);
 
 #endif

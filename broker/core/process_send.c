@@ -222,8 +222,9 @@ static int32_t stored_sys_flag(const struct send_header *header)
     return header->sys_flag & ~ours;
 }
 
-/* First check of a half: after the timeout, or the immunity its producer asked for. */
-static uint64_t first_due_ms(const struct broker *broker, struct slice properties)
+/* How long a half waits for its first check: the timeout, or the immunity its producer asked for.
+ * Relative, so that no clock but the leader's is looked at. */
+static uint64_t first_check_ms(const struct broker *broker, struct slice properties)
 {
     enum { IMMUNITY_MAX_S = 365 * 24 * 3600 };
     uint64_t wait = broker->settings->transaction_timeout_ms;
@@ -233,7 +234,7 @@ static uint64_t first_due_ms(const struct broker *broker, struct slice propertie
         decimal_parse(value, &seconds) && seconds >= 0 && seconds <= IMMUNITY_MAX_S) {
         wait = (uint64_t)seconds * 1000;
     }
-    return broker_now_ms(broker) + wait;
+    return wait;
 }
 
 static void put_topic(struct broker *broker, const struct send *send, struct buf *entry)
@@ -290,7 +291,7 @@ static enum status append_single(struct broker *broker, struct request *request,
     put_topic(broker, &send, entry);
     size_t begin = entry_operation_begin(entry, send.half ? OPERATION_HALF : OPERATION_MESSAGE);
     if (send.half) {
-        buf_put_le64(entry, first_due_ms(broker, send.header.properties));
+        buf_put_le64(entry, first_check_ms(broker, send.header.properties));
         buf_put_le32(entry, 0);
     }
     message_encode(&message, entry);

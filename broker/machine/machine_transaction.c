@@ -62,7 +62,10 @@ void apply_half(struct machine *machine, const struct operation *operation,
     uint64_t position =
         machine->entry_position + operation->offset + OPERATION_HEADER_SIZE + HALF_PREFIX_SIZE;
     struct transaction *transaction = half_write(machine, position, (uint32_t)size, &terms, queue);
-    transaction_schedule(machine, transaction, operation->half.first_due_ms);
+    uint64_t wait_ms = operation->half.first_check_ms < FIRST_CHECK_MAX_MS
+                           ? operation->half.first_check_ms
+                           : FIRST_CHECK_MAX_MS;
+    transaction_schedule(machine, transaction, machine->meta.clock_ms + wait_ms);
     answer_half(transaction, false, result);
 }
 

@@ -45,9 +45,11 @@ enum decision {
  * physical offset, store time are zero there: apply gives them, reading fills them in. The leader
  * has filled everything else, the queue id too. */
 
-/* HALF body: u64 first_due_ms, u32 zero, then one stored message with its *real* topic and
- * queue. Apply takes PGROUP and UNIQ_KEY from its properties. */
+/* HALF body: u64 first_check_ms (after the entry's time), u32 zero, then one stored message with
+ * its *real* topic and queue. Apply takes PGROUP and UNIQ_KEY from its properties. */
 enum { HALF_PREFIX_SIZE = 12 };
+/* No half waits longer for its first check, whatever it says. */
+#define FIRST_CHECK_MAX_MS (UINT64_C(366) * 24 * 3600 * 1000)
 
 struct operation_end {
     uint64_t half_position; /* commitLogOffset */
@@ -147,7 +149,7 @@ struct operation {
     size_t offset; /* Of the operation's header in the payload. */
     union {
         struct {
-            uint64_t first_due_ms;
+            uint64_t first_check_ms;
             struct slice message;
         } half;
         struct operation_end end;

@@ -9,7 +9,7 @@ static enum status half_decode(struct operation *operation)
     if (body.size <= HALF_PREFIX_SIZE || le32_get(body.data + 8) != 0) {
         return STATUS_MALFORMED;
     }
-    operation->half.first_due_ms = le64_get(body.data);
+    operation->half.first_check_ms = le64_get(body.data);
     operation->half.message = slice_from(body, HALF_PREFIX_SIZE);
     return STATUS_OK;
 }

@@ -5,7 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SECTOR = 512, FILES_MAX = 4096, NAME_CHANGES_MAX = 256, DIRTY_MAX = 1024 };
+enum { SECTOR = 512, FILES_MAX = 4096, NAME_CHANGES_MAX = 256 };
+
+struct range {
+    uint64_t offset;
+    uint64_t size;
+};
 
 struct content {
     uint32_t references;
@@ -13,11 +18,9 @@ struct content {
     uint8_t *now;
     uint8_t *synced;
     size_t synced_size;
-    struct {
-        uint64_t offset;
-        uint64_t size;
-    } dirty[DIRTY_MAX];
+    struct range *dirty; // Written and not synced, in the order of the writes.
     size_t dirty_count;
+    size_t dirty_capacity;
 };
 
 /* An open file, or the port's view of it. */
@@ -80,6 +83,7 @@ static void content_release(struct content *content)
     if (content != NULL && --content->references == 0) {
         free(content->now);
         free(content->synced);
+        free(content->dirty);
         free(content);
     }
 }
@@ -293,9 +297,12 @@ static enum status sim_write(void *context, struct file *file, uint64_t offset,
         memcpy(content->now + at, parts[i].iov_base, parts[i].iov_len);
         at += parts[i].iov_len;
     }
-    ASSERT(content->dirty_count < DIRTY_MAX);
-    content->dirty[content->dirty_count].offset = offset;
-    content->dirty[content->dirty_count++].size = at - offset;
+    if (content->dirty_count == content->dirty_capacity) {
+        content->dirty_capacity = content->dirty_capacity == 0 ? 8 : 2 * content->dirty_capacity;
+        content->dirty =
+            mem_realloc(content->dirty, content->dirty_capacity * sizeof *content->dirty);
+    }
+    content->dirty[content->dirty_count++] = (struct range){offset, at - offset};
     return STATUS_OK;
 }
 

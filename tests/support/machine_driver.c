@@ -155,10 +155,11 @@ void driver_batch(struct driver *driver, const struct driver_message *message, u
     entry_operation_end(&driver->entry, begin);
 }
 
-void driver_half(struct driver *driver, const struct driver_message *message, uint64_t first_due_ms)
+void driver_half(struct driver *driver, const struct driver_message *message,
+                 uint64_t first_check_ms)
 {
     size_t begin = entry_operation_begin(&driver->entry, OPERATION_HALF);
-    buf_put_le64(&driver->entry, first_due_ms);
+    buf_put_le64(&driver->entry, first_check_ms);
     buf_put_le32(&driver->entry, 0);
     driver_message_encode(message, &driver->entry);
     entry_operation_end(&driver->entry, begin);
@@ -199,7 +200,7 @@ struct operation_result driver_send_half(struct driver *driver, const char *topi
         .producer_group = group,
         .unique_key = unique_key,
     };
-    driver_half(driver, &message, driver->time_ms + 6000);
+    driver_half(driver, &message, 6000);
     return driver_apply(driver);
 }
 

@@ -58,7 +58,7 @@ void driver_message(struct driver *driver, const struct driver_message *message)
 /* `count` of the same in one operation. */
 void driver_batch(struct driver *driver, const struct driver_message *message, uint32_t count);
 void driver_half(struct driver *driver, const struct driver_message *message,
-                 uint64_t first_due_ms);
+                 uint64_t first_check_ms);
 void driver_topic(struct driver *driver, const char *name, int32_t queues);
 
 /* --- Whole entries --- */

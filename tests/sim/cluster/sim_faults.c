@@ -101,11 +101,25 @@ static size_t important_node(void)
 
 /* ---- Processes ---- */
 
+/* What a killed process had only written is still there for its successor, and gone for that one's:
+ * a relapse shows who went by it. */
+static void relapse(size_t node, size_t b)
+{
+    struct sim_process *process = sim_node_host(node)->process;
+    (void)b;
+    if (process != NULL) {
+        sim_process_kill(process, SIM_POWER_CUT);
+    }
+}
+
 static bool kill_node(size_t node, enum sim_death how)
 {
     struct sim_process *process = sim_node_host(node)->process;
     if (process == NULL) {
         return false;
+    }
+    if (how == SIM_KILL && sim_one_in(SIM_FAULT, 3)) {
+        until(a_while(), relapse, node, 0);
     }
     sim_node_rest(node, a_while());
     sim_process_kill(process, how);

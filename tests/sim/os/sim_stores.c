@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { NAMES_SYNC_US = 300, READ_US = 80, FLUSH_US = 2 * SIM_MS, BUSY_OF = 8, READ_SLOW_OF = 4 };
+enum { NAMES_SYNC_US = 300, READ_US = 80, FLUSH_US = 2 * SIM_MS, BUSY_OF = 5, READ_SLOW_OF = 3 };
 
 static struct sim_disk *disk_of(void *context)
 {
@@ -128,7 +128,7 @@ static enum status store_read(void *context, struct file *file, uint64_t offset,
 {
     enum status status;
     if (sim_one_in(SIM_DISK, READ_SLOW_OF)) {
-        spend(READ_US);
+        spend(READ_US + sim_draw(SIM_DISK, host()->disk_faults.sync_us));
     }
     CALL(read, directory.context, file, offset, to, size);
     return status;

@@ -32,10 +32,10 @@ static void a_leader_goes_by_its_wall_clock(void **state)
     const struct clock clock = {monotonic, wall, &hands};
     struct log_clock log_clock;
     log_clock_init(&log_clock, &clock);
-    assert_int_equal(log_clock_now_ms(&log_clock, true), hands.wall_ms);
+    assert_int_equal(log_clock_now_ms(&log_clock), hands.wall_ms);
     log_clock_saw(&log_clock, hands.wall_ms);
     pass(&hands, 5000);
-    assert_int_equal(log_clock_now_ms(&log_clock, true), hands.wall_ms);
+    assert_int_equal(log_clock_now_ms(&log_clock), hands.wall_ms);
 }
 
 static void
@@ -48,31 +48,17 @@ a_log_that_is_ahead_goes_on_at_half_speed_until_the_wall_clock_has_caught_up(voi
     log_clock_init(&log_clock, &clock);
     uint64_t ahead = hands.wall_ms + 60000;
     log_clock_saw(&log_clock, ahead);
-    assert_int_equal(log_clock_now_ms(&log_clock, true), ahead);
+    assert_int_equal(log_clock_now_ms(&log_clock), ahead);
     pass(&hands, 10000);
-    assert_int_equal(log_clock_now_ms(&log_clock, true), ahead + 5000);
+    assert_int_equal(log_clock_now_ms(&log_clock), ahead + 5000);
     log_clock_saw(&log_clock, ahead + 5000); // Its own entry changes nothing.
     pass(&hands, 10000);
-    assert_int_equal(log_clock_now_ms(&log_clock, true), ahead + 10000);
+    assert_int_equal(log_clock_now_ms(&log_clock), ahead + 10000);
     pass(&hands, 100000);
-    assert_int_equal(log_clock_now_ms(&log_clock, true), ahead + 60000);
-    assert_int_equal(log_clock_now_ms(&log_clock, true), hands.wall_ms);
+    assert_int_equal(log_clock_now_ms(&log_clock), ahead + 60000);
+    assert_int_equal(log_clock_now_ms(&log_clock), hands.wall_ms);
     pass(&hands, 1000);
-    assert_int_equal(log_clock_now_ms(&log_clock, true), hands.wall_ms);
-}
-
-static void a_follower_goes_by_the_log_and_not_by_its_own_wall_clock(void **state)
-{
-    (void)state;
-    struct hands hands = {1000, 1700003600000}; // An hour off.
-    const struct clock clock = {monotonic, wall, &hands};
-    struct log_clock log_clock;
-    log_clock_init(&log_clock, &clock);
-    assert_int_equal(log_clock_now_ms(&log_clock, false), hands.wall_ms); // It has nothing better.
-    log_clock_saw(&log_clock, 1700000000000);
-    assert_int_equal(log_clock_now_ms(&log_clock, false), 1700000000000);
-    pass(&hands, 700);
-    assert_int_equal(log_clock_now_ms(&log_clock, false), 1700000000700);
+    assert_int_equal(log_clock_now_ms(&log_clock), hands.wall_ms);
 }
 
 int main(void)
@@ -81,7 +67,6 @@ int main(void)
         cmocka_unit_test(a_leader_goes_by_its_wall_clock),
         cmocka_unit_test(
             a_log_that_is_ahead_goes_on_at_half_speed_until_the_wall_clock_has_caught_up),
-        cmocka_unit_test(a_follower_goes_by_the_log_and_not_by_its_own_wall_clock),
     };
     return cmocka_run_group_tests_name("log_clock", tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static void put_message(struct generator *generator, struct driver *driver, bool
         uint32_t ordinal = entry_count(&driver->entry);
         generator->pending_group[ordinal] = group;
         generator->is_half[ordinal] = true;
-        driver_half(driver, &message, driver->time_ms + below(generator, 9000));
+        driver_half(driver, &message, below(generator, 9000));
     } else {
         driver_batch(driver, &message, 1 + (uint32_t)below(generator, 20));
     }

@@ -154,6 +154,22 @@ static void a_commit_makes_the_half_visible_by_reference(void **state)
     assert_int_equal(entry.store_time_ms, driver.time_ms);
 }
 
+/* Whoever made the half may have had any clock: the entry's time counts. */
+static void a_half_is_due_so_long_after_its_entry(void **state)
+{
+    (void)state;
+    const struct driver_message message = {
+        .topic = "orders", .unique_key = "due", .producer_group = "payments"};
+    driver_half(&driver, &message, 6000);
+    struct operation_result result = driver_apply(&driver);
+    assert_int_equal(find(&result)->due.due, driver.time_ms + 6000);
+    const struct driver_message other = {
+        .topic = "orders", .unique_key = "never", .producer_group = "payments"};
+    driver_half(&driver, &other, UINT64_MAX);
+    result = driver_apply(&driver);
+    assert_int_equal(find(&result)->due.due, driver.time_ms + FIRST_CHECK_MAX_MS);
+}
+
 static void keys_of_a_half_are_found_from_its_commit_on(void **state)
 {
     (void)state;
@@ -679,6 +695,7 @@ int main(void)
         transaction_test(halves_without_unique_key_are_never_the_same),
         transaction_test(a_half_that_nobody_could_decide_is_refused),
         transaction_test(a_commit_makes_the_half_visible_by_reference),
+        transaction_test(a_half_is_due_so_long_after_its_entry),
         transaction_test(keys_of_a_half_are_found_from_its_commit_on),
         transaction_test(a_rollback_takes_no_offset),
         transaction_test(the_first_decision_stands),
