@@ -2,7 +2,10 @@
 
 set(RAFTMQ_WARNINGS
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-    -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wno-format-truncation -Wno-format-zero-length)
+    -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wno-format-zero-length)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  list(APPEND RAFTMQ_WARNINGS -Wno-format-truncation)
+endif()
 if(RAFTMQ_WERROR)
   list(APPEND RAFTMQ_WARNINGS -Werror)
 endif()

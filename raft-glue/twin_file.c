@@ -40,6 +40,15 @@ static enum status write_to(struct twin_file *twin, uint64_t sequence, const voi
     return status == STATUS_OK ? directory_sync(&twin->directory, file) : status;
 }
 
+static enum status write_next(struct twin_file *twin, const void *record)
+{
+    enum status status = write_to(twin, twin->sequence + 1, record);
+    if (status == STATUS_OK) {
+        twin->sequence++;
+    }
+    return status;
+}
+
 /* Sequence of the record in a file, 0 if it holds no valid one. Even ones belong into the first,
  * odd ones into the second: what a disk misplaced does not count, or the next write would go over
  * the record that is current. */
@@ -114,6 +123,14 @@ static enum status sync_found(struct twin_file *twin)
     return status;
 }
 
+/* The file beside the one that was read holds nothing, or a record from before: a write was
+ * interrupted, or it is damaged. Now both hold the same again. */
+static enum status write_other(struct twin_file *twin, const uint8_t *record)
+{
+    enum status status = sync_found(twin);
+    return status == STATUS_OK ? write_next(twin, record) : status;
+}
+
 enum status twin_file_open(struct twin_file *twin, const struct directory *directory,
                            const char *name, uint32_t version, void *record, uint32_t record_size)
 {
@@ -129,7 +146,9 @@ enum status twin_file_open(struct twin_file *twin, const struct directory *direc
         } else {
             twin->sequence = first > second ? first : second;
             memcpy(record, records[first > second ? 0 : 1], record_size);
-            status = sync_found(twin);
+            bool both =
+                first != 0 && second != 0 && memcmp(records[0], records[1], record_size) == 0;
+            status = both ? sync_found(twin) : write_other(twin, record);
         }
     }
     if (status != STATUS_OK) {
@@ -149,7 +168,7 @@ enum status twin_file_create(struct twin_file *twin, const struct directory *dir
         file_name(twin, i, text);
         status = directory_create(directory, text, 0, &twin->files[i]);
     }
-    for (unsigned i = 0; i < 2 && status == STATUS_OK; i++) {
+    if (status == STATUS_OK) {
         status = twin_file_write(twin, record);
     }
     if (status == STATUS_OK) {
@@ -163,11 +182,8 @@ enum status twin_file_create(struct twin_file *twin, const struct directory *dir
 
 enum status twin_file_write(struct twin_file *twin, const void *record)
 {
-    enum status status = write_to(twin, twin->sequence + 1, record);
-    if (status == STATUS_OK) {
-        twin->sequence++;
-    }
-    return status;
+    enum status status = write_next(twin, record);
+    return status == STATUS_OK ? write_next(twin, record) : status;
 }
 
 void twin_file_close(struct twin_file *twin)

@@ -10,7 +10,7 @@
 #include "common/base/status.h"
 
 /* Append strict JSON for one value of the dialect. A key that is an object (or array) becomes a
- * string that holds its JSON text. The output is at most six times the input.
+ * string that holds its JSON text. The output is at most seven times the input.
  *
  * Errors: STATUS_MALFORMED  not the dialect, nested too deeply, or an object key within an object
  *                           key; what was appended is undefined. */

@@ -119,10 +119,10 @@ class Cluster:
         else:
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _spawn(self, name, arguments):
+    def _spawn(self, name, arguments, environment=None):
         log = open(os.path.join(self.directory, f"{name}.log"), "ab")
         self.processes[name] = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
         )
         log.close()
 
@@ -207,11 +207,12 @@ class Cluster:
         with open(os.path.join(self.directory, f"node-{node}.log"), errors="replace") as text:
             return text.read()
 
-    def status(self, node, group):
+    def status(self, node, group, hash_too=False):
         """What a replica says of itself; None if it does not answer."""
         try:
             with Connection(self.address(node, group), timeout=2.0) as connection:
-                return json.loads(connection.invoke(STATUS).body)
+                fields = {"hash": "true"} if hash_too else {}
+                return json.loads(connection.invoke(STATUS, fields).body)
         except OSError:
             return None
 

@@ -304,9 +304,42 @@ static void a_relayed_request_is_not_relayed_again(void **state)
     harness_free(harness);
 }
 
+static void replicas_in_the_same_state_tell_the_same_hash(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_pipe *pipes[2];
+    struct command answers[2];
+    for (size_t i = 0; i < 2; i++) {
+        pipes[i] = harness_connect(&harness->replicas[i], 5000);
+        harness_send(pipes[i], 7100, 1, 0, NO_BODY, NULL);
+        assert_true(slice_equals_text(expect_answer(pipes[i], 1, 0).body, "{}"));
+    }
+    struct buf before = {0};
+    for (int32_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 2; i++) {
+            harness_send(pipes[i], 7100, 2, 0, NO_BODY, "hash", "true", NULL);
+            answers[i] = expect_answer(pipes[i], 2, 0);
+            assert_true(slice_starts_with(answers[i].body, "{\"stateHash\":\""));
+        }
+        assert_true(slice_equals(answers[0].body, answers[1].body));
+        assert_false(slice_equals(answers[0].body, buf_slice(&before)));
+        buf_put_slice(&before, answers[0].body);
+        send_message(pipes[0], 3, "T", "", slice_text("m"));
+        harness_commit(harness);
+        expect_answer(pipes[0], 3, 0);
+    }
+    buf_close(&before);
+    for (size_t i = 0; i < 2; i++) {
+        harness_disconnect(pipes[i]);
+    }
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replicas_in_the_same_state_tell_the_same_hash),
         cmocka_unit_test(heartbeats_of_all_languages_join_their_groups),
         cmocka_unit_test(bad_heartbeats_are_refused_and_bad_names_harm_no_others),
         cmocka_unit_test(every_processor_refuses_what_it_cannot_do),

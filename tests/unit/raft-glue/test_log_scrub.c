@@ -175,7 +175,7 @@ static void what_is_truncated_meanwhile_is_no_damage(void **state)
         append(scene.log, 2);
     }
     struct log_write *write = segment_log_write_begin(scene.log);
-    sim_disk_die_after(scene.disk, 4); // Zeroed, and no further.
+    sim_disk_die_after(scene.disk, 6); // Marked in both files, zeroed, and no further.
     assert_int_not_equal(log_write_run(write), STATUS_OK);
     log_load_run(&load);
     assert_int_equal(load.status, STATUS_CORRUPT);

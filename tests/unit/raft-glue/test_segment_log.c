@@ -614,6 +614,31 @@ static void reads_by_position_are_bounded_by_what_is_durable(void **state)
     sim_disk_free(disk);
 }
 
+/* The mark of a cut that was done must not come back: it would zero what was written since. */
+static void damage_to_a_mark_repeats_no_cut(void **state)
+{
+    (void)state;
+    enum { KEPT = 6, COUNT = 20 };
+    struct sim_disk *disk = disk_with(COUNT);
+    struct segment_log *log = open_log(disk);
+    segment_log_truncate(log, KEPT + 1);
+    fill(log, COUNT - KEPT, 2);
+    segment_log_close(log);
+    for (unsigned i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "cut.0" : "cut.1";
+        struct sim_disk *copy = sim_disk_copy(disk, 1);
+        size_t size = 0;
+        uint8_t *bytes = sim_disk_bytes(copy, name, &size);
+        bytes[size / 2] ^= 1;
+        log = open_log(copy);
+        assert_int_equal(segment_log_last_index(log), COUNT);
+        assert_entry_on_disk(log, KEPT + 1, 2);
+        segment_log_close(log);
+        sim_disk_free(copy);
+    }
+    sim_disk_free(disk);
+}
+
 /* As a file system may leave it that has the bytes but not yet the size. */
 static void a_frame_that_ends_behind_its_file_is_not_taken(void **state)
 {
@@ -654,6 +679,7 @@ static void a_frame_that_ends_behind_its_file_is_not_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(damage_to_a_mark_repeats_no_cut),
         cmocka_unit_test(a_frame_that_ends_behind_its_file_is_not_taken),
         cmocka_unit_test(entries_are_readable_at_once_and_after_reopening),
         cmocka_unit_test(a_frame_that_does_not_fit_begins_the_next_segment),

@@ -1,0 +1,203 @@
+"""The faults, one class each: inject, hold, heal. A new one is a class in FAULTS and an option of
+tests/faults/run by itself."""
+
+import errno
+import os
+import shutil
+import time
+
+import damage
+from cluster import NotInTime, wait_for
+
+
+class Fault:
+    """Runs under load, on a world in which all is well, and leaves it so."""
+
+    name = ""  # Of the option and of the row in the table.
+    help = ""
+
+    def __init__(self, world, chance):
+        self.world = world
+        self.chance = chance
+        self.told = ""  # What was done, for the trace.
+
+    def some_node(self):
+        return self.chance.choice(self.world.nodes)
+
+    def hold(self, least, most):
+        """Let the fault last: time passes on purpose."""
+        time.sleep(self.chance.uniform(least, most))
+
+    def restart(self, node):
+        offset = self.world.log_size(node)
+        self.world.start(node)
+        if not self.world.wait_started(node, offset):
+            tail = self.world.log_from(node, offset)[-600:]
+            raise NotInTime(f"node {node} did not start again after: {self.told}\n{tail}")
+
+    def run(self):
+        raise NotImplementedError
+
+
+class Kill(Fault):
+    name = "kills"
+    help = "kill -9 of one node, of all in one of ten"
+
+    def run(self):
+        nodes = self.world.nodes if self.chance.random() < 0.1 else [self.some_node()]
+        self.told = f"kill -9 of {nodes}"
+        for node in nodes:
+            self.world.kill(node)
+        self.hold(0, 0.6)
+        for node in nodes:
+            self.restart(node)
+
+
+class PowerCut(Fault):
+    name = "power-cuts"
+    help = "power cut of one node, of all in one of five: what was not synced is lost"
+
+    def run(self):
+        everybody = self.chance.random() < 0.2
+        nodes = self.world.nodes if everybody else [self.some_node()]
+        for node in nodes:
+            # So that it is likely to be waiting for a sync.
+            self.world.controls[node].set(sync_delay_ms=self.chance.choice([0, 5, 20, 100]))
+        self.hold(0.1, 0.5)
+        if self.chance.random() < 0.3:
+            self.live_again(nodes[0])
+        lost = self.world.cut_power(nodes, self.chance)
+        self.told += f"power cut of {nodes} ({'; '.join(lost)})"
+        self.hold(0, 0.3)
+        for node in nodes:
+            self.world.controls[node].clear()
+            self.restart(node)
+
+    def live_again(self, node):
+        """Killed and started before the power goes: what the first life left in the cache of the
+        operating system, the second one reads; but it is not yet on the disk."""
+        self.told = "after a kill, "
+        self.world.kill(node)
+        self.restart(node)
+        self.hold(0, 0.3)
+
+
+class Pause(Fault):
+    name = "pauses"
+    help = "SIGSTOP of one node for longer than the election timeout"
+
+    def run(self):
+        node = self.some_node()
+        self.told = f"pause of {node}"
+        self.world.pause(node)
+        self.hold(0.5, 1.5)
+        self.world.resume(node)
+
+
+class Partition(Fault):
+    name = "partitions"
+    help = "links cut: one node off both ways or one way, a single link, or slow"
+
+    def run(self):
+        node = self.some_node()
+        others = [n for n in self.world.nodes if n != node]
+        away = [(node, other) for other in others]
+        back = [(other, node) for other in others]
+        kind = self.chance.choice(["off", "mute", "deaf", "one link", "one way", "slow"])
+        block = {"off": away + back, "mute": away, "deaf": back, "one link": [away[0], back[0]],
+                 "one way": [self.chance.choice(away + back)], "slow": []}[kind]
+        delay = [(a, b, self.chance.randrange(20, 150)) for a, b in away + back]
+        self.told = f"partition of {node}: {kind}"
+        self.world.links.change(block=block, delay=delay if kind == "slow" else [])
+        self.hold(0.8, 2.0)
+        self.world.links.change(drop=self.chance.random() < 0.5)
+
+
+class DiskError(Fault):
+    name = "disk-errors"
+    help = "EIO or ENOSPC of a node's writes, or EIO of its syncs: it must end, with one clear line"
+
+    def run(self):
+        node = self.some_node()
+        field, number = self.chance.choice([("write_error", errno.EIO), ("sync_error", errno.EIO),
+                                            ("write_error", errno.ENOSPC)])
+        self.told = f"{field} {errno.errorcode[number]} at {node}"
+        offset = self.world.log_size(node)
+        self.world.controls[node].set(**{field: number})
+        status = self.world.wait_end(node)
+        self.world.controls[node].clear()
+        said = self.world.log_from(node, offset)
+        if status != 70 or "FATAL" not in said:
+            raise AssertionError(f"after {self.told} the node ended with {status}:\n{said[-600:]}")
+        self.restart(node)
+
+
+class SlowDisk(Fault):
+    name = "slow-disks"
+    help = "each sync of one node takes up to a second"
+
+    def run(self):
+        node = self.some_node()
+        delay = self.chance.randrange(100, 1000)
+        self.told = f"syncs of {node} take {delay} ms"
+        self.world.controls[node].set(sync_delay_ms=delay)
+        self.hold(1.0, 2.0)
+        self.world.controls[node].clear()
+
+
+class Flip(Fault):
+    name = "flips"
+    help = "a bit flipped in a file of one stopped node: it heals, or refuses with a clear line"
+
+    def run(self):
+        node = self.some_node()
+        group = self.chance.choice(self.world.group_names)
+        folder = os.path.join(self.world.path(node, "root"), group)
+        self.world.kill(node)
+        target = damage.choose(folder, self.chance)
+        kept = self.world.path(node, "kept")
+        shutil.copyfile(target.path, kept)
+        damage.flip(target, self.chance)
+        self.told = f"flip at {node}/{group}, {target}"
+        offset = self.world.log_size(node)
+        self.world.start(node)
+        if self.world.wait_started(node, offset):
+            self.wait_level(node, group, offset, folder, target)
+            return
+        self.world.wait_end(node)
+        said = self.world.log_from(node, offset)
+        self.told += ", refused"
+        if "ERROR" not in said or not any(text in said for text in damage.REFUSALS):
+            raise AssertionError(f"no clear line after {self.told}:\n{said[-600:]}")
+        self.repair(folder, target, kept)
+        self.restart(node)
+
+    @staticmethod
+    def repair(folder, target, kept):
+        """What an operator does: the log from a copy, the store from the log."""
+        if target.kind == "store":
+            shutil.rmtree(os.path.join(folder, "store"))
+        else:
+            shutil.copyfile(kept, target.path)
+
+    def wait_level(self, node, group, offset, folder, target):
+        """It started: then it must catch up, or find the damage while it runs and end."""
+        leader = self.world.wait_leader(group)
+        wanted = (self.world.status(leader, group) or {}).get("commitIndex", 0)
+
+        def level():
+            view = self.world.status(node, group)
+            return not self.world.running(node) or (view and view["appliedIndex"] >= wanted)
+
+        wait_for(f"node {node} to catch up after: {self.told}", level, 60.0)
+        if not self.world.running(node):
+            status = self.world.wait_end(node)
+            said = self.world.log_from(node, offset)
+            if status != 70 or "FATAL" not in said:
+                raise AssertionError(f"ended with {status} after {self.told}:\n{said[-600:]}")
+            self.told += ", found while running"
+            self.repair(folder, target, self.world.path(node, "kept"))
+            self.restart(node)
+
+
+FAULTS = [Kill, PowerCut, Pause, Partition, DiskError, SlowDisk, Flip]
