@@ -165,6 +165,8 @@ struct slice replica_membership(const struct replica *replica);
 /* Was this server a member according to a membership that is committed and newer than the one it
  * knows, and is it none any more? */
 bool replica_removed(const struct replica *replica, uint64_t id, uint64_t its_change_index);
+/* Is an entry that is to be applied damaged on disk? Nothing is applied any more then. */
+bool replica_damaged(const struct replica *replica);
 /* Did the leader say that it no longer has the entries that we lack? */
 bool replica_behind(const struct replica *replica);
 struct term_vote_state replica_vote(const struct replica *replica);

@@ -88,7 +88,7 @@ bool replica_apply(struct replica *replica)
 bool replica_load_take(struct replica *replica, struct log_load *load)
 {
     uint64_t index = replica->applied + 1;
-    if (replica->load_under_way || index > apply_limit(replica) ||
+    if (replica->load_under_way || replica->damaged || index > apply_limit(replica) ||
         segment_log_cached(replica->log, index) != NULL) {
         return false;
     }
@@ -106,11 +106,14 @@ bool replica_load_take(struct replica *replica, struct log_load *load)
 void replica_load_done(struct replica *replica, struct log_load *load)
 {
     replica->load_under_way = false;
-    if (load->status != STATUS_OK && !replica->shut) {
-        FATAL("committed entries cannot be read from the log (%s); this replica's log is damaged",
+    if (load->status == STATUS_CORRUPT) {
+        replica->damaged = true; // It cannot go on; whoever hosts it gets a copy.
+    } else if (load->status != STATUS_OK && !replica->shut) {
+        FATAL("committed entries cannot be read from the log (%s); check the disk, then restart "
+              "this node",
               status_text(load->status));
     }
-    if (!replica->shut) {
+    if (!replica->shut && !replica->damaged) {
         replica_enter(replica);
         replica->loaded = load;
         replica_leave(replica);

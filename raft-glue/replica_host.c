@@ -33,6 +33,9 @@ struct replica_host {
     void (*on_room)(void *context);
     void *room_context;
     bool behind_told;
+    bool damage_seen; /* By what is sent to others. */
+    bool damage_told;
+    bool stuck_told;
     bool removed;
     bool closing;
     bool timer_closed;
@@ -110,7 +113,24 @@ static void tell_if_behind(struct replica_host *host)
              "last=%" PRIu64 "; a copy of its data is needed",
              segment_log_last_index(host->storage.log));
     if (host->options.on_behind != NULL) {
-        host->options.on_behind(host->options.behind_context);
+        host->options.on_behind(host->options.needs_context);
+    }
+}
+
+static void tell_if_damaged(struct replica_host *host)
+{
+    bool stuck = replica_damaged(host->replica);
+    bool some = host->damage_seen || host->disk.scrub.damage_count > 0;
+    if ((stuck && host->stuck_told) || (!stuck && (!some || host->damage_told))) {
+        return;
+    }
+    host->damage_told = true;
+    host->stuck_told = stuck;
+    log_error(host->options.log, "the log is damaged where it was synced",
+              "applied=%" PRIu64 " stuck=%s", replica_applied_index(host->replica),
+              stuck ? "true" : "false");
+    if (host->options.on_damaged != NULL) {
+        host->options.on_damaged(host->options.needs_context, stuck);
     }
 }
 
@@ -132,6 +152,7 @@ static void pump(struct replica_host *host)
         host->on_room(host->room_context);
     }
     tell_if_behind(host);
+    tell_if_damaged(host);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -213,6 +234,14 @@ static void on_removed(void *context, uint64_t by)
                   by);
     }
     host->removed = true;
+}
+
+static void on_damage(void *context, uint64_t index)
+{
+    struct replica_host *host = context;
+    log_error(host->options.log, "entries that another member needs are damaged on disk",
+              "from entry=%" PRIu64, index);
+    host->damage_seen = true;
 }
 
 static uint64_t change_index(void *context)
@@ -347,6 +376,7 @@ static enum status start_peers(struct replica_host *host, char **error)
         .on_message = on_message,
         .may_send = may_send,
         .judge = judge_hello,
+        .on_damage = on_damage,
         .on_removed = on_removed,
         .change_index = change_index,
         .describe = describe,

@@ -61,7 +61,10 @@ struct replica_host_options {
     /* The leader no longer has what we lack: close the host, and get a copy with fetch_run().
      * Called once, from the loop. */
     void (*on_behind)(void *context);
-    void *behind_context;
+    /* The log is damaged where it was synced: a copy is needed here, too. `stuck`: this replica
+     * cannot go on without; else only some old entries cannot be read. Called once for each. */
+    void (*on_damaged)(void *context, bool stuck);
+    void *needs_context; /* Of both. */
 };
 
 struct replica_host;

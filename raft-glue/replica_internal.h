@@ -106,6 +106,7 @@ struct replica {
 
     struct replica_cut cut;
     struct term_vote_state vote; /* The last one that was handed to the disk. */
+    bool damaged;                /* An entry to be applied cannot be read as it was written. */
     bool behind;                 /* The leader offered a snapshot. */
     uint64_t begun_term;         /* As leader of this term a barrier was seen to. */
     uint64_t vote_wanted;        /* Sequence of the newest term and vote ... */

@@ -190,9 +190,7 @@ static void after_load(uv_work_t *work, int status)
     struct replica_peers *peers = load->peers;
     struct link *link = load->link;
     if (load->load.status == STATUS_CORRUPT) {
-        FATAL("entries after %" PRIu64 " of the log are damaged on disk; restore or replace this "
-              "member",
-              load->load.first_index - 1);
+        peers->options.on_damage(peers->options.context, load->load.first_index);
     }
     if (link != NULL) {
         link->load = NULL;

@@ -33,6 +33,8 @@ struct replica_peers_options {
     /* A connection of our cluster and group, meant for us: what is the answer? After WELCOME, a
      * LINK's sender is known (replica_peers_set() may be called from here). */
     enum hello_answer (*judge)(void *context, const struct hello *hello);
+    /* Entries to be sent, from this one on, are damaged on disk. */
+    void (*on_damage)(void *context, uint64_t index);
     /* We were told that we are no member any more. */
     void (*on_removed)(void *context, uint64_t by);
     /* Index of the newest change of membership that we know. */

@@ -159,6 +159,11 @@ bool replica_removed(const struct replica *replica, uint64_t id, uint64_t its_ch
            configuration_find(&raft->configuration, id) == NULL;
 }
 
+bool replica_damaged(const struct replica *replica)
+{
+    return replica->damaged;
+}
+
 bool replica_behind(const struct replica *replica)
 {
     return replica->behind;

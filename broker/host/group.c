@@ -102,6 +102,17 @@ static void remember_for_copy(struct group_host *host)
     }
 }
 
+/* Replace the data of a group that was closed for it. */
+static enum status get_copy(struct group_host *host)
+{
+    bool damaged = host->damaged;
+    host->behind = host->damaged = false;
+    host->hand_over_ms = 0;
+    return damaged ? group_data_replace(&host->data)
+                   : group_data_copy(&host->data, &host->copy_state, host->copy_servers,
+                                     host->copy_server_count);
+}
+
 /* Open, run until all is closed, and again if it was closed to get a copy. */
 static void thread_main(void *argument)
 {
@@ -122,11 +133,9 @@ static void thread_main(void *argument)
         broker_close(&host->broker);
         group_close_store(host);
         log_info(&host->log, "stopped", "");
-        again = host->behind && !host->stop_wanted;
-        host->behind = false;
+        again = (host->behind || host->damaged) && !host->stop_wanted;
         if (again) {
-            status = group_data_copy(&host->data, &host->copy_state, host->copy_servers,
-                                     host->copy_server_count);
+            status = get_copy(host);
             tell_started(host, status);
             again = status == STATUS_OK;
         }
@@ -139,6 +148,26 @@ static void thread_main(void *argument)
 
 /* --- Time --------------------------------------------------------------------------------- */
 
+static void on_handed_over(void *context, enum status status)
+{
+    (void)context;
+    (void)status; // Looked at by who leads then.
+}
+
+/* A damaged replica closes for a copy; one that leads hands over first, if that works at once. */
+static bool may_close_damaged(struct group_host *host, uint64_t now)
+{
+    if (!host->damaged) {
+        return false;
+    }
+    if (broker_leads(&host->broker) && host->hand_over_ms == 0) {
+        host->hand_over_ms = now;
+        replica_host_transfer(host->replica, 0, on_handed_over, NULL);
+        return false;
+    }
+    return !broker_leads(&host->broker) || now >= host->hand_over_ms + TRANSFER_WAIT_MS;
+}
+
 void group_on_tick(uv_timer_t *timer)
 {
     struct group_host *host = timer->data;
@@ -146,7 +175,7 @@ void group_on_tick(uv_timer_t *timer)
     if (host->stopping == TRANSFERRING && now >= host->stop_deadline_ms) {
         close_network(host);
     }
-    if (host->behind && host->stopping == RUNNING) {
+    if (host->stopping == RUNNING && (host->behind || may_close_damaged(host, now))) {
         remember_for_copy(host);
         close_network(host);
     }

@@ -67,6 +67,18 @@ static void on_behind(void *context)
     host->behind = true; // The next tick begins to close.
 }
 
+static void on_damaged(void *context, bool stuck)
+{
+    struct group_host *host = context;
+    if (host->group->member_count >= 3) {
+        host->damaged = true; // As above.
+    } else if (stuck) {
+        FATAL("%s: the log is damaged where it was synced, and there is no majority to copy it "
+              "from; restore this node's data directory",
+              host->log.name);
+    }
+}
+
 static enum status open_replica(struct group_host *host)
 {
     char path[GROUP_PATH_SIZE];
@@ -99,7 +111,8 @@ static enum status open_replica(struct group_host *host)
         .image = store_image_source(&host->store_source),
         .copy_rate = host->settings->copy_rate,
         .on_behind = on_behind,
-        .behind_context = host,
+        .on_damaged = on_damaged,
+        .needs_context = host,
     };
     enum status status = replica_host_start(&options, &host->replica, &error);
     return status == STATUS_OK ? status : fail(host, "cannot start the replica", status, error);

@@ -148,6 +148,31 @@ class Copies(unittest.TestCase):
                 self.assertTrue(os.path.exists(data(cluster, node, "damaged", "log")))
             self.check_everywhere(cluster, load.sent)
 
+    def test_damage_that_only_the_scrub_sees_is_healed_while_the_node_runs(self):
+        """A start takes complete segments from their summaries; the scrub reads them after it."""
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            bodies = [bytes([i]) * MIB for i in range(140)]
+            with cluster.connect("broker-a") as connection:
+                for body in bodies:
+                    connection.invoke(310, send_fields("Load", 0, {}), body)
+            for node in (follower_of(cluster), cluster.wait_leader("broker-a")):
+                wait_for("summaries", lambda: len(glob.glob(
+                    data(cluster, node, "log", "summary-*"))) >= 2)
+                cluster.kill(node)
+                with open(segments(cluster, node)[0], "r+b") as segment:
+                    segment.seek(20 * MIB)
+                    byte = segment.read(1)
+                    segment.seek(20 * MIB)
+                    segment.write(bytes([byte[0] ^ 0x01]))
+                cluster.start(node)
+                wait_for("the scrub to see it", lambda: "damaged where it was synced"
+                         in cluster.log(node))
+                wait_for("it to be set aside",
+                         lambda: os.path.exists(data(cluster, node, "damaged", "log")))
+                self.wait_whole(cluster, node)
+            self.check_everywhere(cluster, bodies)
+
     def test_a_damaged_store_is_built_again_from_the_log(self):
         with Cluster(groups=1, settings={"checkpointIntervalMs": 100}) as cluster:
             cluster.wait_ready()
