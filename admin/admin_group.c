@@ -1,4 +1,5 @@
 /* raftmq group: consumer groups, who is in them and how far they are. */
+#include "admin/admin_recover.h"
 #include "admin/brokers.h"
 #include "admin/output.h"
 #include "common/remoting/body_group.h"
@@ -201,6 +202,14 @@ static enum cli_exit run_describe(struct cli *cli, const void *options, char **a
     return CLI_OK;
 }
 
+static const struct cli_flag recover_flags[] = {
+    {'m', "node", CLI_NUMBER, "ID", "this node (else the best informed)",
+     offsetof(struct recover_options, node), 0, INT64_MAX},
+    {'y', "yes-lose-data", CLI_SWITCH, NULL, "do it; else the plan is only shown",
+     offsetof(struct recover_options, yes), 0, 0},
+    {0},
+};
+
 const struct cli_command group_commands[] = {
     {
         .noun = "group",
@@ -219,6 +228,17 @@ const struct cli_command group_commands[] = {
         .arguments_min = 1,
         .arguments_max = 1,
         .run = run_describe,
+    },
+    {
+        .noun = "group",
+        .verb = "unsafe-recover",
+        .arguments = "BROKERGROUP",
+        .summary = "After the loss of a majority of a broker group: plan, and go on with one node",
+        .flags = recover_flags,
+        .options_size = sizeof(struct recover_options),
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .run = run_unsafe_recover,
     },
     {.noun = NULL},
 };

@@ -645,6 +645,7 @@ void replica_host_view(const struct replica_host *host, struct replica_view *vie
         .applied_index = replica_applied_index(host->replica),
         .first_index = segment_log_first_index(segments),
         .last_index = segment_log_last_index(segments),
+        .last_term = segment_log_term(segments, segment_log_last_index(segments)),
         .log_first_position = segment_log_first_position(segments),
         .log_end_position = segment_log_end_position(segments),
         .written_bytes = segment_log_appended_bytes(segments),

@@ -169,6 +169,7 @@ struct replica_view {
     uint64_t commit_index;
     uint64_t applied_index;
     uint64_t last_index;
+    uint64_t last_term;          /* Of that entry. */
     uint64_t log_first_position; /* Lowest byte position still on disk. */
     uint64_t log_end_position;
     uint64_t written_bytes; /* Payload bytes appended to the log since start. */

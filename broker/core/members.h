@@ -32,6 +32,10 @@ struct member_ports {
     bool (*client_host)(void *context, uint64_t id, struct host *host);
     /* Is this replica itself a member? */
     bool (*belongs)(void *context);
+    /* Make this replica the only member, whatever the others have: it closes, and comes back as
+     * the leader. last_index must be that of its log. Errors: STATUS_STALE (it is not),
+     * STATUS_REFUSED (there is a leader). */
+    enum status (*recover)(void *context, uint64_t last_index);
     /* Tell the others that this replica wants no leadership, or does again. */
     void (*drain)(void *context, bool draining);
 };

@@ -46,6 +46,27 @@ enum status process_member(struct broker *broker, struct request *request)
     return status == STATUS_OK || why == NULL ? status : request_fail(request, status, "%s", why);
 }
 
+enum status process_recover(struct broker *broker, struct request *request)
+{
+    int64_t last = 0;
+    enum status status = command_i64(request->command, "lastIndex", true, &last);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct member_ports *members = &broker->ports->members;
+    status = members->recover(members->context, (uint64_t)last);
+    log_error(broker->log, "asked to become the only member", "lastIndex=%" PRId64 " result=%s",
+              last, status_name(status));
+    switch (status) {
+    case STATUS_STALE:
+        return request_fail(request, status, "the log no longer ends at entry %" PRId64, last);
+    case STATUS_REFUSED:
+        return request_fail(request, status, "the group has a leader: nothing is to be recovered");
+    default:
+        return status;
+    }
+}
+
 enum status process_drain(struct broker *broker, struct request *request)
 {
     struct slice text = {0};

@@ -54,6 +54,7 @@ enum status process_channel_closed(struct broker *broker, struct request *reques
 /* process_member.c: extension.h */
 enum status process_member(struct broker *broker, struct request *request);
 enum status process_drain(struct broker *broker, struct request *request);
+enum status process_recover(struct broker *broker, struct request *request);
 /* process_txn.c: extension.h */
 enum status process_txn_list(struct broker *broker, struct request *request);
 enum status process_txn_show(struct broker *broker, struct request *request);

@@ -113,6 +113,12 @@ static enum status get_copy(struct group_host *host)
                                      host->copy_server_count);
 }
 
+static enum status recover_alone(struct group_host *host)
+{
+    host->recover_alone = false;
+    return group_data_recover_alone(&host->data);
+}
+
 /* Open, run until all is closed, and again if it was closed to get a copy. */
 static void thread_main(void *argument)
 {
@@ -133,9 +139,9 @@ static void thread_main(void *argument)
         broker_close(&host->broker);
         group_close_store(host);
         log_info(&host->log, "stopped", "");
-        again = (host->behind || host->damaged) && !host->stop_wanted;
+        again = (host->behind || host->damaged || host->recover_alone) && !host->stop_wanted;
         if (again) {
-            status = get_copy(host);
+            status = host->recover_alone ? recover_alone(host) : get_copy(host);
             tell_started(host, status);
             again = status == STATUS_OK;
         }
@@ -175,7 +181,8 @@ void group_on_tick(uv_timer_t *timer)
     if (host->stopping == TRANSFERRING && now >= host->stop_deadline_ms) {
         close_network(host);
     }
-    if (host->stopping == RUNNING && (host->behind || may_close_damaged(host, now))) {
+    if (host->stopping == RUNNING &&
+        (host->behind || host->recover_alone || may_close_damaged(host, now))) {
         remember_for_copy(host);
         close_network(host);
     }

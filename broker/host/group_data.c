@@ -4,6 +4,7 @@
 #include "broker/host/tree.h"
 #include "common/base/random.h"
 #include "raft-glue/replica_admit.h"
+#include "raft-glue/replica_recover.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -321,4 +322,35 @@ enum status group_data_replace(struct group_data *data)
     // What term and vote were is not carried over: a blank member asks for more than it needs, and
     // that is the careful side.
     return group_data_prepare(data);
+}
+
+/* ---- The last resort ---- */
+
+enum status group_data_recover_alone(struct group_data *data)
+{
+    char path[GROUP_PATH_SIZE];
+    char address[REPLICA_ADDRESS_SIZE];
+    char *error = NULL;
+    group_data_path(data, "log", path);
+    replica_address_format(group_settings_member(data->group, data->settings->node_id)->raft_host,
+                           address);
+    struct replica_recover_options options = {
+        .log = data->log,
+        .group = replica_group_identity(name_slice(&data->settings->cluster),
+                                        name_slice(&data->group->name)),
+        .id = data->settings->node_id,
+        .address = address,
+        .segment_size = SEGMENT_SIZE,
+    };
+    enum status status = directory_posix_open(path, &options.directory);
+    if (status == STATUS_OK) {
+        status = replica_recover_alone(&options, &error);
+        directory_posix_close(&options.directory);
+    }
+    if (status != STATUS_OK) {
+        log_error(data->log, "cannot become the only member", "%s",
+                  error != NULL ? error : status_text(status));
+    }
+    free(error);
+    return status;
 }

@@ -54,4 +54,8 @@ WARN_UNUSED enum status group_data_set_store_aside(struct group_data *data);
  * what it acknowledged. Refused with STATUS_CORRUPT where no majority is left without us. */
 WARN_UNUSED enum status group_data_replace(struct group_data *data);
 
+/* Make this replica the only member of its group (raft-glue/replica_recover.h). Errors: as
+ * group_data_prepare(). */
+WARN_UNUSED enum status group_data_recover_alone(struct group_data *data);
+
 #endif

@@ -130,6 +130,7 @@ void group_describe(const struct broker *broker, const struct replica_host *repl
     json_member_int(&json, "leaderId", (int64_t)view.state.leader_id);
     json_member_int(&json, "commitIndex", (int64_t)view.commit_index);
     json_member_int(&json, "appliedIndex", (int64_t)view.applied_index);
+    json_member_int(&json, "lastTerm", (int64_t)view.last_term);
     json_member_int(&json, "lastIndex", (int64_t)view.last_index);
     json_member_int(&json, "firstIndex", (int64_t)view.first_index);
     json_member_int(&json, "changeIndex", (int64_t)view.change_index);

@@ -38,6 +38,7 @@ struct group_host {
     uv_async_t stop;
     bool stop_wanted;
     struct group_data data;
+    bool recover_alone;    /* Closed, or to be closed, to become the only member. */
     bool damaged;          /* Closed, or to be closed, because its log is damaged. */
     uint64_t hand_over_ms; /* When leadership began to be handed over for that; 0: not yet. */
     /* Closed, or to be closed, for a copy of the leader's data, carrying on with this term and

@@ -194,7 +194,23 @@ static void drain(void *context, bool draining)
     replica_host_drain(host->replica, draining);
 }
 
+static enum status recover(void *context, uint64_t last_index)
+{
+    struct group_host *host = context;
+    struct replica_view view;
+    replica_host_view(host->replica, &view);
+    if (view.state.leader_id != 0 || view.state.role == REPLICA_LEADER) {
+        return STATUS_REFUSED;
+    }
+    if (view.last_index != last_index) {
+        return STATUS_STALE;
+    }
+    host->recover_alone = true; // The next tick begins to close.
+    return STATUS_OK;
+}
+
 struct member_ports group_member_ports(struct group_host *host)
 {
-    return (struct member_ports){host, change, ready, preferred, client_host, belongs, drain};
+    return (struct member_ports){host,        change,  ready,   preferred,
+                                 client_host, belongs, recover, drain};
 }

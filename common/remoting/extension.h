@@ -14,12 +14,16 @@ enum {
     REQUEST_RAFTMQ_MEMBER = 7102,
     /* ext on true|false: this replica gives leadership away and wants none. */
     REQUEST_RAFTMQ_DRAIN = 7103,
+    /* ext lastIndex: after the loss of a majority, this replica becomes the only member. */
+    REQUEST_RAFTMQ_RECOVER = 7104,
     /* ext state, producerGroup, max, after. */
     REQUEST_RAFTMQ_TXN_LIST = 7110,
     /* ext position, or transactionId with producerGroup. */
     REQUEST_RAFTMQ_TXN_SHOW = 7111,
     /* ext position, action commit|rollback|recheck. */
     REQUEST_RAFTMQ_TXN_SETTLE = 7112,
+    /* As TXN_LIST, but what this replica knows, leader or not. */
+    REQUEST_RAFTMQ_TXN_LIST_HERE = 7113,
 };
 
 /* Between replicas of a group, on the leader's client port. */

@@ -2,12 +2,13 @@
 
 import json
 import random
+import shutil
 import threading
 import unittest
 
 from cluster import Cluster, wait_for
-from remoting import RemotingError, read_queue, send_fields
-from test_copies import Load
+from remoting import read_queue, send_fields
+from test_copies import Load, data
 
 
 def membership(cluster, group="broker-a"):
@@ -104,6 +105,43 @@ class Members(unittest.TestCase):
                 connection.invoke(310, send_fields("T", 0, {}), b"drained")
             cluster.cli("node", "drain", "1", "--undo")
             wait_for("leadership to go back", lambda: cluster.leader("broker-a") == 1)
+
+    def test_a_lost_majority_is_given_up_only_when_told_to(self):
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            with cluster.connect("broker-a") as connection:
+                for i in range(20):
+                    connection.invoke(310, send_fields("Load", 0, {}), b"kept-%d" % i)
+                half = {"TRAN_MSG": "true", "PGROUP": "P", "UNIQ_KEY": "open-one"}
+                connection.invoke(310, send_fields("Load", 0, half), b"half")
+            wait_for("all replicas to have it", lambda: len({
+                cluster.status(n, "broker-a")["appliedIndex"] for n in cluster.nodes}) == 1)
+            out = cluster.cli("group", "unsafe-recover", "broker-a", expect=1)
+            self.assertIn("has a leader", out)
+            cluster.kill(1)
+            cluster.kill(2)
+            wait_for("leadership to end",
+                     lambda: cluster.status(3, "broker-a")["leaderId"] == 0)
+            out = cluster.cli("group", "unsafe-recover", "broker-a", expect=1)
+            self.assertIn("Node 3 would become its only member", out)
+            self.assertIn("open-one", out)
+            self.assertIn("nothing was changed", out)
+            self.assertIsNone(cluster.leader("broker-a"))
+            cluster.cli("group", "unsafe-recover", "broker-a", "--yes-lose-data")
+            self.assertEqual(membership(cluster), {3: "voter"})
+            with cluster.connect("broker-a") as connection:
+                self.assertEqual(len(read_queue(connection, "Load", 0)), 20)
+                connection.invoke(310, send_fields("Load", 0, {}), b"after")
+            # The others come back with empty disks and are added again.
+            for node in (1, 2):
+                shutil.rmtree(data(cluster, node))
+                cluster.start(node)
+                cluster.cli("node", "add", str(node))
+            self.assertEqual(len(membership(cluster)), 3)
+            cluster.kill(3)
+            cluster.wait_leader("broker-a", other_than=3)
+            with cluster.connect("broker-a") as connection:
+                self.assertEqual(len(read_queue(connection, "Load", 0)), 21)
 
     def test_changes_under_kills_end_as_asked_and_lose_nothing(self):
         chance = random.Random(7)

@@ -134,6 +134,13 @@ static void member_drain(void *context, bool draining)
     ((struct harness_replica *)context)->draining = draining;
 }
 
+static enum status member_recover(void *context, uint64_t last_index)
+{
+    struct harness_replica *replica = context;
+    replica->recovered_at = last_index;
+    return replica->change_status;
+}
+
 static enum status member_change(void *context, uint64_t member_id, enum member_action action,
                                  const char **why)
 {
@@ -225,7 +232,7 @@ static void replica_open(struct harness *harness, size_t id)
         .read = port_read,
         .transfer = port_transfer,
         .members = {replica, member_change, member_ready, member_preferred, member_client_host,
-                    member_belongs, member_drain},
+                    member_belongs, member_recover, member_drain},
         .storage = port_storage,
         .describe = port_describe,
         .leader_out = port_leader_out,

@@ -34,6 +34,7 @@ struct harness_replica {
     struct storage_view storage; /* What the port says, but for log_end. */
     bool peer_ready;             /* What the members port says. */
     bool draining;               /* As it was told. */
+    uint64_t recovered_at;       /* Where it was told that its log ends. */
     uint64_t changed_member;     /* The last change asked for, */
     enum member_action changed_action;
     enum status change_status;   /* and what it is answered. */

@@ -39,7 +39,8 @@ LAYERS = [
     (
         "broker/",
         BASE + ["common/remoting/", "common/net/", "common/store/kv.h", "raft-glue/replica_host.h",
-         "raft-glue/replica_admit.h", "raft-glue/fetch.h", "raft-glue/fetch_image.h",
+         "raft-glue/replica_admit.h", "raft-glue/replica_recover.h",
+         "raft-glue/fetch.h", "raft-glue/fetch_image.h",
                 "broker/"],
         ["uv.h"],
     ),
