@@ -1,6 +1,6 @@
 /* raftmq group unsafe-recover: a broker group that lost its majority for good. */
-#ifndef ADMIN_RECOVER_H
-#define ADMIN_RECOVER_H
+#ifndef ADMIN_ADMIN_RECOVER_H
+#define ADMIN_ADMIN_RECOVER_H
 
 #include "admin/cli.h"
 
