@@ -5,7 +5,13 @@
 
 #include <stdlib.h>
 
-enum { WRITE_BYTES_MAX = 32 * 1024 * 1024 };
+enum {
+    WRITE_BYTES_MAX = 32 * 1024 * 1024,
+    /* Segments removed from the front that one write takes away: entries wait for it. */
+    RECYCLE_MAX = 8,
+    /* Spares kept of them: more than the log will need soon is better free. */
+    SPARES_KEPT = 2,
+};
 
 static const uint8_t padding[LOG_FRAME_ALIGNMENT];
 
@@ -48,7 +54,11 @@ struct log_write *segment_log_write_begin(struct segment_log *log)
     write->recycle_from = log->recycle_from;
     write->recycle_until = log->recycle_until;
     log->cut_from = log->cut_until = 0;
-    log->recycle_from = log->recycle_until = 0;
+    if (log->recycle_until > log->recycle_from + RECYCLE_MAX) {
+        write->recycle_until = log->recycle_from = log->recycle_from + RECYCLE_MAX;
+    } else {
+        log->recycle_from = log->recycle_until = 0;
+    }
     if (log->spare_ready != 0) {
         log_writer_add_spare(&log->writer, log->spare_ready);
         log->spare_ready = 0;
@@ -335,8 +345,8 @@ static enum status write_one_segment(struct log_writer *writer, struct log_recor
     return status == STATUS_OK ? directory_sync(writer->directory, writer->file) : status;
 }
 
-/* Turn segments that were removed from the front into spares, oldest first, so that what is left
- * never has a gap. */
+/* Take away segments that were removed from the front, oldest first, so that what is left never has
+ * a gap: some become spares. */
 static enum status recycle(struct log_writer *writer, uint64_t from, uint64_t until)
 {
     enum status status = STATUS_OK;
@@ -344,17 +354,33 @@ static enum status recycle(struct log_writer *writer, uint64_t from, uint64_t un
         char name[DIRECTORY_NAME_MAX];
         char spare[DIRECTORY_NAME_MAX];
         segment_name_format(number, name);
-        // Spares made ahead count from 1; these carry their old segment's number with a high bit.
-        uint64_t spare_number = number | UINT64_C(1) << 63;
-        spare_name_format(spare_number, spare);
-        status = directory_rename(writer->directory, name, spare);
+        if (writer->spare_count < SPARES_KEPT) {
+            // Spares made ahead count from 1; these carry their old number with a high bit.
+            uint64_t spare_number = number | UINT64_C(1) << 63;
+            spare_name_format(spare_number, spare);
+            status = directory_rename(writer->directory, name, spare);
+            if (status == STATUS_OK) {
+                log_writer_add_spare(writer, spare_number);
+            }
+        } else {
+            status = directory_remove(writer->directory, name);
+        }
         if (status == STATUS_OK) {
             status = directory_sync_names(writer->directory);
-            log_writer_add_spare(writer, spare_number);
         }
         log_summary_remove(writer->directory, number);
     }
     return status;
+}
+
+void log_writer_trim_spares(struct log_writer *writer)
+{
+    while (writer->spare_count > SPARES_KEPT) {
+        char name[DIRECTORY_NAME_MAX];
+        spare_name_format(writer->spares[--writer->spare_count], name);
+        enum status status = directory_remove(writer->directory, name);
+        (void)status; // It is only in the way; the next start tries again.
+    }
 }
 
 enum status log_write_run(struct log_write *write)
