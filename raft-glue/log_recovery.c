@@ -463,6 +463,7 @@ enum status log_recover(struct segment_log *log, char **error)
         qsort(scan.segments.numbers, scan.segments.count, sizeof *scan.segments.numbers,
               compare_numbers);
     }
+    log_writer_trim_spares(&log->writer);
     status = finish_cut(&scan);
     if (status != STATUS_OK) {
         goto out;

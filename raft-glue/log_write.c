@@ -1,11 +1,17 @@
-/* The disk's side of the segment log: cuts, writes, recycling, spares. */
+/* The disk's side of the segment log: cuts, writes, recycling. */
 #include "raft-glue/segment_log_internal.h"
 
 #include "common/base/bytes.h"
 
 #include <stdlib.h>
 
-enum { WRITE_BYTES_MAX = 32 * 1024 * 1024, SPARE_PIECE = 1024 * 1024, BUSY_WRITE = 64 * 1024 };
+enum {
+    WRITE_BYTES_MAX = 32 * 1024 * 1024,
+    /* Segments removed from the front that one write takes away: entries wait for it. */
+    RECYCLE_MAX = 8,
+    /* Spares kept of them: more than the log will need soon is better free. */
+    SPARES_KEPT = 2,
+};
 
 static const uint8_t padding[LOG_FRAME_ALIGNMENT];
 
@@ -48,7 +54,11 @@ struct log_write *segment_log_write_begin(struct segment_log *log)
     write->recycle_from = log->recycle_from;
     write->recycle_until = log->recycle_until;
     log->cut_from = log->cut_until = 0;
-    log->recycle_from = log->recycle_until = 0;
+    if (log->recycle_until > log->recycle_from + RECYCLE_MAX) {
+        write->recycle_until = log->recycle_from = log->recycle_from + RECYCLE_MAX;
+    } else {
+        log->recycle_from = log->recycle_until = 0;
+    }
     if (log->spare_ready != 0) {
         log_writer_add_spare(&log->writer, log->spare_ready);
         log->spare_ready = 0;
@@ -335,8 +345,8 @@ static enum status write_one_segment(struct log_writer *writer, struct log_recor
     return status == STATUS_OK ? directory_sync(writer->directory, writer->file) : status;
 }
 
-/* Turn segments that were removed from the front into spares, oldest first, so that what is left
- * never has a gap. */
+/* Take away segments that were removed from the front, oldest first, so that what is left never has
+ * a gap: some become spares. */
 static enum status recycle(struct log_writer *writer, uint64_t from, uint64_t until)
 {
     enum status status = STATUS_OK;
@@ -344,17 +354,33 @@ static enum status recycle(struct log_writer *writer, uint64_t from, uint64_t un
         char name[DIRECTORY_NAME_MAX];
         char spare[DIRECTORY_NAME_MAX];
         segment_name_format(number, name);
-        // Spares made ahead count from 1; these carry their old segment's number with a high bit.
-        uint64_t spare_number = number | UINT64_C(1) << 63;
-        spare_name_format(spare_number, spare);
-        status = directory_rename(writer->directory, name, spare);
+        if (writer->spare_count < SPARES_KEPT) {
+            // Spares made ahead count from 1; these carry their old number with a high bit.
+            uint64_t spare_number = number | UINT64_C(1) << 63;
+            spare_name_format(spare_number, spare);
+            status = directory_rename(writer->directory, name, spare);
+            if (status == STATUS_OK) {
+                log_writer_add_spare(writer, spare_number);
+            }
+        } else {
+            status = directory_remove(writer->directory, name);
+        }
         if (status == STATUS_OK) {
             status = directory_sync_names(writer->directory);
-            log_writer_add_spare(writer, spare_number);
         }
         log_summary_remove(writer->directory, number);
     }
     return status;
+}
+
+void log_writer_trim_spares(struct log_writer *writer)
+{
+    while (writer->spare_count > SPARES_KEPT) {
+        char name[DIRECTORY_NAME_MAX];
+        spare_name_format(writer->spares[--writer->spare_count], name);
+        enum status status = directory_remove(writer->directory, name);
+        (void)status; // It is only in the way; the next start tries again.
+    }
 }
 
 enum status log_write_run(struct log_write *write)
@@ -377,99 +403,4 @@ enum status log_write_run(struct log_write *write)
         write->done_count += taken;
     }
     return status == STATUS_DISK_FULL && writer->no_room ? STATUS_OK : status;
-}
-
-bool segment_log_reserve_begin(struct segment_log *log, struct log_reserve_job *job)
-{
-    if (log->reserve != RESERVE_NONE) {
-        return false;
-    }
-    log->reserve = RESERVE_MAKING;
-    *job = (struct log_reserve_job){&log->options.directory, log->options.segment_size};
-    return true;
-}
-
-enum status log_reserve_run(struct log_reserve_job *job)
-{
-    static const char unfinished[] = RESERVE_NAME ".tmp";
-    struct file *file = NULL;
-    enum status status = directory_create(job->directory, unfinished, job->size, &file);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    directory_close_file(job->directory, file);
-    status = directory_rename(job->directory, unfinished, RESERVE_NAME);
-    return status == STATUS_OK ? directory_sync_names(job->directory) : status;
-}
-
-void segment_log_reserve_end(struct segment_log *log, enum status status)
-{
-    log->reserve = status == STATUS_OK ? RESERVE_READY : RESERVE_NONE;
-    log->reserve_short = status == STATUS_DISK_FULL || (log->reserve_short && status != STATUS_OK);
-}
-
-bool segment_log_spare_begin(struct segment_log *log, struct log_spare *spare)
-{
-    // The writer's list may be looked at only between writes. And a log with much to write shall
-    // have the disk for itself: its next segment is then merely allocated, which makes small writes
-    // half as slow again, but costs large ones little.
-    if (log->spare_under_way || log->spare_ready != 0 || log->write != NULL ||
-        segment_log_wants_write(log) || log->write_bytes > BUSY_WRITE ||
-        log->writer.spare_count > 0 || log->end_position < log->spare_not_before ||
-        log->end_position % log->options.segment_size < log->options.segment_size / 4) {
-        return false;
-    }
-    uint64_t rest = log->options.segment_size - log->spare_written;
-    log->spare_under_way = true;
-    *spare = (struct log_spare){
-        .directory = &log->options.directory,
-        .number = log->spare_next,
-        .offset = log->spare_written,
-        .size = rest < SPARE_PIECE ? rest : SPARE_PIECE,
-        .segment_size = log->options.segment_size,
-    };
-    return true;
-}
-
-enum status log_spare_run(struct log_spare *spare)
-{
-    static const char unfinished[] = "spare.tmp";
-    struct file *file = NULL;
-    enum status status = STATUS_OK;
-    if (spare->offset == 0) {
-        status = directory_create(spare->directory, unfinished, spare->segment_size, &file);
-        directory_close_file(spare->directory, file);
-    }
-    if (status == STATUS_OK) {
-        status = directory_open_direct(spare->directory, unfinished, &file);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = segment_write_zeros(spare->directory, file, spare->offset, spare->size);
-    if (status == STATUS_OK) {
-        status = directory_sync(spare->directory, file);
-    }
-    directory_close_file(spare->directory, file);
-    if (status == STATUS_OK && spare->offset + spare->size == spare->segment_size) {
-        char name[DIRECTORY_NAME_MAX];
-        spare_name_format(spare->number, name);
-        status = directory_rename(spare->directory, unfinished, name);
-        status = status == STATUS_OK ? directory_sync_names(spare->directory) : status;
-    }
-    return status;
-}
-
-void segment_log_spare_end(struct segment_log *log, struct log_spare *spare, enum status status)
-{
-    log->spare_under_way = false;
-    log->spare_written = status == STATUS_OK ? spare->offset + spare->size : 0;
-    if (status != STATUS_OK) {
-        log->spare_not_before = log->end_position + log->options.segment_size / 2;
-    }
-    if (log->spare_written == log->options.segment_size) {
-        log->spare_ready = spare->number;
-        log->spare_next++;
-        log->spare_written = 0;
-    }
 }

@@ -100,6 +100,8 @@ struct segment_log {
 /* Zero log bytes [from, until), guarded by the durable mark. */
 WARN_UNUSED enum status log_writer_cut(struct log_writer *writer, uint64_t from, uint64_t until);
 void log_writer_add_spare(struct log_writer *writer, uint64_t number);
+/* Remove those beyond what is kept. */
+void log_writer_trim_spares(struct log_writer *writer);
 void log_writer_close(struct log_writer *writer);
 
 /* Fill an opened log from its directory. Errors as segment_log_open(). */

@@ -8,6 +8,8 @@ enum {
     /* An age counts once it has been reached for a while: the sixtieth part of it, at most: */
     DOUBT_DIVISOR = 60,
     DOUBT_MAX_MS = 60 * 1000,
+    /* Segments cut at a time for the disk's sake: what fills it may be gone the next moment. */
+    FORCED_MAX = 4,
 };
 
 static uint64_t wanted_position(struct retention *retention);
@@ -37,21 +39,26 @@ void retention_tick(struct retention *retention)
     }
 }
 
-/* Does the leader's disk fill up, and has it felt the last cut already? */
-static bool is_forced(struct retention *retention, const struct storage_view *storage)
+/* How many segments the disk wants back: none if it has not felt the last cut yet. All groups of
+ * the node see the same disk. */
+static uint64_t forced_segments(struct retention *retention, const struct storage_view *storage)
 {
     const struct broker *broker = retention->broker;
-    uint32_t ratio = broker->settings->disk_ratio_forced;
+    const struct settings *settings = broker->settings;
     uint64_t used = storage->disk_total - storage->disk_available;
-    bool filling =
-        ratio != 0 && storage->disk_total != 0 && used / ratio >= storage->disk_total / 100;
+    uint64_t allowed = storage->disk_total / 100 * settings->disk_ratio_forced;
+    bool filling = settings->disk_ratio_forced != 0 && storage->disk_total != 0 && used >= allowed;
     if (filling && !retention->forced) {
         log_warn(broker->log, "disk filling up, old messages go before their time",
                  "available=%" PRIu64 " total=%" PRIu64 "; make room, or lower logSizeMax",
                  storage->disk_available, storage->disk_total);
     }
     retention->forced = filling;
-    return filling && storage->log_first >= machine_cut_done(broker->machine).log_first;
+    if (!filling || storage->log_first < machine_cut_done(broker->machine).log_first) {
+        return 0;
+    }
+    uint64_t count = (used - allowed) / SEGMENT_SIZE / settings->group_count + 1;
+    return count < FORCED_MAX ? count : FORCED_MAX;
 }
 
 /* Up to which segment all are old, by a clock that has said so for a while: one that is wrong for a
@@ -96,9 +103,8 @@ static uint64_t wanted_position(struct retention *retention)
     uint64_t at = old_until(retention, first, end);
     uint64_t beyond = beyond_size_until(retention, first, end);
     at = at > beyond ? at : beyond;
-    if (is_forced(retention, &storage) && at == first) {
-        at++;
-    }
+    uint64_t forced = first + forced_segments(retention, &storage);
+    at = at > forced ? at : forced;
     uint64_t last = end > RETENTION_SEGMENTS_MIN ? end - RETENTION_SEGMENTS_MIN : 0;
     return (at < last ? at : last) * SEGMENT_SIZE;
 }

@@ -3,7 +3,7 @@
  * The leader decides and proposes a CUT; what may really go, apply decides, the same on every
  * replica. Messages go segment by segment, at any hour: by age (fileReservedTime), by the size of
  * the log (logSizeMax), and early when the leader's disk fills up (diskSpaceCleanForciblyRatio),
- * then one segment at a time, each after the one before has left the disk. Loop thread only. */
+ * then a few segments at a time, after those before have left the disk. Loop thread only. */
 #ifndef BROKER_CORE_RETENTION_H
 #define BROKER_CORE_RETENTION_H
 

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from cluster import Cluster, wait_for
-from remoting import pull, read_queue, send_fields
+from remoting import messages, pull, read_queue, send_fields
 from test_failover import decide, send_half
 
 MIB = 1024 * 1024
@@ -125,6 +125,42 @@ class BrimfulDisk(unittest.TestCase):
         os.remove(ballast)
         wait_for("sends to be taken again", lambda: not self.is_refused(connection))
         wait_for("the store to have room", lambda: "store has room again" in cluster.log(1))
+
+    def test_old_messages_make_room_for_new_ones(self):
+        """Twice what the disk holds is sent to it."""
+        settings = {"cleanFileForciblyEnable": "true", "diskSpaceCleanForciblyRatio": 60,
+                    "diskReserveSize": 64 * MIB, "checkpointIntervalMs": 200}
+        cluster = Cluster(nodes=1, groups=1, settings=settings)
+        with SmallDisk(os.path.join(cluster.directory, "small"), "800m") as disk:
+            cluster.settings["storePathRootDir"] = os.path.join(disk.place, "node")
+            with cluster:
+                cluster.wait_ready()
+                with cluster.connect("broker-a") as connection:
+                    for number in range(1600):
+                        self.send_until_taken(connection, number)
+                    self.assertGreater(disk.free(), 64 * MIB)
+                    first = int(pull(connection, "T", 0, 0).fields["minOffset"])
+                    self.assertGreater(first, 600)
+                    for number in (first, 1599):
+                        frame = pull(connection, "T", 0, number, count=1)
+                        self.assertTrue(messages(frame.body)[0].body.startswith(
+                            f"{number} ".encode()))
+                self.assertEqual(cluster.stop(1), 0)
+                cluster.start(1)
+                cluster.wait_ready()
+                with cluster.connect("broker-a") as connection:
+                    self.assertGreaterEqual(
+                        int(pull(connection, "T", 0, 0).fields["minOffset"]), first)
+
+    def send_until_taken(self, connection, number):
+        body = f"{number} ".encode().ljust(MIB)
+
+        def taken():
+            answer = connection.invoke(310, send_fields("T", 0, {}), body, expect=None)
+            self.assertIn(answer.code, (0, 14), answer.remark)
+            return answer.code == 0
+
+        wait_for("a message to be taken", taken)
 
     def is_refused(self, connection):
         answer = connection.invoke(310, send_fields("V", 0, {}), b"x", expect=None)

@@ -1,5 +1,6 @@
 """Retention with real processes: old messages go, on every replica the same, and stay gone."""
 
+import os
 import unittest
 
 from cluster import Cluster, wait_for
@@ -17,6 +18,11 @@ def fill(cluster, count):
 
 
 class Retention(unittest.TestCase):
+    def log_size(self, cluster, node):
+        """Bytes on disk: two segments that stay, the reserve, and some in hand."""
+        place = os.path.join(cluster.directory, f"node-{node}", "broker-a", "log")
+        return sum(os.path.getsize(os.path.join(place, name)) for name in os.listdir(place))
+
     def first_offsets(self, cluster):
         """Of queue 0 on each replica; None for one that does not serve (yet)."""
         offsets = []
@@ -40,6 +46,14 @@ class Retention(unittest.TestCase):
                 return all(s and s["messagesFirstPosition"] >= 2 * SEGMENT for s in statuses)
 
             wait_for("messages to go on all replicas", cut)
+
+            def dropped():
+                statuses = [cluster.status(node, "broker-a") for node in cluster.nodes]
+                return all(s and s["logFirstPosition"] >= 2 * SEGMENT for s in statuses)
+
+            wait_for("their segments to leave the disk", dropped)
+            for node in cluster.nodes:
+                self.assertLessEqual(self.log_size(cluster, node), 6 * SEGMENT + MIB)
             first = self.first_offsets(cluster)
             self.assertEqual(len(set(first)), 1)
             self.assertGreater(first[0], 100)

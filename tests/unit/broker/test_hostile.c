@@ -529,9 +529,52 @@ static void immunity_that_is_no_time_is_the_usual_one(void **state)
     harness_free(harness);
 }
 
+/* A leader whose log waits for room says so at once, instead of letting clients run into timeouts.
+ */
+static void without_room_in_the_log_everything_is_refused_and_reads_go_on(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_replica *leader = harness_leader(harness);
+    struct harness_pipe *pipe = harness_connect(leader, 5000);
+    send_message(pipe, 1, "T", "", slice_text("before"));
+    harness_commit(harness);
+    expect_answer(pipe, 1, 0);
+    leader->broker.disk_full = true;
+    leader->broker.log_full = true;
+    send_message(pipe, 2, "T", "", slice_text("x"));
+    expect_answer(pipe, 2, 14);
+    harness_send(pipe, 15, 3, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "commitOffset", "1", NULL);
+    expect_answer(pipe, 3, 14);
+    harness_send(pipe, 17, 4, 0, NO_BODY, "topic", "T2", "readQueueNums", "1", "writeQueueNums",
+                 "1", NULL);
+    expect_answer(pipe, 4, 14);
+    harness_send(pipe, 11, 5, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "queueOffset", "0", "maxMsgNums", "32", "sysFlag", "4", "commitOffset", "0",
+                 "subscription", "*", NULL);
+    expect_answer(pipe, 5, 0);
+    // What it is told by another replica is refused, too.
+    struct harness_replica *follower = &harness->replicas[1];
+    harness_link(follower);
+    struct harness_pipe *far = harness_connect(follower, 5001);
+    send_message(far, 6, "T", "", slice_text("x"));
+    harness_commit(harness);
+    expect_answer(far, 6, 14);
+    leader->broker.disk_full = false;
+    leader->broker.log_full = false;
+    send_message(pipe, 7, "T", "", slice_text("after"));
+    harness_commit(harness);
+    expect_answer(pipe, 7, 0);
+    harness_disconnect(far);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_room_in_the_log_everything_is_refused_and_reads_go_on),
         cmocka_unit_test(attributes_too_long_for_the_log_are_refused),
         cmocka_unit_test(changing_a_topics_queues_keeps_its_attributes),
         cmocka_unit_test(a_client_that_left_a_follower_is_forgotten_by_the_leader),

@@ -159,6 +159,26 @@ static void a_disk_that_fills_up_takes_one_segment_after_the_other(void **state)
     scene_free(&scene);
 }
 
+static void the_fuller_the_disk_the_more_goes_but_not_all_at_once(void **state)
+{
+    (void)state;
+    const uint64_t segment = SEGMENT_SIZE;
+    struct scene scene = scene_new(1);
+    for (int i = 0; i < 10; i++) {
+        fill_segment(scene.harness, scene.pipe, "more");
+    }
+    scene.leader->settings.disk_ratio_forced = 50;
+    scene.leader->storage.disk_total = 1000 * segment;
+    scene.leader->storage.disk_available = 498 * segment; // Two more than there should be.
+    harness_advance(scene.harness, 1500);
+    assert_int_equal(cut_segment(scene.leader), 3);
+    scene.leader->storage.log_first = 3 * segment;
+    scene.leader->storage.disk_available = 0;
+    harness_advance(scene.harness, 5000);
+    assert_int_equal(cut_segment(scene.leader), 7);
+    scene_free(&scene);
+}
+
 static void a_follower_has_nothing_cut(void **state)
 {
     (void)state;
@@ -420,6 +440,7 @@ int main(void)
         cmocka_unit_test(no_limit_by_age_keeps_all),
         cmocka_unit_test(messages_go_when_the_log_is_too_large),
         cmocka_unit_test(a_disk_that_fills_up_takes_one_segment_after_the_other),
+        cmocka_unit_test(the_fuller_the_disk_the_more_goes_but_not_all_at_once),
         cmocka_unit_test(a_follower_has_nothing_cut),
         cmocka_unit_test(a_cut_that_got_lost_is_proposed_anew),
         cmocka_unit_test(a_pull_below_the_first_offset_is_told_where_to_go_on),

@@ -192,6 +192,74 @@ static void segments_cut_at_the_front_give_room(void **state)
     sim_disk_free(disk);
 }
 
+static unsigned count_files(struct sim_disk *disk, const char *prefix);
+
+/* A great many at once: most of them are given back to the disk, a few with each write. */
+static void most_segments_cut_at_the_front_leave_the_disk(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct segment_log *log = open_log(disk);
+    for (int i = 0; i < 30; i++) {
+        append(log, 1, PER_SEGMENT);
+        write_all(log);
+    }
+    assert_int_equal(count_files(disk, "segment-"), 30);
+    segment_log_remove_prefix(log, 28 * PER_SEGMENT + 1);
+    append(log, 1, 1);
+    struct log_write *write = segment_log_write_begin(log);
+    assert_int_equal(log_write_run(write), STATUS_OK);
+    segment_log_write_end(log, write);
+    assert_int_equal(segment_log_durable_index(log), segment_log_last_index(log));
+    assert_in_range(count_files(disk, "segment-"), 20, 25);
+    segment_log_remove_prefix(log, 29 * PER_SEGMENT + 1); // While some are still to go.
+    write_all(log);
+    assert_int_equal(count_files(disk, "segment-"), 2);
+    assert_in_range(count_files(disk, "spare-"), 1, 2);
+    segment_log_close(log);
+    log = open_log(disk);
+    assert_int_equal(segment_log_first_index(log), 29 * PER_SEGMENT + 1);
+    assert_int_equal(segment_log_last_index(log), 30 * PER_SEGMENT + 1);
+    segment_log_close(log);
+    sim_disk_free(disk);
+}
+
+static void spares_left_over_go_at_a_start(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct directory directory = sim_disk_directory(disk);
+    for (uint64_t number = 1; number <= 20; number++) {
+        char name[DIRECTORY_NAME_MAX];
+        struct file *file = NULL;
+        spare_name_format(number, name);
+        assert_int_equal(directory_create(&directory, name, SEGMENT_BYTES, &file), STATUS_OK);
+        directory_close_file(&directory, file);
+    }
+    segment_log_close(open_log(disk));
+    assert_int_equal(count_files(disk, "spare-"), 2);
+    sim_disk_free(disk);
+}
+
+struct counted {
+    const char *prefix;
+    unsigned count;
+};
+
+static void on_name(void *argument, const char *name)
+{
+    struct counted *counted = argument;
+    counted->count += strncmp(name, counted->prefix, strlen(counted->prefix)) == 0;
+}
+
+static unsigned count_files(struct sim_disk *disk, const char *prefix)
+{
+    struct directory directory = sim_disk_directory(disk);
+    struct counted counted = {.prefix = prefix};
+    assert_int_equal(directory_list(&directory, on_name, &counted), STATUS_OK);
+    return counted.count;
+}
+
 static void a_segment_file_without_its_blocks_is_made_anew(void **state)
 {
     (void)state;
@@ -341,6 +409,8 @@ int main(void)
         cmocka_unit_test(a_disk_without_room_for_a_reserve_counts_as_low),
         cmocka_unit_test(a_reserve_is_found_again_at_the_next_start),
         cmocka_unit_test(segments_cut_at_the_front_give_room),
+        cmocka_unit_test(most_segments_cut_at_the_front_leave_the_disk),
+        cmocka_unit_test(spares_left_over_go_at_a_start),
         cmocka_unit_test(a_segment_file_without_its_blocks_is_made_anew),
         cmocka_unit_test(a_write_that_fails_in_the_middle_of_a_segment_is_an_error),
         cmocka_unit_test(nothing_durable_is_lost_however_room_comes_and_goes),
