@@ -119,8 +119,27 @@ static enum ledger_state state_of(const struct transaction *transaction)
     UNREACHABLE();
 }
 
+static void compare_offsets(const struct ledger_group *group, const char *who,
+                            const struct machine *machine)
+{
+    MAP_FOREACH(node, &group->offsets)
+    {
+        const struct ledger_offset *mine = CONTAINER_OF(node, struct ledger_offset, by_key);
+        int64_t offset = -1;
+        (void)machine_offset_find(machine, name_slice(&mine->group), name_slice(&mine->topic),
+                                  mine->queue_id, &offset);
+        if (offset != mine->offset) {
+            sim_violation("consumer offsets",
+                          "%s of %s has %s at %" PRId64 " in %s/%d, the log says %" PRId64, who,
+                          group->name.text, mine->group.text, offset, mine->topic.text,
+                          mine->queue_id, mine->offset);
+        }
+    }
+}
+
 static void compare(const struct ledger_group *group, const char *who, struct machine *machine)
 {
+    compare_offsets(group, who, machine);
     LIST_FOREACH(at, &group->order)
     {
         const struct ledger_half *half = CONTAINER_OF(at, struct ledger_half, in_order);

@@ -98,10 +98,10 @@ static void open_all(struct sim_client *client)
         .instance_name = client->host->name,
         .timeout_ms = sim_between(SIM_LOAD, 800, 4000),
         .worker_threads = 2,
-        .poll_routes_ms = 1000,
-        .heartbeat_ms = 1000,
-        .rebalance_ms = 2000,
-        .persist_offsets_ms = 500,
+        .poll_routes_ms = 1000 * client->plan->scale,
+        .heartbeat_ms = 1000 * client->plan->scale,
+        .rebalance_ms = 2000 * client->plan->scale,
+        .persist_offsets_ms = 500 * client->plan->scale,
     };
     if (raftmq_client_new(&options, &client->raftmq, &error) != RAFTMQ_OK) {
         sim_violation("client", "%s cannot be made: %s", client->host->name, error.remark);

@@ -101,28 +101,27 @@ static size_t important_node(void)
 
 /* ---- Processes ---- */
 
-/* What a killed process had only written is still there for its successor, and gone for that one's:
- * a relapse shows who went by it. */
-static void relapse(size_t node, size_t b)
-{
-    struct sim_process *process = sim_node_host(node)->process;
-    (void)b;
-    if (process != NULL) {
-        sim_process_kill(process, SIM_POWER_CUT);
-    }
-}
-
 static bool kill_node(size_t node, enum sim_death how)
 {
     struct sim_process *process = sim_node_host(node)->process;
     if (process == NULL) {
         return false;
     }
-    if (how == SIM_KILL && sim_one_in(SIM_FAULT, 3)) {
-        until(a_while(), relapse, node, 0);
-    }
     sim_node_rest(node, a_while());
     sim_process_kill(process, how);
+    return true;
+}
+
+/* One of the next syncs is its last. */
+static bool doom(size_t node, bool power)
+{
+    struct sim_disk_faults *disk = &sim_node_host(node)->disk_faults;
+    if (!sim_node_up(node)) {
+        return false;
+    }
+    sim_node_rest(node, sim_draw(SIM_FAULT, 200 * SIM_MS));
+    disk->deadly_sync = (uint32_t)sim_between(SIM_FAULT, 1, 6);
+    disk->deadly_power = power;
     return true;
 }
 
@@ -357,6 +356,9 @@ static bool strike(enum sim_fault kind)
         return power_all();
     case SIM_FAULT_KILL_LEADER:
         return kill_leader();
+    case SIM_FAULT_SYNC_KILL:
+    case SIM_FAULT_SYNC_POWER:
+        return doom(important_node(), kind == SIM_FAULT_SYNC_POWER);
     case SIM_FAULT_PAUSE_NODE:
         return pause_host(sim_node_host(important_node()));
     case SIM_FAULT_STOP_NODE:
@@ -422,7 +424,9 @@ void sim_faults_heal(void)
         if (host->process != NULL) {
             sim_process_pause(host->process, 0);
         }
+        host->disk_faults.deadly_sync = 0;
     }
+    sim_nodes_spare();
     size_t down = faults.plan->bare_majority ? (sim_node_count() - 1) / 2 : 0;
     for (size_t i = 0; i < sim_node_count(); i++) {
         sim_node_rest(i, 0);

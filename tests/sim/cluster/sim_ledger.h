@@ -74,7 +74,15 @@ struct ledger_entry {
     size_t size;
 };
 
-struct ledger_offset;
+/* How far a consumer group said it got in a queue. */
+struct ledger_offset {
+    struct map_node by_key;
+    struct buf key;
+    struct name group;
+    struct name topic;
+    int32_t queue_id;
+    int64_t offset;
+};
 
 struct ledger_group {
     struct name name;

@@ -23,13 +23,6 @@ struct copies {
     uint32_t count;
 };
 
-/* How far a consumer group said it got. */
-struct ledger_offset {
-    struct map_node by_key;
-    struct buf key;
-    int64_t offset;
-};
-
 /* ---- Finding ---- */
 
 struct ledger_half *ledger_half_find(const struct ledger_group *group, uint64_t position)
@@ -291,6 +284,9 @@ static void apply_offsets(struct ledger_group *group, const struct operation_off
         if (known == NULL) {
             known = mem_zalloc(sizeof *known);
             known->key = key;
+            ASSERT(name_set(&known->group, commit->group) &&
+                   name_set(&known->topic, commit->topic));
+            known->queue_id = commit->queue_id;
             known->offset = commit->offset;
             map_put(&group->offsets, &known->by_key, buf_slice(&known->key));
             continue;

@@ -2,6 +2,7 @@
  *
  *   sim_cluster --seed N [--count N]   run seeds N, N + 1, ...
  *               [--chaos-ms N]         so long until all is healed, instead of what the seed draws
+ *               [--glacial]            on a slow time scale: an hour of little work each
  *               [--trace]              print all that happens
  *               [--hash]               run each seed twice and compare; print the trace's hash
  *               [--quiet]              no statistics
@@ -109,6 +110,8 @@ static bool read_options(int argc, char **argv, struct program *program)
             good = number(argc, argv, &i, &program->count);
         } else if (slice_equals_text(option, "--chaos-ms")) {
             good = number(argc, argv, &i, &program->run.chaos_ms);
+        } else if (slice_equals_text(option, "--glacial")) {
+            program->run.glacial = true;
         } else if (slice_equals_text(option, "--trace")) {
             program->run.trace = true;
         } else if (slice_equals_text(option, "--hash")) {

@@ -24,6 +24,7 @@ struct node {
     bool stopping;
     uint64_t rest_us;
     struct sim_event restart;
+    struct sim_event relapse;
     /* Of the process that runs: */
     struct group_host *groups[SIM_GROUPS_MAX];
     bool ready;
@@ -43,10 +44,12 @@ static struct {
     char group_list[TEXT_SIZE];
     char server_list[TEXT_SIZE];
     struct sim_deaths deaths;
+    bool spared;
     bool closing;
 } cluster;
 
 static void start_node(struct sim_event *event);
+static void on_relapse(struct sim_event *event);
 static void start_server(struct sim_event *event);
 
 /* ---- Names ---- */
@@ -104,6 +107,7 @@ void sim_nodes_open(const struct sim_plan *plan)
         node->host = sim_host_new(name, NODE_ADDRESS + i + 1);
         node->host->disk_faults.sync_us = plan->sync_us;
         node->restart.run = start_node;
+        node->relapse.run = on_relapse;
         sim_node_want(i, true);
     }
 }
@@ -113,6 +117,7 @@ void sim_nodes_close(void)
     cluster.closing = true;
     for (uint32_t i = 0; i < cluster.plan->nodes; i++) {
         sim_event_cancel(&cluster.nodes[i].restart);
+        sim_event_cancel(&cluster.nodes[i].relapse);
         if (cluster.nodes[i].host->process != NULL) {
             sim_process_kill(cluster.nodes[i].host->process, SIM_KILL);
         }
@@ -152,7 +157,7 @@ static enum status load(struct settings *settings, const struct node *node, cons
     SET("checkpointIntervalMs=%u", plan->checkpoint_ms);
     SET("leaderBalanceDelayMs=%u", plan->balance_ms);
     SET("diskReserveSize=%" PRIu64, plan->reserve_size);
-    SET("channelExpiredTimeout=20000");
+    SET("channelExpiredTimeout=%" PRIu64, 20000 * plan->scale);
     SET("logLevel=%s", sim_tracing() ? "info" : "error");
 #undef SET
     ASSERT(count <= SETTINGS_MAX);
@@ -216,12 +221,33 @@ static void on_node_death(void *context, enum sim_death death)
     }
 }
 
+static void on_relapse(struct sim_event *event)
+{
+    struct node *node = CONTAINER_OF(event, struct node, relapse);
+    if (node->host->process != NULL && !cluster.spared) {
+        sim_process_kill(node->host->process, SIM_POWER_CUT);
+    }
+}
+
 static void start_node(struct sim_event *event)
 {
     struct node *node = CONTAINER_OF(event, struct node, restart);
-    if (node->wanted && node->host->process == NULL) {
-        sim_process_start(node->host, node_main, node, on_node_death, node);
+    if (!node->wanted || node->host->process != NULL) {
+        return;
     }
+    sim_process_start(node->host, node_main, node, on_node_death, node);
+    // What a killed process had only written is still there for its successor, and gone for that
+    // one's own: a power cut at once, or within a second or two, shows who went by it.
+    if (node->host->starts > 1 && !cluster.spared &&
+        sim_one_in(SIM_FAULT, cluster.plan->relapse_of)) {
+        uint64_t soon_us = UINT64_C(200) << sim_draw(SIM_FAULT, 14);
+        sim_event_set(&node->relapse, sim_now_us() + sim_draw(SIM_FAULT, soon_us));
+    }
+}
+
+void sim_nodes_spare(void)
+{
+    cluster.spared = true;
 }
 
 size_t sim_node_count(void)

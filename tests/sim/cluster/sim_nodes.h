@@ -22,6 +22,8 @@ bool sim_node_up(size_t node);
 void sim_node_want(size_t node, bool wanted);
 /* How long a death lasts. */
 void sim_node_rest(size_t node, uint64_t us);
+/* No relapses any more. */
+void sim_nodes_spare(void);
 /* Ask it to stop in order. */
 void sim_node_stop(size_t node);
 

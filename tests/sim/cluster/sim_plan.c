@@ -63,18 +63,46 @@ static void draw_settings(struct sim_plan *plan)
     };
 }
 
-void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms)
+/* Make all that the seed drew last longer. Bounds are those of the settings. */
+static void stretch(struct sim_plan *plan)
 {
-    *plan = (struct sim_plan){0};
+    static const uint32_t minute_ms = 60 * 1000;
+    uint32_t scale = between(40, 140);
+    plan->scale = scale;
+    plan->nodes = 3;
+    plan->groups = 1;
+    plan->nameservers = 1;
+    plan->think_us *= scale;
+    plan->election_ms *= 10; // Without a leader clients try again and again, which takes long here.
+    plan->heartbeat_ms = plan->election_ms / 4;
+    plan->consumers = 1;
+    plan->plain_clients = 1;
+    plan->transaction_timeout_ms *= scale;
+    plan->check_interval_ms *= scale;
+    plan->register_ms = minute_ms;
+    plan->balance_ms *= scale;
+    plan->checkpoint_ms *= scale;
+    plan->chaos_us *= scale;
+    plan->trouble_us *= scale;
+    plan->fault_every_us *= scale / 5;
+}
+
+void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
+{
+    *plan = (struct sim_plan){.scale = 1};
     draw_shape(plan);
     draw_settings(plan);
     plan->chaos_us = chaos_ms > 0 ? chaos_ms * SIM_MS : between(6, 24) * (uint64_t)SIM_SECOND;
     plan->fault_every_us = between(150, 2500) * (uint64_t)SIM_MS;
     plan->trouble_us = between(100, 4000) * (uint64_t)SIM_MS;
+    plan->relapse_of = likely(40) ? between(1, 6) : 0;
     plan->bare_majority = likely(40);
     uint32_t wanted = between(15, 70);
     for (int i = 0; i < SIM_FAULTS; i++) {
         plan->weights[i] = likely(wanted) ? between(1, 10) : 0;
+    }
+    if (glacial) {
+        stretch(plan);
     }
 }
 

@@ -13,6 +13,8 @@
     X(POWER_NODE, "node lost power")                                                               \
     X(POWER_ALL, "all nodes lost power")                                                           \
     X(KILL_LEADER, "leader killed")                                                                \
+    X(SYNC_KILL, "node killed within a sync")                                                      \
+    X(SYNC_POWER, "node lost power within a sync")                                                 \
     X(PAUSE_NODE, "node paused")                                                                   \
     X(STOP_NODE, "node stopped in order")                                                          \
     X(TRANSFER, "leadership transferred")                                                          \
@@ -65,15 +67,17 @@ struct sim_plan {
     uint64_t reserve_size;
     struct sim_network_options network;
 
+    uint64_t scale; /* All times but those of disks and network are so much longer. */
     uint64_t chaos_us;
     uint64_t fault_every_us;      /* On average. */
     uint32_t weights[SIM_FAULTS]; /* 0: this seed does not have it. */
     uint64_t trouble_us;          /* How long most troubles last. */
+    uint32_t relapse_of;          /* One restart in so many is cut short by a power cut; 0: none. */
     bool bare_majority;           /* Heal no more than that. */
 };
 
-/* Draw it. `chaos_ms` 0: drawn too. */
-void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms);
+/* Draw it. `chaos_ms` 0: drawn too. `glacial`: on a time scale on which a run takes an hour. */
+void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial);
 void sim_plan_print(const struct sim_plan *plan);
 const char *sim_fault_name(enum sim_fault fault);
 

@@ -18,7 +18,8 @@ enum {
 static void chaos(const struct sim_plan *plan)
 {
     uint64_t end = sim_now_us() + plan->chaos_us;
-    uint64_t next = sim_now_us() + 1500 * SIM_MS; // A cluster that works is worth breaking.
+    uint64_t next =
+        sim_now_us() + 1500 * SIM_MS * plan->scale; // A cluster that works is worth breaking.
     while (next < end) {
         sim_run_until(next);
         next = sim_faults_strike();
@@ -27,15 +28,16 @@ static void chaos(const struct sim_plan *plan)
 }
 
 /* Look now and then until it holds. */
-static void wait_for(bool (*holds)(const char **why), uint64_t most_us, const char *checker)
+static void wait_for(bool (*holds)(const char **why), uint64_t scale, uint64_t most_us,
+                     const char *checker)
 {
     const char *why = "";
-    uint64_t end = sim_now_us() + most_us;
+    uint64_t end = sim_now_us() + most_us * scale;
     while (!holds(&why)) {
         if (sim_now_us() >= end) {
-            sim_violation(checker, "%" PRIu64 " s later: %s", most_us / SIM_SECOND, why);
+            sim_violation(checker, "%" PRIu64 " s later: %s", most_us * scale / SIM_SECOND, why);
         }
-        sim_run_until(sim_now_us() + LOOK_US);
+        sim_run_until(sim_now_us() + LOOK_US * scale);
     }
 }
 
@@ -68,15 +70,15 @@ static bool nodes_gone(const char **why)
     return true;
 }
 
-static void stop_all(void)
+static void stop_all(uint64_t scale)
 {
     sim_clients_stop();
-    wait_for(clients_gone, STOP_MAX_US, "orderly end");
+    wait_for(clients_gone, scale, STOP_MAX_US, "orderly end");
     for (size_t i = 0; i < sim_node_count(); i++) {
         sim_node_want(i, false);
         sim_node_stop(i);
     }
-    wait_for(nodes_gone, STOP_MAX_US, "orderly end");
+    wait_for(nodes_gone, scale, STOP_MAX_US, "orderly end");
 }
 
 static void collect(struct sim_result *result)
@@ -100,15 +102,16 @@ void sim_run(const struct sim_run_options *options, struct sim_result *result)
 {
     char replay[128];
     struct sim_plan plan;
-    snprintf(replay, sizeof replay, "sim_cluster --seed %" PRIu64 " --trace", options->seed);
+    snprintf(replay, sizeof replay, "sim_cluster --seed %" PRIu64 "%s --trace", options->seed,
+             options->glacial ? " --glacial" : "");
     if (options->chaos_ms > 0) {
         snprintf(replay, sizeof replay,
-                 "sim_cluster --seed %" PRIu64 " --chaos-ms %" PRIu64 " --trace", options->seed,
-                 options->chaos_ms);
+                 "sim_cluster --seed %" PRIu64 "%s --chaos-ms %" PRIu64 " --trace", options->seed,
+                 options->glacial ? " --glacial" : "", options->chaos_ms);
     }
     *result = (struct sim_result){0};
     sim_world_open(&(struct sim_world_options){options->seed, options->trace, replay});
-    sim_plan_draw(&plan, options->chaos_ms);
+    sim_plan_draw(&plan, options->chaos_ms, options->glacial);
     sim_plan_print(&plan);
     sim_network_open(&plan.network);
     sim_watch_open(plan.segment_size, plan.cache_size);
@@ -121,12 +124,12 @@ void sim_run(const struct sim_run_options *options, struct sim_result *result)
     chaos(&plan);
     sim_clients_hush();
     sim_faults_heal();
-    wait_for(hushed, REST_MAX_US, "progress");
-    wait_for(sim_audit_at_rest, REST_MAX_US, "progress");
+    wait_for(hushed, plan.scale, REST_MAX_US, "progress");
+    wait_for(sim_audit_at_rest, plan.scale, REST_MAX_US, "progress");
     sim_audit_state();
     sim_audit_read_begin();
-    wait_for(read_done, READ_MAX_US, "readable");
-    stop_all();
+    wait_for(read_done, plan.scale, READ_MAX_US, "readable");
+    stop_all(plan.scale);
     collect(result);
 
     sim_faults_close();

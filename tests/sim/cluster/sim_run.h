@@ -9,6 +9,7 @@
 struct sim_run_options {
     uint64_t seed;
     uint64_t chaos_ms; /* 0: as the seed has it. */
+    bool glacial;      /* On a slow time scale: much time for little work. */
     bool trace;
 };
 

@@ -183,6 +183,7 @@ struct sim_process *sim_process_start(struct sim_host *host, void (*main)(void *
     host->starts++;
     host->powered = true;
     host->disk_faults.failed = false;
+    host->disk_faults.deadly_sync = 0;
     process->host = host;
     process->pid = PID_FIRST + host->index * 1000 + (uint32_t)(host->starts % 1000);
     process->random.state = sim_mix(sim_draw(SIM_SCHEDULE, UINT64_MAX), host->index);

@@ -28,6 +28,8 @@ struct sim_disk_faults {
     uint64_t stall_until_us; /* No sync ends before. */
     uint32_t fail_syncs_of;  /* One in so many fails; 0: none. */
     uint64_t capacity;       /* Bytes of all files; 0: as many as one likes. */
+    uint32_t deadly_sync;    /* The process dies within the next but so many; 0: it does not. */
+    bool deadly_power;       /* And how: of a power cut. */
     bool failed;             /* An error was given since the process started. */
 };
 

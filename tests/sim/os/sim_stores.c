@@ -34,6 +34,9 @@ static enum status spend_sync(void)
 {
     struct sim_disk_faults *faults = &host()->disk_faults;
     spend(faults->sync_us / 2 + sim_draw(SIM_DISK, faults->sync_us + 1));
+    if (faults->deadly_sync > 0 && --faults->deadly_sync == 0) {
+        sim_process_die(faults->deadly_power ? SIM_POWER_CUT : SIM_KILL);
+    }
     if (sim_one_in(SIM_DISK, faults->fail_syncs_of)) {
         faults->failed = true;
         sim_trace(host()->name, "fails a sync", 0, 0);

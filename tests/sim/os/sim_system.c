@@ -16,6 +16,8 @@
 
 enum { DISK_SIZE = 1024 * 1024 * 1024, BLOCK_SIZE = 4096 };
 
+noreturn void __assert_fail(const char *expression, const char *file, unsigned line,
+                            const char *function);
 pid_t __wrap_getpid(void);
 int __wrap_mkdir(const char *path, mode_t mode);
 int __wrap_statvfs(const char *path, struct statvfs *out);
@@ -77,6 +79,13 @@ noreturn void check_fatal(const char *file, int line, const char *format, ...)
     memcpy(process->last_words, words, sizeof words);
     sim_tell(process->host->name, "FATAL %s (%s:%d)", words, file, line);
     sim_process_die(SIM_FATAL);
+}
+
+/* Of libraries that are built with their assertions. */
+noreturn void __assert_fail(const char *expression, const char *file, unsigned line,
+                            const char *function)
+{
+    sim_violation("assert", "%s (%s:%u in %s)", expression, file, line, function);
 }
 
 /* ---- common/base/log.h: lines belong to the trace ---- */
