@@ -50,9 +50,10 @@ class Links:
 class World(Cluster):
     """Nodes with the shim preloaded; every connection between two nodes goes through a proxy."""
 
-    def __init__(self, shim, nodes=3, groups=3, settings=None):
+    def __init__(self, shim, history, nodes=3, groups=3, settings=None):
         super().__init__(nodes=nodes, groups=groups, settings={**SETTINGS, **(settings or {})})
         self.shim = shim
+        self.history = history
         self.controls = {n: power.Control(self.path(n, "control")) for n in self.nodes}
         self.paused = set()
         self.proxy_log = open(os.path.join(self.directory, "proxy.log"), "w", encoding="utf-8")
@@ -95,6 +96,13 @@ class World(Cluster):
             self.kill(node)
         return [power.cut(self.path(n, "root"), self.path(n, "journal"), chance, mood)
                 for n in nodes]
+
+    def forget_unsynced(self, node):
+        """Its files are gone."""
+        journal = self.path(node, "journal")
+        with open(journal, "wb"):
+            pass
+        power.forget_files(journal)
 
     def pause(self, node):
         self.processes[f"node-{node}"].send_signal(signal.SIGSTOP)
