@@ -4,6 +4,7 @@ tests/faults/run by itself."""
 import errno
 import os
 import shutil
+import threading
 import time
 
 import checks
@@ -263,4 +264,51 @@ class LostDisk(Fault):
         wait_for(f"node {node} to be whole after: {self.told}", whole, 90.0)
 
 
-FAULTS = [Kill, PowerCut, Pause, Partition, DiskError, SlowDisk, Flip, LiveFlip, LostDisk]
+class Membership(Fault):
+    name = "membership"
+    help = "a node replaced by a new one, or one added and another removed; often with a kill"
+
+    def run(self):
+        old = self.some_node()
+        new = self.world.add_node()
+        steps = self.chance.choice([[("replace", old, new)], [("add", new), ("remove", old)]])
+        self.told = "; ".join(" ".join(map(str, step)) for step in steps)
+        wait_for("the new node to be heard of",
+                 lambda: all(self.world.status(new, g) for g in self.world.group_names))
+        killer = self.kill_meanwhile()
+        for verb, *nodes in steps:
+            self.change(verb, nodes)
+        if killer:
+            killer.join()
+        self.world.forget_node(old)
+
+    def kill_meanwhile(self):
+        if self.chance.random() < 0.5:
+            return None
+        victim = self.some_node()
+        self.told += f", {victim} killed meanwhile"
+
+        def kill():
+            self.world.kill(victim)
+            self.world.start(victim)
+
+        killer = threading.Timer(self.chance.uniform(0.0, 1.0), kill)
+        killer.start()
+        return killer
+
+    def change(self, verb, nodes):
+        """Ask until it is done: a kill may have come between."""
+        gone = {nodes[0]} if verb in ("replace", "remove") else set()
+        come = {nodes[-1]} if verb in ("replace", "add") else set()
+
+        def done():
+            self.world.cli("node", verb, *map(str, nodes), "--within", "20", expect=None)
+            members = [self.world.members(g) for g in self.world.group_names]
+            return all(gone.isdisjoint(m) and come <= {n for n in m if m[n] == "voter"}
+                       for m in members)
+
+        wait_for(f"node {verb} to be done", done, 120.0)
+
+
+FAULTS = [Kill, PowerCut, Pause, Partition, DiskError, SlowDisk, Flip, LiveFlip, LostDisk,
+          Membership]
