@@ -127,17 +127,20 @@ def inodes(root):
     return found
 
 
+def move(source, target):
+    """Unless the folder that it was in has another name by now, or is gone: then it stays lost."""
+    if os.path.isdir(os.path.dirname(target)) and os.path.exists(source):
+        os.rename(source, target)
+
+
 def undo_name(record):
-    if record.type == CREATE:
-        if os.path.exists(record.path) and os.stat(record.path).st_ino == record.inode:
-            os.remove(record.path)
-    elif record.type == RENAME:
-        if os.path.exists(record.path) and os.stat(record.path).st_ino == record.inode:
-            os.rename(record.path, record.other)
-        if record.data:
-            os.rename(record.data.decode(), record.path)
-    elif record.data:
-        os.rename(record.data.decode(), record.path)
+    is_there = os.path.exists(record.path) and os.stat(record.path).st_ino == record.inode
+    if record.type == CREATE and is_there:
+        os.remove(record.path)
+    elif record.type == RENAME and is_there:
+        move(record.path, record.other)
+    if record.type in (RENAME, UNLINK) and record.data:
+        move(record.data.decode(), record.path)
 
 
 def undo_names(records, mood, chance):

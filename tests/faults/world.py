@@ -50,29 +50,56 @@ class Links:
 class World(Cluster):
     """Nodes with the shim preloaded; every connection between two nodes goes through a proxy."""
 
-    def __init__(self, shim, nodes=3, groups=3, settings=None):
+    def __init__(self, shim, history, nodes=3, groups=3, settings=None):
         super().__init__(nodes=nodes, groups=groups, settings={**SETTINGS, **(settings or {})})
         self.shim = shim
-        self.controls = {n: power.Control(self.path(n, "control")) for n in self.nodes}
+        self.history = history
+        self.ports = dict(self.node_ports)  # Of removed nodes too.
+        self.controls = {}
         self.paused = set()
         self.proxy_log = open(os.path.join(self.directory, "proxy.log"), "w", encoding="utf-8")
         self.links = Links(self.proxy_log)
-        self.connects = self._make_links()
+        for node in self.nodes:
+            self.controls[node] = power.Control(self.path(node, "control"))
+        self._link([(a, b) for a in self.nodes for b in self.nodes if a != b])
 
     def path(self, node, what):
         """Files of a node: "root" is its data."""
         name = f"node-{node}" if what == "root" else f"node-{node}-{what}"
         return os.path.join(self.directory, name)
 
-    def _make_links(self):
-        """For each node, the text that leads its connections into the proxies."""
+    def address(self, node, group):
+        return f"127.0.0.1:{self.ports[node] + self.group_names.index(group)}"
+
+    def _link(self, pairs):
+        """Lead connections from one node to another one through proxies, for all ports."""
         # Client ports and Raft ports follow each other (Cluster.node_arguments).
-        links = [(a, b, self.node_ports[b] + i) for a in self.nodes for b in self.nodes if a != b
-                 for i in range(2 * self.group_count)]
-        pairs = {n: [] for n in self.nodes}
+        links = [(a, b, self.ports[b] + i) for a, b in pairs for i in range(2 * self.group_count)]
         for (source, _, port), proxy in zip(links, self.links.add(links)):
-            pairs[source].append(f"{port}:{proxy}")
-        return {node: ",".join(found) for node, found in pairs.items()}
+            with open(self.path(source, "connect"), "a", encoding="ascii") as file:
+                file.write(f"{port}:{proxy}\n")
+
+    def add_node(self):
+        """Start one more node, of which the others do not know yet."""
+        node = max(self.ports) + 1
+        others = self.nodes
+        self.ports[node] = self._port_run(2 * self.group_count)
+        self.controls[node] = power.Control(self.path(node, "control"))
+        self._link([(node, other) for other in others] + [(other, node) for other in others])
+        self.node_ports[node] = self.ports[node]
+        self.start(node)
+        return node
+
+    def forget_node(self, node):
+        """It was removed from all groups: nobody asks it any more."""
+        self.node_ports.pop(node)
+        if self.running(node):
+            self.stop(node)
+
+    def members(self, group):
+        """{node: voter or standby}, as the leader says."""
+        view = self.status(self.wait_leader(group), group)
+        return {m["id"]: m["membership"] for m in view["members"] if m["membership"] != "none"}
 
     def start(self, node):
         journal = self.path(node, "journal")
@@ -83,7 +110,7 @@ class World(Cluster):
             "RAFTMQ_FAULT_ROOT": self.path(node, "root"),
             "RAFTMQ_FAULT_CONTROL": self.path(node, "control"),
             "RAFTMQ_FAULT_JOURNAL": journal,
-            "RAFTMQ_FAULT_CONNECT": self.connects[node],
+            "RAFTMQ_FAULT_CONNECT": self.path(node, "connect"),
         })
         self._spawn(f"node-{node}", self.node_arguments(node), environment)
 
@@ -95,6 +122,13 @@ class World(Cluster):
             self.kill(node)
         return [power.cut(self.path(n, "root"), self.path(n, "journal"), chance, mood)
                 for n in nodes]
+
+    def forget_unsynced(self, node):
+        """Its files are gone."""
+        journal = self.path(node, "journal")
+        with open(journal, "wb"):
+            pass
+        power.forget_files(journal)
 
     def pause(self, node):
         self.processes[f"node-{node}"].send_signal(signal.SIGSTOP)

@@ -144,8 +144,9 @@ static void step_pull(struct step *step)
 /* Requests about a topic, a queue, a group: they share their fields' names. */
 static void step_about(struct step *step)
 {
-    static const int32_t codes[] = {14,  15,  17,  29,  30,  31,  32,  33, 38,   200,  202,  203,
-                                    204, 207, 208, 215, 300, 351, 352, 12, 7101, 7110, 7111, 7112};
+    static const int32_t codes[] = {14,  15,  17,   29,   30,   31,   32,   33,  38,
+                                    200, 202, 203,  204,  207,  208,  215,  300, 351,
+                                    352, 12,  7101, 7102, 7103, 7110, 7111, 7112};
     begin(step, codes[fuzz_u8(step->input) % (sizeof codes / sizeof codes[0])]);
     struct draft *draft = &step->draft;
     const char *topic = some_topic(step);
@@ -172,6 +173,8 @@ static void step_about(struct step *step)
     int64_t position = step->world->half_count == 0 ? number : step->world->halves[0].position;
     add_number(step, "position", position);
     add_number(step, "target", number);
+    add_number(step, "memberId", number);
+    add_text(step, "on", (number & 1) != 0 ? "true" : "false");
     if (draft->command.code == 200) {
         buf_printf(&draft->body, "{\"groupName\":\"%s\",\"retryQueueNums\":%" PRId64 "}", group,
                    number);

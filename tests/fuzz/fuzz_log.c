@@ -41,15 +41,21 @@ static uint8_t byte_of(uint64_t index, uint64_t term)
     return (uint8_t)(1 + (index * 7 + term * 31) % 255);
 }
 
-/* Compare entries [first, last] of the log with the model. */
-static void assert_entries(struct model *model, uint64_t last)
+/* Compare entries of the log up to `last` with the model. Those that were damaged may be refused
+ * when they are read: complete segments are opened by their summaries. */
+static void assert_entries(struct model *model, uint64_t last, bool damaged)
 {
     for (uint64_t i = segment_log_first_index(model->log); i <= last; i++) {
         struct log_load load;
         enum status status = segment_log_load_begin(model->log, i, i, 1, &load);
         ASSERT(status == STATUS_OK);
         log_load_run(&load);
-        ASSERT(load.status == STATUS_OK && load.count == 1);
+        ASSERT(load.status == STATUS_OK || (damaged && load.status == STATUS_CORRUPT));
+        if (load.status != STATUS_OK) {
+            segment_log_load_end(model->log, &load);
+            continue;
+        }
+        ASSERT(load.count == 1);
         struct log_entry entry;
         ASSERT(segment_log_entry(model->log, i, &entry));
         ASSERT(entry.term == model->terms[i] && entry.payload_size == model->sizes[i]);
@@ -148,7 +154,7 @@ static void crash(struct model *model, uint8_t operations, bool writing)
     model->first = segment_log_first_index(model->log);
     model->last = found;
     model->term = model->term + 1;
-    assert_entries(model, found);
+    assert_entries(model, found, false);
 }
 
 static void step(struct model *model, struct fuzz_input *input)
@@ -243,7 +249,7 @@ static void damage_and_open(struct model *model, struct fuzz_input *input)
     }
     ASSERT(segment_log_end_position(model->log) >= mark || mark <= SEGMENT_HEADER_SIZE);
     ASSERT(segment_log_last_index(model->log) <= model->last);
-    assert_entries(model, segment_log_last_index(model->log));
+    assert_entries(model, segment_log_last_index(model->log), true);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -215,6 +215,10 @@ def seeds():
     yield "segment", dict(segments())
     yield "log", dict(scripts())
     yield "wire", dict(wire())
+    yield "summary", {"some": b"\0" + golden("raft-glue/segment_summary.hex"),
+                      "fixed": b"\1" + golden("raft-glue/segment_summary.hex")}
+    yield "received", {"v1": golden("remoting/message_v1.hex"),
+                       "two": 2 * golden("remoting/message_v1.hex")}
     yield "broker", {"mix": bytes(range(64)) * 8, "sends": b"\0\1\2\3" * 40}
 
 

@@ -41,5 +41,7 @@ raftmq_fuzz(vote LINK raftmq_glue SOURCES ${FUZZ_DISK})
 raftmq_fuzz(segment LINK raftmq_glue SOURCES ${FUZZ_DISK})
 raftmq_fuzz(log LINK raftmq_glue SOURCES ${FUZZ_DISK})
 raftmq_fuzz(wire LINK raftmq_glue)
+raftmq_fuzz(summary LINK raftmq_glue)
+raftmq_fuzz(received LINK raftmq_client)
 raftmq_fuzz(broker LINK raftmq_core cmocka
             SOURCES ${FUZZ}/broker_world.c ${CMAKE_SOURCE_DIR}/tests/support/broker_harness.c)

@@ -6,7 +6,8 @@
  *   RAFTMQ_FAULT_CONTROL   a file of FAULT_CONTROL_SIZE bytes, mapped: the harness changes it while
  *                          the process runs
  *   RAFTMQ_FAULT_JOURNAL   what is not yet synced is written there, with the bytes before it
- *   RAFTMQ_FAULT_CONNECT   "port:other,port:other": connections on loopback go to the other port
+ *   RAFTMQ_FAULT_CONNECT   a file with lines "port:other": connections to that port of this machine
+ * go to the other one
  *
  * What the journal holds of writes that were not synced, tests/faults/power.py takes back after the
  * process was killed: that is a power cut. Only for tests; any thread. */

@@ -304,20 +304,22 @@ EXPORTED int unlinkat(int directory, const char *name, int flags)
 
 /* --- Connecting --------------------------------------------------------------------------- */
 
-/* The port that connections to `port` go to. */
+/* The port that connections to `port` go to: of its line "port:other", if there is one. The file is
+ * read each time, because nodes come and go. */
 static uint16_t other_port(uint16_t port)
 {
-    const char *at = getenv("RAFTMQ_FAULT_CONNECT");
-    while (at != NULL && *at != '\0') {
-        char *end = NULL;
-        unsigned long from = strtoul(at, &end, 10);
-        unsigned long to = *end == ':' ? strtoul(end + 1, &end, 10) : 0;
-        if (from == port) {
-            return (uint16_t)to;
-        }
-        at = *end == ',' ? end + 1 : NULL;
+    const char *path = getenv("RAFTMQ_FAULT_CONNECT");
+    FILE *file = path == NULL ? NULL : fopen(path, "re");
+    unsigned from = 0;
+    unsigned to = 0;
+    uint16_t found = port;
+    while (file != NULL && fscanf(file, "%u:%u\n", &from, &to) == 2) {
+        found = from == port ? (uint16_t)to : found;
     }
-    return port;
+    if (file != NULL) {
+        fclose(file);
+    }
+    return found;
 }
 
 EXPORTED int connect(int fd, const struct sockaddr *address, socklen_t size)
