@@ -1,0 +1,409 @@
+/* Copies of a replica's data, over loopback: one leader and who copies it, on one loop. */
+#include "tests/support/test.h"
+
+#include "raft-glue/fetch.h"
+#include "raft-glue/replica_host.h"
+#include "raft-glue/replica_recover.h"
+#include "tests/support/temp_directory.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ENTRY = 300 * 1024, IMAGE_SIZE = 5 * 1024 * 1024 + 17 };
+
+struct fixture {
+    uv_loop_t loop;
+    struct log log;
+    struct temp_directory leader_directory;
+    struct temp_directory copy_directory;
+    struct replica_member self;
+    struct replica_host *host;
+    struct replica_state state;
+    uint64_t applied;
+    bool closed;
+    bool canceled;
+    unsigned images_open;
+    size_t image_given;
+    struct buf image; /* As it arrived. */
+    bool image_ended;
+    size_t cancel_after; /* Pieces of the image; 0: never. */
+};
+
+/* ---- The leader ---- */
+
+static void on_apply(void *context, const struct replica_entry *entry, void *proposal)
+{
+    struct fixture *f = context;
+    (void)proposal;
+    f->applied = entry->index;
+}
+
+static void on_drop(void *context, void *proposal, enum status why)
+{
+    (void)context;
+    (void)proposal;
+    (void)why;
+}
+
+static void on_state(void *context, const struct replica_state *state)
+{
+    ((struct fixture *)context)->state = *state;
+}
+
+static uint8_t image_byte(size_t at)
+{
+    return (uint8_t)(at * 31 + at / 1000);
+}
+
+static void *image_open(void *context, uint64_t *applied)
+{
+    struct fixture *f = context;
+    f->images_open++;
+    f->image_given = 0;
+    *applied = f->applied / 2; // A checkpoint of some time ago.
+    return f;
+}
+
+static enum status image_read(void *image, struct buf *out, size_t size, bool *end)
+{
+    struct fixture *f = image;
+    size_t rest = IMAGE_SIZE - f->image_given;
+    size = size < rest ? size : rest;
+    uint8_t *to = buf_extend(out, size);
+    for (size_t i = 0; i < size; i++) {
+        to[i] = image_byte(f->image_given + i);
+    }
+    f->image_given += size;
+    *end = f->image_given == IMAGE_SIZE;
+    return STATUS_OK;
+}
+
+static void image_close(void *image)
+{
+    ((struct fixture *)image)->images_open--;
+}
+
+static uint32_t free_port(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static void start_leader(struct fixture *f)
+{
+    struct replica_host_options options = {
+        .loop = &f->loop,
+        .log = &f->log,
+        .clock = clock_system(),
+        .directory = f->leader_directory.path,
+        .cluster = slice_text("test"),
+        .group = slice_text("broker-a"),
+        .id = 1,
+        .members = &f->self,
+        .member_count = 1,
+        .election_timeout_ms = 50,
+        .heartbeat_timeout_ms = 10,
+        .machine = {.context = f, .apply = on_apply, .drop = on_drop, .on_state = on_state},
+        .image = {f, image_open, image_read, image_close},
+    };
+    char *error = NULL;
+    assert_int_equal(replica_host_start(&options, &f->host, &error), STATUS_OK);
+    while (f->state.role != REPLICA_LEADER) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static void propose(struct fixture *f, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *payload = calloc(1, ENTRY);
+        payload[0] = (uint8_t)i;
+        assert_int_equal(replica_host_propose(f->host, payload, ENTRY, f), STATUS_OK);
+        struct replica_view view;
+        do {
+            uv_run(&f->loop, UV_RUN_ONCE);
+            replica_host_view(f->host, &view);
+        } while (view.applied_index < view.last_index);
+    }
+}
+
+/* ---- Who copies ---- */
+
+static enum status sink_begin(void *context)
+{
+    struct fixture *f = context;
+    buf_clear(&f->image);
+    f->image_ended = false;
+    return STATUS_OK;
+}
+
+static enum status sink_put(void *context, struct slice piece)
+{
+    struct fixture *f = context;
+    buf_put_slice(&f->image, piece);
+    if (f->cancel_after > 0 && --f->cancel_after == 0) {
+        f->canceled = true;
+    }
+    return STATUS_OK;
+}
+
+static enum status sink_end(void *context)
+{
+    struct fixture *f = context;
+    f->image_ended = true;
+    return STATUS_OK;
+}
+
+static enum status fetch(struct fixture *f, const struct term_vote_state *state)
+{
+    static const struct replica_identity identity = {.number = 7, .begun = true};
+    struct replica_voter server = {.id = 1};
+    replica_address_format(f->self.raft_host, server.address);
+    struct fetch_options options = {
+        .loop = &f->loop,
+        .log = &f->log,
+        .clock = clock_system(),
+        .segment_size = SEGMENT_SIZE,
+        .cluster = slice_text("test"),
+        .group = slice_text("broker-a"),
+        .id = 2,
+        .identity = &identity,
+        .servers = &server,
+        .server_count = 1,
+        .sink = {f, sink_begin, sink_put, sink_end},
+        .state = *state,
+        .canceled = &f->canceled,
+    };
+    assert_int_equal(directory_posix_open(f->copy_directory.path, &options.directory), STATUS_OK);
+    enum status status = fetch_run(&options);
+    directory_posix_close(&options.directory);
+    return status;
+}
+
+/* Open what was copied as replica 2 would. */
+static void open_copy(struct fixture *f, struct directory *directory,
+                      struct replica_storage *storage)
+{
+    assert_int_equal(directory_posix_open(f->copy_directory.path, directory), STATUS_OK);
+    struct replica_storage_options options = {
+        .log = {.directory = *directory,
+                .log = &f->log,
+                .group = replica_group_identity(slice_text("test"), slice_text("broker-a")),
+                .segment_size = SEGMENT_SIZE,
+                .cache_size = SEGMENT_SIZE},
+        .replica = 2,
+    };
+    char *error = NULL;
+    if (replica_storage_open(storage, &options, &error) != STATUS_OK) {
+        fail_msg("the copy cannot be opened: %s", error);
+    }
+}
+
+static void assert_whole(struct fixture *f)
+{
+    struct replica_view view;
+    struct directory directory;
+    struct replica_storage storage;
+    replica_host_view(f->host, &view);
+    open_copy(f, &directory, &storage);
+    assert_int_equal(segment_log_last_index(storage.log), view.commit_index);
+    assert_int_equal(segment_log_first_index(storage.log), view.first_index);
+    assert_int_equal(segment_log_end_position(storage.log), view.log_end_position);
+    replica_storage_close(&storage);
+    directory_posix_close(&directory);
+    assert_true(f->image_ended);
+    assert_int_equal(f->image.size, IMAGE_SIZE);
+    for (size_t i = 0; i < IMAGE_SIZE; i += 997) {
+        assert_int_equal(f->image.data[i], image_byte(i));
+    }
+}
+
+/* ---- Fixture ---- */
+
+static struct fixture *fixture_open(void)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    log_init(&f->log, stderr, getenv("VERBOSE") ? LOG_DEBUG : LOG_SILENT, "test");
+    uv_loop_init(&f->loop);
+    temp_directory_make(&f->leader_directory);
+    temp_directory_make(&f->copy_directory);
+    f->self = (struct replica_member){1, {INADDR_LOOPBACK, free_port()}};
+    start_leader(f);
+    return f;
+}
+
+static void on_closed(void *context)
+{
+    ((struct fixture *)context)->closed = true;
+}
+
+static void fixture_close(struct fixture *f)
+{
+    replica_host_close(f->host, on_closed, f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_true(f->closed);
+    assert_int_equal(f->images_open, 0);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    temp_directory_remove(&f->leader_directory);
+    temp_directory_remove(&f->copy_directory);
+    buf_close(&f->image);
+    free(f);
+}
+
+/* ---- Tests ---- */
+
+static void a_copy_has_the_state_and_all_committed_entries(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 40);
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    assert_whole(f);
+    fixture_close(f);
+}
+
+static void a_copy_of_a_cut_log_begins_where_that_does(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 500); // More than two segments.
+    struct replica_view view;
+    replica_host_view(f->host, &view);
+    replica_host_machine_durable(f->host, view.applied_index);
+    replica_host_cut(f->host, SEGMENT_SIZE);
+    do {
+        propose(f, 1);
+        replica_host_view(f->host, &view);
+    } while (view.first_index == 1);
+    f->applied = view.applied_index * 2; // What the image says of itself.
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    assert_whole(f);
+    fixture_close(f);
+}
+
+static void an_interrupted_copy_goes_on_where_it_stopped(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 20);
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    propose(f, 20);
+    f->cancel_after = 2;
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_CANCELED);
+    f->canceled = false;
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    assert_whole(f);
+    fixture_close(f);
+}
+
+static void the_copy_of_a_lost_member_knows_how_far_it_must_get(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 10);
+    struct replica_view view;
+    replica_host_view(f->host, &view);
+    struct term_vote_state lost = {
+        .term = view.state.term, .voted_for = 2, .rejoin_term = view.state.term};
+    assert_int_equal(fetch(f, &lost), STATUS_OK);
+    struct directory directory;
+    struct replica_storage storage;
+    open_copy(f, &directory, &storage);
+    assert_int_equal(storage.state.term, view.state.term);
+    assert_int_equal(storage.state.voted_for, 2);
+    assert_int_equal(storage.state.rejoin_index, view.last_index);
+    replica_storage_close(&storage);
+    directory_posix_close(&directory);
+    // A leader of an older term than ours may lack what we acknowledged: its word counts nothing.
+    lost =
+        (struct term_vote_state){.term = view.state.term + 5, .rejoin_term = view.state.term + 4};
+    assert_int_equal(fetch(f, &lost), STATUS_OK);
+    open_copy(f, &directory, &storage);
+    assert_int_equal(storage.state.term, view.state.term + 5);
+    assert_int_equal(storage.state.rejoin_index, 0);
+    replica_storage_close(&storage);
+    directory_posix_close(&directory);
+    fixture_close(f);
+}
+
+static void nobody_copies_from_another_group(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    struct fetch_client client = {.loop = &f->loop, .canceled = &f->canceled};
+    struct hello hello = {
+        .version = HELLO_VERSION,
+        .kind = HELLO_FETCH,
+        .sender = 2,
+        .receiver = 1,
+        .cluster = slice_text("test"),
+        .group = slice_text("broker-b"),
+    };
+    enum hello_answer answer = HELLO_WELCOME;
+    assert_int_equal(fetch_client_connect(&client, f->self.raft_host, &hello, &answer),
+                     STATUS_REFUSED);
+    assert_int_equal(answer, HELLO_OTHER_GROUP);
+    // And of the right one only in order: no image before it was opened.
+    hello.group = slice_text("broker-a");
+    assert_int_equal(fetch_client_connect(&client, f->self.raft_host, &hello, &answer), STATUS_OK);
+    struct fetch_answer got;
+    assert_int_equal(fetch_client_call(&client, &(struct fetch_request){.type = FETCH_IMAGE}, &got),
+                     STATUS_INVALID_ARGUMENT);
+    assert_int_equal(
+        fetch_client_call(&client, &(struct fetch_request){.type = FETCH_ENTRIES, .index = 1000},
+                          &got),
+        STATUS_NOT_FOUND);
+    fetch_client_close(&client);
+    fixture_close(f);
+}
+
+static void a_survivor_makes_itself_the_only_member(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 5);
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    struct replica_recover_options options = {
+        .log = &f->log,
+        .group = replica_group_identity(slice_text("test"), slice_text("broker-a")),
+        .id = 2,
+        .address = "127.0.0.1:9",
+        .segment_size = SEGMENT_SIZE,
+    };
+    char *error = NULL;
+    assert_int_equal(directory_posix_open(f->copy_directory.path, &options.directory), STATUS_OK);
+    assert_int_equal(replica_recover_alone(&options, &error), STATUS_OK);
+    directory_posix_close(&options.directory);
+    struct directory directory;
+    struct replica_storage storage;
+    open_copy(f, &directory, &storage);
+    uint64_t at = 0;
+    struct raft_configuration configuration =
+        configuration_decode(replica_storage_change(&storage, UINT64_MAX, &at));
+    assert_true(configuration_lone_voter(&configuration, 2));
+    assert_int_equal(at, segment_log_last_index(storage.log));
+    assert_int_equal(storage.state.term, segment_log_term(storage.log, at));
+    raft_configuration_close(&configuration);
+    replica_storage_close(&storage);
+    directory_posix_close(&directory);
+    fixture_close(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_has_the_state_and_all_committed_entries),
+        cmocka_unit_test(a_copy_of_a_cut_log_begins_where_that_does),
+        cmocka_unit_test(an_interrupted_copy_goes_on_where_it_stopped),
+        cmocka_unit_test(the_copy_of_a_lost_member_knows_how_far_it_must_get),
+        cmocka_unit_test(nobody_copies_from_another_group),
+        cmocka_unit_test(a_survivor_makes_itself_the_only_member),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
