@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+from chaos import Chaos
+
 GROUPS = ["broker-a", "broker-b", "broker-c"]
 NODES = [1, 2, 3]
 TOPIC = "Payments"
@@ -52,6 +54,9 @@ class Demo:
         self.processes = {}
         self.leader_kills = 0
         self.payer_kills = 0
+        # Nodes that are paused on purpose are not worth waiting for.
+        self.patience = ["--timeout", "400"] if options.chaos else []
+        self.chaos = None
         self.started = time.monotonic()
         self.nameserver, *self.ports = free_runs([1, 6, 6, 6])
         self.namesrv = f"127.0.0.1:{self.nameserver}"
@@ -101,7 +106,8 @@ class Demo:
 
     def cli(self, *arguments):
         done = subprocess.run(
-            [os.path.join(self.options.bin, "raftmq"), *arguments, "-n", self.namesrv, "-o", "json"],
+            [os.path.join(self.options.bin, "raftmq"), *arguments, "-n", self.namesrv, "-o", "json",
+             *self.patience],
             capture_output=True, text=True, check=False, timeout=30)
         try:
             return json.loads(done.stdout)
@@ -149,9 +155,12 @@ class Demo:
 
     # --- Telling
 
+    def elapsed(self):
+        return time.monotonic() - self.started
+
     def say(self, text):
         clear = "\r\033[K" if TTY else ""
-        print(f"{clear}[{time.monotonic() - self.started:5.1f} s] {text}", flush=True)
+        print(f"{clear}[{self.elapsed():5.1f} s] {text}", flush=True)
 
     def progress(self):
         line = (f"[{time.monotonic() - self.started:5.1f} s] transfers "
@@ -241,6 +250,34 @@ class Demo:
 
         self.wait("every transfer decided and credited", settled, 60)
 
+    def run_chaos(self):
+        """Faults of all kinds until the transfers are made; then all is mended and settles."""
+        seed = self.options.seed or int(time.time())
+        self.say(f"chaos with --seed {seed}")
+        self.chaos = Chaos(self, NODES, GROUPS, seed)
+        self.start_payee()
+        self.start_payer()
+        drawn = 0.0
+        deadline = time.monotonic() + 4 * self.options.chaos + 60
+        while self.done_transfers() < self.options.transfers:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the transfers took too long")
+            self.chaos.step()
+            if time.monotonic() - drawn >= 1:
+                drawn = time.monotonic()
+                self.chaos.draw()
+            time.sleep(0.05)
+        self.chaos.finish()
+        self.say("all transfers made; waiting until every one is decided and credited")
+
+        def settled():
+            self.chaos.draw()
+            counters = self.counters()
+            return (counters is not None and counters["pending"] == 0
+                    and self.credited() >= self.paid() and self.chaos.all_well())
+
+        self.wait("every transfer decided and credited", settled, 120)
+
     # --- The audit
 
     def audit(self):
@@ -266,10 +303,16 @@ class Demo:
             ("nothing pending at the brokers", counters.get("pending") == 0
              and counters.get("expired") == 0,
              f"{counters.get('pending')} pending, {counters.get('expired')} expired"),
-            ("leaders killed", self.leader_kills >= self.options.leader_kills,
-             str(self.leader_kills)),
-            ("A killed", self.payer_kills >= self.options.payer_kills, str(self.payer_kills)),
         ]
+        if self.chaos is None:
+            checks += [
+                ("leaders killed", self.leader_kills >= self.options.leader_kills,
+                 str(self.leader_kills)),
+                ("A killed", self.payer_kills >= self.options.payer_kills, str(self.payer_kills)),
+            ]
+        else:
+            faults = ", ".join(f"{count} {name}" for name, count in self.chaos.counts.items())
+            checks.append(("faults", bool(faults), faults))
         print("\nAudit")
         for name, holds, detail in checks:
             print(f"  {'ok  ' if holds else 'FAIL'} {name}: {detail}")
@@ -291,12 +334,22 @@ def main():
     parser.add_argument("--payer-kills", type=int, default=3)
     parser.add_argument("--pause", type=int, default=25, help="between transfers, ms")
     parser.add_argument("--limit", type=int, default=180, help="seconds for the transfers")
+    parser.add_argument("--chaos", type=int, nargs="?", const=60, default=0, metavar="SECONDS",
+                        help="a random fault every few seconds, for about so long (60), with a "
+                             "live view of leaders, terms and pending transactions")
+    parser.add_argument("--seed", type=int, default=0, help="of the chaos; else the time")
     parser.add_argument("--keep", action="store_true", help="keep data and logs")
-    demo = Demo(parser.parse_args())
+    options = parser.parse_args()
+    if options.chaos:
+        options.transfers = 25 * options.chaos
+    demo = Demo(options)
     holds = False
     try:
         demo.start()
-        demo.run()
+        if options.chaos:
+            demo.run_chaos()
+        else:
+            demo.run()
         holds = demo.audit()
     except (RuntimeError, KeyboardInterrupt, subprocess.SubprocessError) as error:
         demo.say(f"failed: {error or 'interrupted'}")
