@@ -109,6 +109,9 @@ static enum status write_log(struct fetch *fetch)
             segment_log_write_abandon(fetch->log, write);
         }
     }
+    if (status == STATUS_OK && segment_log_room(fetch->log) == LOG_ROOM_NONE) {
+        status = STATUS_DISK_FULL;
+    }
     return own(fetch, status);
 }
 

@@ -270,7 +270,8 @@ bool replica_disk_take(struct replica *replica, struct replica_disk_job *job)
 {
     retry_write(replica);
     bool has_vote = replica->vote_durable < replica->vote_wanted;
-    bool has_base = replica->cut.phase == CUT_STORING;
+    bool has_base = replica->cut.phase == CUT_STORING &&
+                    clock_monotonic_ms(replica->options.ports.clock) >= replica->base_retry_ms;
     bool has_write = segment_log_wants_write(replica->log);
     if (replica->disk_under_way || (!has_vote && !has_base && !has_write)) {
         return false;
@@ -305,6 +306,9 @@ void replica_disk_run(struct replica_disk_job *job)
     }
     if (job->status == STATUS_OK && job->base != NULL) {
         job->status = replica_base_store(job->base_file, job->base);
+        // Nothing rests on it yet, and what there was before still counts.
+        job->base_waits = job->status == STATUS_DISK_FULL;
+        job->status = job->base_waits ? STATUS_OK : job->status;
     }
     if (job->status == STATUS_OK && job->write != NULL) {
         job->status = log_write_run(job->write);
@@ -344,7 +348,9 @@ void replica_disk_done(struct replica *replica, struct replica_disk_job *job)
     if (job->has_vote) {
         replica->vote_durable = job->vote_sequence;
     }
-    if (job->base != NULL) {
+    if (job->base_waits) {
+        replica->base_retry_ms = replica->now_ms + WRITE_RETRY_MS;
+    } else if (job->base != NULL) {
         replica->options.storage->base = *job->base;
         replica->cut.phase = CUT_STORED;
     }

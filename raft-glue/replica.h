@@ -115,6 +115,7 @@ struct replica_disk_job {
     bool has_vote;
     struct term_vote_state vote;
     const struct replica_base *base; /* Or NULL. */
+    bool base_waits;                 /* The disk had no room for it: the cut waits. */
     struct log_write *write;         /* Or NULL. */
     struct term_vote *term_vote;
     struct replica_base_file *base_file;

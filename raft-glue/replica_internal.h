@@ -113,6 +113,7 @@ struct replica {
     uint64_t vote_durable;       /* ... and of what is on disk. */
     bool reopening;              /* Lone voter: waits for the raised term to be durable. */
     bool disk_under_way;
+    uint64_t base_retry_ms;  /* Not before that, after a base that found no room. */
     uint64_t write_retry_ms; /* Not before that, after a write that found no room. */
     struct list held;
 

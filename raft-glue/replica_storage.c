@@ -158,13 +158,16 @@ static enum status begin_log(struct segment_log *log, const struct raft_configur
     block_release(block);
     struct log_write *write = segment_log_write_begin(log);
     enum status status = log_write_run(write);
-    if (status != STATUS_OK) {
+    if (status == STATUS_OK) {
+        segment_log_write_end(log, write);
+        status = segment_log_room(log) == LOG_ROOM_NONE ? STATUS_DISK_FULL : STATUS_OK;
+    } else {
         segment_log_write_abandon(log, write);
-        *error = sentence("cannot begin the log", status);
-        return status;
     }
-    segment_log_write_end(log, write);
-    return STATUS_OK;
+    if (status != STATUS_OK) {
+        *error = sentence("cannot begin the log", status);
+    }
+    return status;
 }
 
 /* Does what the base says of its entry agree with the log? */

@@ -108,12 +108,75 @@ static void a_leader_applies_what_it_has_itself(void **state)
     fixture_close(&f);
 }
 
+/* What is known of the log before a cut has to be stored first, and that needs a file. */
+static void a_cut_waits_for_room_and_then_gives_some(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    for (uint64_t previous = 1; previous < 5; previous++) {
+        append_one(&f, previous, previous);
+    }
+    sim_disk_limit(f.disk, 0);
+    replica_machine_durable(f.replica, 4);
+    f.machine_index = 4;
+    replica_cut(f.replica, 3 * FIXTURE_SEGMENT);
+    for (int i = 0; i < 3; i++) {
+        f.now += WRITE_RETRY_MS;
+        fixture_append(&f, 2, 2, 5, 2, 5, NULL, 0);
+        settle(&f);
+    }
+    assert_int_equal(segment_log_first_index(f.storage.log), 1);
+    sim_disk_limit(f.disk, UINT64_MAX);
+    for (int i = 0; i < 3; i++) {
+        f.now += WRITE_RETRY_MS;
+        fixture_append(&f, 2, 2, 5, 2, 5, NULL, 0);
+        settle(&f);
+    }
+    assert_true(segment_log_first_index(f.storage.log) > 1);
+    fixture_restart(&f);
+    assert_int_equal(segment_log_last_index(f.storage.log), 5);
+    fixture_close(&f);
+}
+
+/* Room for the vote, not for a segment: entry 1 is not durable, so there is no log. */
+static void a_log_cannot_begin_without_room(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    const struct replica_voter voters[] = {{.id = 1, .address = "10.0.0.1:1"}};
+    struct raft_configuration bootstrap = replica_bootstrap(voters, 1);
+    const struct replica_storage_options options = {
+        .log = {.directory = sim_disk_directory(disk),
+                .group = 1,
+                .segment_size = FIXTURE_SEGMENT,
+                .cache_size = FIXTURE_SEGMENT},
+        .replica = 1,
+        .bootstrap = &bootstrap,
+    };
+    struct replica_storage storage;
+    char *error = NULL;
+    sim_disk_limit(disk, FIXTURE_SEGMENT / 2);
+    assert_int_equal(replica_storage_open(&storage, &options, &error), STATUS_DISK_FULL);
+    assert_non_null(strstr(error, "disk is full"));
+    free(error);
+    sim_disk_crash(disk);
+    sim_disk_limit(disk, UINT64_MAX);
+    assert_int_equal(replica_storage_open(&storage, &options, &error), STATUS_OK);
+    assert_int_equal(segment_log_durable_index(storage.log), 1);
+    replica_storage_close(&storage);
+    raft_configuration_close(&bootstrap);
+    sim_disk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_follower_acknowledges_only_what_has_room),
         cmocka_unit_test(a_new_term_is_stored_while_the_log_waits),
         cmocka_unit_test(a_leader_applies_what_it_has_itself),
+        cmocka_unit_test(a_cut_waits_for_room_and_then_gives_some),
+        cmocka_unit_test(a_log_cannot_begin_without_room),
     };
     return cmocka_run_group_tests_name("replica_full", tests, NULL, NULL);
 }
