@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -152,6 +153,8 @@ int main(int argc, char **argv)
     if (!read_options(argc, argv, &program)) {
         return EXIT_USAGE;
     }
+    setenv("TZ", "UTC", 1); // Unique keys tell the month.
+    tzset();
     sim_memory_adopt_libraries();
     for (uint64_t i = 0; i < program.count && code == EXIT_SUCCESS; i++, program.run.seed++) {
         struct sim_result result;

@@ -7,7 +7,8 @@
 
 #include "tests/sim/os/sim_socket.h"
 
-/* What can befall a cluster. To add a kind: here, in sim_faults.c, and nowhere else. */
+/* What can befall a cluster. To add a kind (a lost disk, a change of membership): here, in
+ * sim_fault_kinds.c, and nowhere else. */
 #define SIM_FAULT_TABLE(X)                                                                         \
     X(KILL_NODE, "node killed")                                                                    \
     X(POWER_NODE, "node lost power")                                                               \

@@ -1,4 +1,5 @@
-/* What sim_socket.c (connections) and sim_uv_tcp.c (libuv's view of them) share. */
+/* What sim_socket.c (ends of connections), sim_network.c (what is under way between them) and
+ * sim_uv_tcp.c (libuv's view of them) share. */
 #ifndef TESTS_SIM_OS_SIM_SOCKET_INTERNAL_H
 #define TESTS_SIM_OS_SIM_SOCKET_INTERNAL_H
 
@@ -45,6 +46,37 @@ struct sim_socket {
     struct list backlog; /* Of a listener. */
     struct list in_backlog;
 };
+
+struct sim_write {
+    struct list link;
+    uv_write_t *uv;
+    uint64_t end; /* Done when so many bytes were moved. */
+};
+
+/* ---- sim_network.c ---- */
+
+enum { SIM_SEGMENT_MAX = 64 * 1024 };
+
+enum sim_segment_kind { SEGMENT_SYN, SEGMENT_WELCOME, SEGMENT_DATA, SEGMENT_END, SEGMENT_RESET };
+
+/* The socket with that id; NULL if it is gone. */
+struct sim_socket *sim_socket_find(uint64_t id);
+/* A new one that no handle has yet. */
+struct sim_socket *sim_socket_make(struct sim_host *host, struct host local);
+void sim_socket_free(struct sim_socket *socket);
+/* Send it on its way, behind what went before; lost if the connection is broken. */
+void sim_socket_send(struct sim_socket *socket, enum sim_segment_kind kind, const void *bytes,
+                     size_t size);
+/* Forget what is under way. */
+void sim_socket_drop_out(struct sim_socket *socket);
+/* Let its loop look at it. */
+void sim_socket_ready(struct sim_socket *socket);
+size_t sim_network_window(void);
+
+/* ---- sim_socket.c ---- */
+
+/* What it does in its loop's turn. */
+void sim_socket_turn(struct sim_ready *ready);
 
 /* Attached to the handle, whose process is the running one. */
 struct sim_socket *sim_socket_new(struct sim_handle *handle, struct host local);
