@@ -10,8 +10,11 @@ import time
 import checks
 import damage
 from cluster import NotInTime, wait_for
+from remoting import send_fields
 
 
+LARGE = 3 * 1024 * 1024
+FILL_MAX = 256 * 1024 * 1024  # A segment and a spare one, and half as much again.
 CATCH_UP_S = 5.0  # How long a replica may take to have what was committed when it started.
 
 
@@ -152,23 +155,36 @@ class DiskError(Fault):
 
 class FullDisk(DiskError):
     name = "full-disks"
-    help = "ENOSPC of all writes of a node: it says so, and waits for room or ends"
+    help = "ENOSPC of writes of a node by which files grow: it waits for room, or ends in words"
 
     def run(self):
         node = self.some_node()
+        group = self.chance.choice(self.world.group_names)
         offset = self.world.log_size(node)
         self.told = f"ENOSPC at {node}"
         self.world.controls[node].set(write_error=errno.ENOSPC)
-        wait_for(f"node {node} to say that its disk is full",
-                 lambda: "disk full" in self.world.log_from(node, offset)
-                 or "FATAL" in self.world.log_from(node, offset), 30.0)
-        self.hold(0.5, 1.5)
+        self.fill(group, lambda: not self.world.running(node) or any(
+            text in self.world.log_from(node, offset) for text in ("disk full", "nearly full")))
+        self.hold(0.2, 1.0)
         self.world.controls[node].clear()
-        if "FATAL" in self.world.log_from(node, offset):
+        if not self.world.running(node):
             self.told += ", ended"
             self.expect_end(node, offset)
             self.restart(node)
         self.catch_up(node)
+
+    def fill(self, group, noticed):
+        """Large messages until the log needs a segment that it cannot have."""
+        body = bytes(LARGE)
+        for _ in range(FILL_MAX // LARGE):
+            if noticed():
+                return
+            try:
+                with self.world.connect(group) as connection:
+                    connection.invoke(310, send_fields("Ballast", 0, {}), body, expect=None)
+            except OSError:
+                pass
+        wait_for(f"it to be noticed: {self.told}", noticed, 30.0)
 
 
 class SlowDisk(Fault):
@@ -242,6 +258,11 @@ class Flip(Fault):
             self.world.history.count("damage that needed another leader")
             self.other_leader(node, group, leader)
             wait_for(f"node {node} to catch up after: {self.told}", level, 60.0)
+        if target.kind == "store":
+            # Of the store only what is needed is read: have all of it read, or damage stays there
+            # until a member wants a copy. None is answered if that ends the process.
+            wait_for("the store to be read", lambda: not self.world.running(node)
+                     or self.world.status(node, group, hash_too=True), 30.0)
         if not self.world.running(node):
             status = self.world.wait_end(node)
             said = self.world.log_from(node, offset)
