@@ -43,7 +43,8 @@ def check_acked(history, group, found):
     for (owner, topic, queue, offset), body in list(history.acked.items()):
         read = found.get((topic, queue), [])
         if owner == group and (offset >= len(read) or digest(read[offset][2]) != body):
-            history.violate(f"{group}/{topic}/{queue}: offset {offset} was acknowledged and is lost")
+            history.violate(f"{group}/{topic}/{queue}: offset {offset} was acknowledged and is "
+                            "lost")
             history.count("acknowledged messages lost")
 
 

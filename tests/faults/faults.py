@@ -10,8 +10,11 @@ import time
 import checks
 import damage
 from cluster import NotInTime, wait_for
+from remoting import send_fields
 
 
+LARGE = 3 * 1024 * 1024
+FILL_MAX = 256 * 1024 * 1024  # A segment and a spare one, and half as much again.
 CATCH_UP_S = 5.0  # How long a replica may take to have what was committed when it started.
 
 
@@ -21,9 +24,10 @@ class Fault:
     name = ""  # Of the option and of the row in the table.
     help = ""
 
-    def __init__(self, world, chance):
+    def __init__(self, world, chance, ordinal):
         self.world = world
         self.chance = chance
+        self.ordinal = ordinal  # Among those of its kind, in no order, from 0.
         self.told = ""  # What was done, for the trace.
 
     def some_node(self):
@@ -40,16 +44,27 @@ class Fault:
             tail = self.world.log_from(node, offset)[-600:]
             raise NotInTime(f"node {node} did not start again after: {self.told}\n{tail}")
 
+    def catch_up(self, node):
+        """A replica gets by itself to where its groups are now."""
+        wanted = {g: (self.world.status(self.world.wait_leader(g), g) or {}).get("commitIndex", 0)
+                  for g in self.world.group_names}
+
+        def whole():
+            views = {g: self.world.status(node, g) for g in wanted}
+            return all(v and v["appliedIndex"] >= wanted[g] for g, v in views.items())
+
+        wait_for(f"node {node} to be level after: {self.told}", whole, 90.0)
+
     def run(self):
         raise NotImplementedError
 
 
 class Kill(Fault):
     name = "kills"
-    help = "kill -9 of one node, of all in one of ten"
+    help = "kill -9 of one node; each tenth of all at once"
 
     def run(self):
-        nodes = self.world.nodes if self.chance.random() < 0.1 else [self.some_node()]
+        nodes = self.world.nodes if self.ordinal % 10 == 1 else [self.some_node()]
         self.told = f"kill -9 of {nodes}"
         for node in nodes:
             self.world.kill(node)
@@ -60,11 +75,10 @@ class Kill(Fault):
 
 class PowerCut(Fault):
     name = "power-cuts"
-    help = "power cut of one node, of all in one of five: what was not synced is lost"
+    help = "power cut of one node, each fifth of all at once: what was not synced is lost"
 
     def run(self):
-        everybody = self.chance.random() < 0.2
-        nodes = self.world.nodes if everybody else [self.some_node()]
+        nodes = self.world.nodes if self.ordinal % 5 == 1 else [self.some_node()]
         for node in nodes:
             # So that it is likely to be waiting for a sync.
             self.world.controls[node].set(sync_delay_ms=self.chance.choice([0, 5, 20, 100]))
@@ -120,21 +134,57 @@ class Partition(Fault):
 
 class DiskError(Fault):
     name = "disk-errors"
-    help = "EIO or ENOSPC of a node's writes, or EIO of its syncs: it must end, with one clear line"
+    help = "EIO of a node's writes or syncs: it must end, with one clear line"
 
     def run(self):
         node = self.some_node()
-        field, number = self.chance.choice([("write_error", errno.EIO), ("sync_error", errno.EIO),
-                                            ("write_error", errno.ENOSPC)])
-        self.told = f"{field} {errno.errorcode[number]} at {node}"
+        field = self.chance.choice(["write_error", "sync_error"])
+        self.told = f"{field} EIO at {node}"
         offset = self.world.log_size(node)
-        self.world.controls[node].set(**{field: number})
-        status = self.world.wait_end(node)
+        self.world.controls[node].set(**{field: errno.EIO})
+        self.expect_end(node, offset)
         self.world.controls[node].clear()
+        self.restart(node)
+
+    def expect_end(self, node, offset):
+        status = self.world.wait_end(node)
         said = self.world.log_from(node, offset)
         if status != 70 or "FATAL" not in said:
             raise AssertionError(f"after {self.told} the node ended with {status}:\n{said[-600:]}")
-        self.restart(node)
+
+
+class FullDisk(DiskError):
+    name = "full-disks"
+    help = "ENOSPC of writes of a node by which files grow: it waits for room, or ends in words"
+
+    def run(self):
+        node = self.some_node()
+        group = self.chance.choice(self.world.group_names)
+        offset = self.world.log_size(node)
+        self.told = f"ENOSPC at {node}"
+        self.world.controls[node].set(write_error=errno.ENOSPC)
+        self.fill(group, lambda: not self.world.running(node) or any(
+            text in self.world.log_from(node, offset) for text in ("disk full", "nearly full")))
+        self.hold(0.2, 1.0)
+        self.world.controls[node].clear()
+        if not self.world.running(node):
+            self.told += ", ended"
+            self.expect_end(node, offset)
+            self.restart(node)
+        self.catch_up(node)
+
+    def fill(self, group, noticed):
+        """Large messages until the log needs a segment that it cannot have."""
+        body = bytes(LARGE)
+        for _ in range(FILL_MAX // LARGE):
+            if noticed():
+                return
+            try:
+                with self.world.connect(group) as connection:
+                    connection.invoke(310, send_fields("Ballast", 0, {}), body, expect=None)
+            except OSError:
+                pass
+        wait_for(f"it to be noticed: {self.told}", noticed, 30.0)
 
 
 class SlowDisk(Fault):
@@ -208,6 +258,11 @@ class Flip(Fault):
             self.world.history.count("damage that needed another leader")
             self.other_leader(node, group, leader)
             wait_for(f"node {node} to catch up after: {self.told}", level, 60.0)
+        if target.kind == "store":
+            # Of the store only what is needed is read: have all of it read, or damage stays there
+            # until a member wants a copy. None is answered if that ends the process.
+            wait_for("the store to be read", lambda: not self.world.running(node)
+                     or self.world.status(node, group, hash_too=True), 30.0)
         if not self.world.running(node):
             status = self.world.wait_end(node)
             said = self.world.log_from(node, offset)
@@ -254,14 +309,7 @@ class LostDisk(Fault):
         shutil.rmtree(root if everything else os.path.join(root, group))
         self.world.forget_unsynced(node)
         self.restart(node)
-        wanted = {g: (self.world.status(self.world.wait_leader(g), g) or {}).get("commitIndex", 0)
-                  for g in self.world.group_names}
-
-        def whole():
-            views = {g: self.world.status(node, g) for g in wanted}
-            return all(v and v["appliedIndex"] >= wanted[g] for g, v in views.items())
-
-        wait_for(f"node {node} to be whole after: {self.told}", whole, 90.0)
+        self.catch_up(node)
 
 
 class Membership(Fault):
@@ -310,5 +358,5 @@ class Membership(Fault):
         wait_for(f"node {verb} to be done", done, 120.0)
 
 
-FAULTS = [Kill, PowerCut, Pause, Partition, DiskError, SlowDisk, Flip, LiveFlip, LostDisk,
-          Membership]
+FAULTS = [Kill, PowerCut, Pause, Partition, DiskError, FullDisk, SlowDisk, Flip, LiveFlip,
+          LostDisk, Membership]

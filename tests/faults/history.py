@@ -26,7 +26,7 @@ class History:
         self.lock = threading.Lock()
         self.acked = {}         # (group, topic, queue, offset): digest of the body
         self.seen = {}          # The same, as consumers read it.
-        self.offsets = {}       # (group, topic, queue): the highest that a consumer was told is kept
+        self.offsets = {}       # (group, topic, queue): the highest that was said to be kept
         self.transactions = {}  # By key.
         self.counts = collections.Counter()
         self.acks_of = collections.Counter()  # By group: for progress.

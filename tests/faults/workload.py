@@ -253,7 +253,7 @@ class Load:
             client.join(timeout=30)
 
     def stop_sending(self):
-        """Leave only those that bring things to their end: the one that is checked, the consumer."""
+        """Leave only those that bring things to their end: who is asked back, and the consumer."""
         for client in self.clients:
             if isinstance(client, (Sender, Payer)):
                 client.step = lambda: time.sleep(0.05)

@@ -7,7 +7,7 @@
 
 enum {
     FRAME_BEFORE_ENTRY = 32,  /* The harness's stand-in for a frame's header. */
-    END_OF_WAITING_MS = 3000, /* Longer than leaderWaitMs and the script's longest poll. */
+    END_OF_WAITING_MS = 1500, /* Longer than leaderWaitMs and the script's longest poll. */
     ENTRIES_PER_READ = 64,
 };
 

@@ -25,7 +25,7 @@ struct fault_control {
     uint64_t sequence;      /* Of the last journal record, in this process or one before. */
     uint32_t sync_delay_ms; /* Before each sync. */
     uint32_t sync_error;    /* errno of syncs; 0: they work. */
-    uint32_t write_error;   /* errno of writes. */
+    uint32_t write_error;   /* errno of writes; ENOSPC: of those by which a file grows. */
     uint32_t lie;           /* Syncs say that they worked, and do nothing. */
     uint32_t syncs;         /* How many were done, for the report. */
     uint32_t writes;

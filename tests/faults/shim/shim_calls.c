@@ -95,6 +95,13 @@ EXPORTED int openat64(int directory, const char *path, int flags, ...)
 
 /* --- Writing ------------------------------------------------------------------------------ */
 
+/* Is a write to fail? Then errno is set. A full disk still has room for what a file has already. */
+static bool fails(const struct fault_control *control, bool grows)
+{
+    errno = (int)control->write_error;
+    return control->write_error != 0 && (control->write_error != ENOSPC || grows);
+}
+
 /* Note that [offset, offset + length) of a file is about to be written; offset -1: where it stands.
  * False with errno set if writes are to fail. */
 static bool before_write(int fd, off_t offset, uint64_t length)
@@ -105,13 +112,12 @@ static bool before_write(int fd, off_t offset, uint64_t length)
         return true;
     }
     struct fault_control *control = fault_control();
-    if (control->write_error != 0) {
-        errno = (int)control->write_error;
-        return false;
-    }
     if (offset < 0) {
         bool at_end = (fcntl(fd, F_GETFL) & O_APPEND) != 0;
         offset = at_end ? (off_t)size : lseek(fd, 0, SEEK_CUR);
+    }
+    if (fails(control, (uint64_t)offset + length > size)) {
+        return false;
     }
     __atomic_add_fetch(&control->writes, 1, __ATOMIC_RELAXED);
     fault_note_content(FAULT_WRITE, fd, inode, (uint64_t)offset, length, size);
@@ -164,8 +170,7 @@ static bool before_resize(int fd, uint64_t wanted, bool may_cut)
     if (!fault_file(fd, &inode, &size)) {
         return true;
     }
-    if (fault_control()->write_error != 0) {
-        errno = (int)fault_control()->write_error;
+    if (fails(fault_control(), wanted > size)) {
         return false;
     }
     if (wanted > size) {
