@@ -29,12 +29,13 @@ static enum status append(struct segment_log *log, uint64_t term, struct block *
                        crc32c(0, payload.data, payload.size));
     struct log_write *write = segment_log_write_begin(log);
     enum status status = log_write_run(write);
-    if (status == STATUS_OK) {
-        segment_log_write_end(log, write);
-    } else {
+    if (status != STATUS_OK) {
         segment_log_write_abandon(log, write);
+        return status;
     }
-    return status;
+    segment_log_write_end(log, write);
+    bool durable = segment_log_durable_index(log) == segment_log_last_index(log);
+    return durable ? STATUS_OK : STATUS_DISK_FULL;
 }
 
 enum status replica_recover_alone(const struct replica_recover_options *options, char **error)
