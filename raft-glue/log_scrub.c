@@ -43,6 +43,15 @@ static bool is_known(const struct log_scrub *scrub, uint64_t index)
     return false;
 }
 
+void log_scrub_look_at(struct log_scrub *scrub, uint64_t position)
+{
+    uint64_t index = segment_log_index_at(scrub->log, position);
+    if (index != 0 && !is_known(scrub, index)) {
+        scrub->next_index = index;
+        scrub->due_ms = 0;
+    }
+}
+
 static void report(struct log_scrub *scrub, uint64_t index, enum status status)
 {
     struct log_entry entry;

@@ -38,6 +38,9 @@ struct log_scrub {
 void log_scrub_init(struct log_scrub *scrub, struct segment_log *log, const struct log *logger,
                     uint64_t rate);
 
+/* Go on with the entry at this position, at once. */
+void log_scrub_look_at(struct log_scrub *scrub, uint64_t position);
+
 /* Time for the next piece? Fills load, to be run by any thread; one at a time. now_ms is monotonic.
  */
 bool log_scrub_begin(struct log_scrub *scrub, uint64_t now_ms, struct log_load *load);

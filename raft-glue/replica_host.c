@@ -550,6 +550,12 @@ void replica_host_read(struct replica_host *host, struct replica_read *read)
     pump(host);
 }
 
+void replica_host_suspect(struct replica_host *host, uint64_t position)
+{
+    log_scrub_look_at(&host->disk.scrub, position);
+    pump(host);
+}
+
 void replica_host_transfer(struct replica_host *host, uint64_t target_id,
                            void (*done)(void *context, enum status status), void *context)
 {

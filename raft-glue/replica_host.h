@@ -121,6 +121,9 @@ struct replica_read {
 };
 void replica_host_read(struct replica_host *host, struct replica_read *read);
 
+/* What was read at a position is not what was written: let the scrub look there next. */
+void replica_host_suspect(struct replica_host *host, uint64_t position);
+
 /* Hand leadership to a member (0: the best one). Stops taking proposals, waits until the target has
  * everything, transfers. `done` once: STATUS_OK, STATUS_NOT_LEADER, STATUS_TIMED_OUT (we still
  * lead), STATUS_INVALID_ARGUMENT (no such voter), STATUS_BUSY. */

@@ -328,6 +328,11 @@ struct slice segment_log_change(const struct segment_log *log, uint64_t index, u
     return slice_of(NULL, 0);
 }
 
+uint64_t segment_log_index_at(const struct segment_log *log, uint64_t position)
+{
+    return position >= log->end_position ? 0 : log_entries_find(&log->entries, position);
+}
+
 void segment_log_begin(struct segment_log *log, uint64_t index, uint64_t previous_term,
                        uint64_t position)
 {

@@ -93,6 +93,9 @@ struct log_record *segment_log_cached(const struct segment_log *log, uint64_t in
  * 0 if there is none. */
 struct slice segment_log_change(const struct segment_log *log, uint64_t index, uint64_t *at);
 
+/* Index of the entry whose frame holds this position; 0 if there is none. */
+uint64_t segment_log_index_at(const struct segment_log *log, uint64_t position);
+
 /* Let an empty log begin with this entry, in the segment that begins at this position. */
 void segment_log_begin(struct segment_log *log, uint64_t index, uint64_t previous_term,
                        uint64_t position);

@@ -48,6 +48,8 @@ struct broker_ports {
     /* As replica_host_read_now() and replica_host_read(). */
     enum status (*read_now)(void *context, uint64_t position, size_t size, uint8_t *to);
     void (*read)(void *context, struct position_read *read);
+    /* What was read there is damaged, or looks so. */
+    void (*suspect)(void *context, uint64_t position);
     /* Hand leadership over; done once. */
     void (*transfer)(void *context, uint64_t target_id,
                      void (*done)(void *done_context, enum status status), void *done_context);

@@ -38,12 +38,14 @@ void message_patch(const struct broker *broker, uint8_t *message, const struct m
     }
 }
 
-/* What is in the log must be what the index says: sizes and magic are checked on every read. */
-static bool plausible(const uint8_t *message, const struct message_ref *ref)
+/* What is in the log must be what the index says, and what was sent: a flipped bit on the disk must
+ * not reach a consumer. The scrub checks the rest of a message. */
+static bool intact(const uint8_t *bytes, const struct message_ref *ref)
 {
-    int32_t magic = (int32_t)be32_get(message + MESSAGE_AT_MAGIC);
-    return be32_get(message + MESSAGE_AT_SIZE) == ref->entry.size &&
-           (magic == MESSAGE_MAGIC_V1 || magic == MESSAGE_MAGIC_V2);
+    struct message message;
+    size_t size = 0;
+    return message_decode(slice_of(bytes, ref->entry.size), &message, &size) == STATUS_OK &&
+           size == ref->entry.size && message_body_crc(message.body) == message.body_crc;
 }
 
 void read_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
@@ -84,7 +86,7 @@ static void go_on(struct message_reader *reader)
             ports->read(ports->context, &reader->read);
             return;
         }
-        if (status == STATUS_OK && !plausible(to, ref)) {
+        if (status == STATUS_OK && !intact(to, ref)) {
             status = STATUS_CORRUPT;
         }
         if (status != STATUS_OK) {
@@ -100,7 +102,7 @@ static void on_read(struct position_read *read, enum status status)
 {
     struct message_reader *reader = read->context;
     const struct message_ref *ref = &reader->refs[reader->next];
-    if (status == STATUS_OK && !plausible(read->to, ref)) {
+    if (status == STATUS_OK && !intact(read->to, ref)) {
         status = STATUS_CORRUPT;
     }
     if (status != STATUS_OK) {
@@ -119,9 +121,11 @@ static void finish(struct message_reader *reader, enum status status)
         status = STATUS_NOT_FOUND; // Cut meanwhile; its place may hold anything by now.
     }
     if (status == STATUS_CORRUPT) {
-        log_error(reader->broker->log, "message in the log does not match its index entry",
-                  "position=%llu; compare this replica's log with its peers'",
-                  (unsigned long long)reader->refs[reader->next].entry.body_position);
+        const struct broker_ports *ports = reader->broker->ports;
+        uint64_t position = reader->refs[reader->next].entry.body_position;
+        log_error(reader->broker->log, "a message in the log is not what was written",
+                  "position=%llu; the scrub looks at it now", (unsigned long long)position);
+        ports->suspect(ports->context, position);
     }
     reader->done(reader->broker, reader->context, status, reader->data,
                  reader->offsets[reader->count]);

@@ -61,6 +61,14 @@ static void port_read(void *context, struct position_read *user)
     replica_host_read(host->replica, &pool_read->read);
 }
 
+static void port_suspect(void *context, uint64_t position)
+{
+    struct group_host *host = context;
+    if (host->replica != NULL) {
+        replica_host_suspect(host->replica, position);
+    }
+}
+
 static void port_transfer(void *context, uint64_t target_id,
                           void (*done)(void *done_context, enum status status), void *done_context)
 {
@@ -135,6 +143,7 @@ void group_ports_init(struct group_host *host)
         .quorum_fresh = port_quorum_fresh,
         .read_now = port_read_now,
         .read = port_read,
+        .suspect = port_suspect,
         .transfer = port_transfer,
         .members = group_member_ports(host),
         .storage = port_storage,

@@ -104,6 +104,11 @@ static void port_transfer(void *context, uint64_t target_id,
     done(done_context, replica->transfer_status);
 }
 
+static void port_suspect(void *context, uint64_t position)
+{
+    ((struct harness_replica *)context)->suspected = position;
+}
+
 static bool member_ready(void *context, uint64_t member_id)
 {
     (void)member_id;
@@ -231,6 +236,7 @@ static void replica_open(struct harness *harness, size_t id)
         .read_now = port_read_now,
         .read = port_read,
         .transfer = port_transfer,
+        .suspect = port_suspect,
         .members = {replica, member_change, member_ready, member_preferred, member_client_host,
                     member_belongs, member_recover, member_drain},
         .storage = port_storage,

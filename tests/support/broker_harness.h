@@ -33,6 +33,7 @@ struct harness_replica {
     bool fresh;
     struct storage_view storage; /* What the port says, but for log_end. */
     bool peer_ready;             /* What the members port says. */
+    uint64_t suspected;          /* Where a read was not what was written; 0: nowhere. */
     bool draining;               /* As it was told. */
     uint64_t recovered_at;       /* Where it was told that its log ends. */
     uint64_t changed_member;     /* The last change asked for, */

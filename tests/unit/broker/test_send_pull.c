@@ -278,6 +278,35 @@ static void reads_from_disk_are_answered_like_those_from_memory(void **state)
     harness_free(harness);
 }
 
+static void a_flipped_bit_on_the_disk_does_not_reach_a_consumer(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct command response;
+    send_text(pipe, 1, "T", "0", "", "precious");
+    harness_commit(harness);
+    expect_code(pipe, 1, 0);
+    uint8_t *body = memmem(harness->log_bytes.data, harness->log_bytes.size, "precious", 8);
+    assert_non_null(body);
+    for (int blocked = 0; blocked < 2; blocked++) {
+        harness->block_reads = blocked == 1;
+        harness_leader(harness)->suspected = 0;
+        body[3] ^= 0x04;
+        pull(pipe, 2, "0", "4", "*");
+        harness_run_reads(harness);
+        assert_true(harness_receive(pipe, &response));
+        assert_int_equal(response.code, 1);
+        assert_int_not_equal(harness_leader(harness)->suspected, 0);
+        body[3] ^= 0x04;
+        pull(pipe, 3, "0", "4", "*");
+        harness_run_reads(harness);
+        expect_code(pipe, 3, 0);
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void a_batch_gets_dense_offsets_and_one_id_each(void **state)
 {
     (void)state;
@@ -394,6 +423,7 @@ int main(void)
         cmocka_unit_test(pull_codes_follow_offset_and_filter),
         cmocka_unit_test(a_parked_pull_is_woken_only_by_what_it_wants),
         cmocka_unit_test(reads_from_disk_are_answered_like_those_from_memory),
+        cmocka_unit_test(a_flipped_bit_on_the_disk_does_not_reach_a_consumer),
         cmocka_unit_test(a_batch_gets_dense_offsets_and_one_id_each),
         cmocka_unit_test(offsets_rise_and_negative_ones_are_ignored),
         cmocka_unit_test(messages_are_found_by_key_and_unique_key),
