@@ -16,3 +16,5 @@ raftmq_unit_test(raft-glue/replica_admission LINK raftmq_glue)
 raftmq_unit_test(raft-glue/replica_full LINK raftmq_glue
                  SOURCES ${SIM_DISK} ${CMAKE_CURRENT_LIST_DIR}/replica_fixture.c)
 raftmq_unit_test(raft-glue/fetch LINK raftmq_glue)
+raftmq_unit_test(raft-glue/replica_figures LINK raftmq_glue
+                 SOURCES ${SIM_DISK} ${CMAKE_CURRENT_LIST_DIR}/replica_fixture.c)
