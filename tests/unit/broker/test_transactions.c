@@ -416,6 +416,101 @@ static void a_batch_refused_by_a_deposed_leader_goes_to_the_next(void **state)
     harness_free(harness);
 }
 
+/* The replica takes another role. */
+static void become(struct harness_replica *replica, enum replica_role role, uint64_t term,
+                   uint64_t leader_id)
+{
+    struct replica_state state = {.role = role, .term = term, .leader_id = leader_id};
+    broker_on_state(&replica->broker, &state);
+}
+
+static void a_check_that_is_due_at_a_failover_is_asked_by_the_next_leader(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    connect_producer(pipe);
+    struct half half = make_half(pipe, "U1");
+    struct half checked;
+    harness_advance(harness, 6500);
+    assert_true(receive_check(pipe, &checked));
+    harness_advance(harness, 29000); // The second one is due in a moment.
+    become(harness_leader(harness), REPLICA_FOLLOWER, 2, 0);
+    harness_advance(harness, 5000);
+    assert_false(receive_check(pipe, &checked)); // Nobody leads, nobody asks.
+    // Another replica takes over; the producer connects there.
+    struct harness_replica *next = &harness->replicas[1];
+    become(harness_leader(harness), REPLICA_FOLLOWER, 3, 2);
+    become(&harness->replicas[2], REPLICA_FOLLOWER, 3, 2);
+    become(next, REPLICA_LEADER, 3, 2);
+    struct harness_pipe *there = harness_connect(next, 5001);
+    connect_producer(there);
+    harness_advance(harness, 1000);
+    assert_true(receive_check(there, &checked));
+    assert_string_equal(checked.position, half.position);
+    assert_string_equal(checked.offset, half.offset);
+    const struct transaction *transaction =
+        machine_transaction_find(next->machine, strtoull(half.position, NULL, 10));
+    assert_int_equal(transaction->attempts, 2); // The first one was not forgotten.
+    assert_int_equal(end(there, &checked, "8", "P"), 0);
+    harness_disconnect(pipe);
+    harness_disconnect(there);
+    harness_free(harness);
+}
+
+static void an_end_that_names_another_transaction_decides_nothing(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct message message;
+    struct half first = make_half(pipe, "U1");
+    struct half second = make_half(pipe, "U2");
+    // A delayed END mixes up two: the position of the one, the offset of the other.
+    struct half mixed = second;
+    memcpy(mixed.offset, first.offset, sizeof mixed.offset);
+    assert_int_equal(end(pipe, &mixed, "8", "P"), 1);
+    assert_int_equal(visible(pipe, &message), 0);
+    // And one for a half that no log has: its leader died before it was synced anywhere.
+    struct half lost = {"987654", "7"};
+    assert_int_equal(end(pipe, &lost, "8", "P"), 1);
+    assert_int_equal(visible(pipe, &message), 0);
+    // Decided, and told again later: the first stands, and it is said once.
+    assert_int_equal(end(pipe, &first, "8", "P"), 0);
+    assert_int_equal(end(pipe, &first, "8", "P"), 0);
+    assert_int_equal(end(pipe, &second, "12", "P"), 0);
+    assert_int_equal(end(pipe, &first, "8", "P"), 0);
+    assert_int_equal(visible(pipe, &message), 1);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void a_producers_clock_decides_nothing(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct half checked;
+    connect_producer(pipe);
+    static const char *const born[] = {"1", "99999999999999"}; // 1970, and the year 5138.
+    for (int i = 0; i < 2; i++) {
+        char properties[128];
+        snprintf(properties, sizeof properties,
+                 "UNIQ_KEY\001B%d\002TRAN_MSG\001true\002PGROUP\001P\002", i);
+        harness_send(pipe, 310, 1, 0, slice_text("pay"), "a", "P", "b", "T", "c", "TBW102", "d",
+                     "4", "e", "2", "f", "4", "g", born[i], "h", "0", "i", properties, NULL);
+        harness_commit(harness);
+        receive_half(pipe);
+        harness_advance(harness, 5500);
+        assert_false(receive_check(pipe, &checked)); // Not at once, as if it were 50 years old ...
+        harness_advance(harness, 1000);
+        assert_true(receive_check(pipe, &checked)); // ... and not in 3,000 years.
+        assert_int_equal(end(pipe, &checked, "12", "P"), 0);
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void strangers_cannot_forward_or_propose(void **state)
 {
     (void)state;
@@ -447,6 +542,9 @@ int main(void)
         cmocka_unit_test(a_follower_takes_halves_and_decisions_and_relays_checks),
         cmocka_unit_test(without_a_leader_requests_wait_and_are_then_refused_with_14),
         cmocka_unit_test(a_batch_refused_by_a_deposed_leader_goes_to_the_next),
+        cmocka_unit_test(a_check_that_is_due_at_a_failover_is_asked_by_the_next_leader),
+        cmocka_unit_test(an_end_that_names_another_transaction_decides_nothing),
+        cmocka_unit_test(a_producers_clock_decides_nothing),
         cmocka_unit_test(strangers_cannot_forward_or_propose),
     };
     return cmocka_run_group_tests_name("transactions", tests, NULL, NULL);
