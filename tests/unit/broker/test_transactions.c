@@ -416,6 +416,38 @@ static void a_batch_refused_by_a_deposed_leader_goes_to_the_next(void **state)
     harness_free(harness);
 }
 
+static void a_leader_that_is_none_is_not_asked_all_the_time(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_replica *leader = harness_leader(harness);
+    struct harness_replica *follower = &harness->replicas[1];
+    harness_link(follower);
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    const struct replica_state deposed = {.role = REPLICA_FOLLOWER, .term = 2};
+    broker_on_state(&leader->broker, &deposed);
+    uint64_t before = leader->broker.counters.requests;
+    send_half(pipe, "U1", "");
+    for (int i = 0; i < 20; i++) {
+        harness_turn(harness);
+        harness_exchange(harness);
+    }
+    assert_int_equal(leader->broker.counters.requests, before + 1);
+    harness->now_ms += PROPOSER_REFUSED_PAUSE_MS;
+    harness_turn(harness);
+    harness_exchange(harness);
+    assert_int_equal(leader->broker.counters.requests, before + 2);
+    // It leads again, and the follower knows: at once.
+    const struct replica_state elected = {.role = REPLICA_LEADER, .term = 3, .leader_id = 1};
+    broker_on_state(&leader->broker, &elected);
+    const struct replica_state follows = {.role = REPLICA_FOLLOWER, .term = 3, .leader_id = 1};
+    broker_on_state(&follower->broker, &follows);
+    harness_commit(harness);
+    receive_half(pipe);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void strangers_cannot_forward_or_propose(void **state)
 {
     (void)state;
@@ -447,6 +479,7 @@ int main(void)
         cmocka_unit_test(a_follower_takes_halves_and_decisions_and_relays_checks),
         cmocka_unit_test(without_a_leader_requests_wait_and_are_then_refused_with_14),
         cmocka_unit_test(a_batch_refused_by_a_deposed_leader_goes_to_the_next),
+        cmocka_unit_test(a_leader_that_is_none_is_not_asked_all_the_time),
         cmocka_unit_test(strangers_cannot_forward_or_propose),
     };
     return cmocka_run_group_tests_name("transactions", tests, NULL, NULL);
