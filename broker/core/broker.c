@@ -127,6 +127,7 @@ uint64_t broker_on_leader_connected(struct broker *broker)
     broker->ports->leader_flush(broker->ports->context);
     client_announce_all(broker); // So that checks and notices reach those who are connected here.
     relay_on_leader_connected(broker->relay);
+    proposer_on_leader_changed(&broker->proposer);
     proposer_turn(&broker->proposer);
     return broker->leader_connection;
 }
@@ -165,6 +166,9 @@ void broker_drop(struct broker *broker, void *proposal, enum status why)
 void broker_on_state(struct broker *broker, const struct replica_state *state)
 {
     bool led = broker_leads(broker);
+    if (broker->state.leader_id != state->leader_id || broker->state.term != state->term) {
+        proposer_on_leader_changed(&broker->proposer);
+    }
     broker->state = *state;
     if (broker_leads(broker) == led) {
         return;

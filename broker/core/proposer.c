@@ -132,12 +132,26 @@ static bool batch_propose(struct proposer *proposer, struct batch *batch)
     return true;
 }
 
+/* Elections take a while: without a pause batches would fly to and fro as fast as the network is.
+ */
+static bool was_just_refused(const struct proposer *proposer)
+{
+    uint64_t now = clock_monotonic_ms(proposer->broker->ports->clock);
+    return proposer->refused_ms != 0 && now - proposer->refused_ms < PROPOSER_REFUSED_PAUSE_MS;
+}
+
+void proposer_on_leader_changed(struct proposer *proposer)
+{
+    proposer->refused_ms = 0;
+}
+
 static bool batch_forward(struct proposer *proposer, struct batch *batch)
 {
     struct broker *broker = proposer->broker;
     const struct broker_ports *ports = broker->ports;
     struct buf *out = broker->state.leader_id == 0 ? NULL : ports->leader_out(ports->context);
-    if (out == NULL || proposer->forwarded_size >= PROPOSER_FORWARDED_MAX) {
+    if (out == NULL || proposer->forwarded_size >= PROPOSER_FORWARDED_MAX ||
+        was_just_refused(proposer)) {
         return false; // Waits for a leader, or for answers; proposer_tick() bounds how long.
     }
     batch->opaque = proposer->next_opaque;
@@ -240,6 +254,7 @@ bool proposer_on_answer(struct proposer *proposer, const struct command *answer)
             (why == STATUS_NOT_LEADER || why == STATUS_NO_LEADER)) {
             // Whom we took for the leader is none: it kept nothing, so the batch may go again.
             ready_put_back(proposer, batch);
+            proposer->refused_ms = clock_monotonic_ms(proposer->broker->ports->clock);
         } else {
             batch_end(proposer, batch,
                       why == STATUS_OK ? STATUS_UNKNOWN_OUTCOME : (enum status)why);

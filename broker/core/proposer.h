@@ -20,6 +20,8 @@ enum {
     /* Forwarded bytes without an answer at which further batches wait: well below what ends a
      * connection that does not drain. */
     PROPOSER_FORWARDED_MAX = 8 * 1024 * 1024,
+    /* Before a leader that said it is none is asked again. */
+    PROPOSER_REFUSED_PAUSE_MS = 10,
 };
 
 /* The end of an operation: its result, or in result->status why there is none. `operation` is NULL
@@ -57,6 +59,7 @@ struct proposer {
     size_t ready_size;        /* Bytes in ready batches, */
     size_t forwarded_size;    /* and in forwarded ones. */
     int32_t next_opaque;
+    uint64_t refused_ms; /* Monotonic: the leader we know said it is none; 0: it did not. */
 };
 
 void proposer_init(struct proposer *proposer, struct broker *broker);
@@ -72,6 +75,8 @@ void proposer_add(struct proposer *proposer, const struct waiter *waiter);
 
 /* Hand on what can be. */
 void proposer_turn(struct proposer *proposer);
+/* Another leader, or another connection to it: what was refused need not wait. */
+void proposer_on_leader_changed(struct proposer *proposer);
 /* Give up what waited too long for a leader. */
 void proposer_tick(struct proposer *proposer);
 

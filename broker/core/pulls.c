@@ -125,7 +125,7 @@ static void scan(struct broker *broker, const struct pull *pull, const struct qu
 }
 
 /* Source of codes and next offsets: DefaultMessageStore.getMessage, PullMessageProcessor. */
-static void look(struct broker *broker, const struct pull *pull, struct found *found)
+static void look_at_queue(struct broker *broker, const struct pull *pull, struct found *found)
 {
     found->count = 0;
     found->offset_next = 0;
@@ -164,6 +164,12 @@ static void trust_only_a_leader(const struct broker *broker, const struct pull *
         found->code = CODE_NOT_FOUND;
         found->offset_next = pull->offset;
     }
+}
+
+static void look(struct broker *broker, const struct pull *pull, struct found *found)
+{
+    look_at_queue(broker, pull, found);
+    trust_only_a_leader(broker, pull, found);
 }
 
 static void add_header(struct command *response, char (*numbers)[24], const struct found *found,
@@ -235,7 +241,6 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
 static void answer(struct broker *broker, const struct pull *pull, const struct found *found)
 {
     struct found final = *found;
-    trust_only_a_leader(broker, pull, &final);
     if (final.code == CODE_NOT_FOUND && pull->moved) {
         final.code = CODE_RETRY_IMMEDIATELY; // The client must learn how far the filter has looked.
     }

@@ -7,6 +7,8 @@
 enum {
     STALL_MAX_US = 30 * SIM_SECOND,
     JUMP_MAX_MS = 3600 * 1000,
+    // A node's clock stays below the time for which outcomes are remembered (docs/limits.md).
+    NODE_JUMP_MAX_MS = 20 * 60 * 1000,
     DRIFT_PPM = 20000,
     SPARE_ROOM = 128 * 1024,
 };
@@ -237,7 +239,8 @@ static void mend_clock(size_t a, size_t b)
 static bool hurt_clock(enum sim_fault kind)
 {
     struct sim_host *host = sim_one_in(SIM_FAULT, 3) ? any_host() : sim_node_host(important_node());
-    int64_t jump = (int64_t)sim_draw(SIM_FAULT, sim_one_in(SIM_FAULT, 3) ? JUMP_MAX_MS : 5000);
+    uint64_t most = host->name[0] == 'n' ? NODE_JUMP_MAX_MS : JUMP_MAX_MS;
+    int64_t jump = (int64_t)sim_draw(SIM_FAULT, sim_one_in(SIM_FAULT, 3) ? most : 5000);
     switch (kind) {
     case SIM_FAULT_CLOCK_JUMP:
         sim_host_jump(host, (sim_one_in(SIM_FAULT, 2) ? jump : -jump) * SIM_MS);

@@ -67,12 +67,12 @@ static void draw_settings(struct sim_plan *plan)
 static void stretch(struct sim_plan *plan)
 {
     static const uint32_t minute_ms = 60 * 1000;
-    uint32_t scale = between(40, 140);
+    uint32_t scale = between(60, 160);
     plan->scale = scale;
     plan->nodes = 3;
     plan->groups = 1;
     plan->nameservers = 1;
-    plan->think_us *= scale;
+    plan->think_us *= 5 * scale; // Time is dear here, work is not wanting.
     plan->election_ms *= 10; // Without a leader clients try again and again, which takes long here.
     plan->heartbeat_ms = plan->election_ms / 4;
     plan->consumers = 1;
@@ -84,7 +84,7 @@ static void stretch(struct sim_plan *plan)
     plan->checkpoint_ms *= scale;
     plan->chaos_us *= scale;
     plan->trouble_us *= scale;
-    plan->fault_every_us *= scale / 5;
+    plan->fault_every_us *= scale / 6;
 }
 
 void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)

@@ -143,9 +143,10 @@ void sim_host_drift(struct sim_host *host, uint32_t rate_ppm)
     host->clock.rate_ppm = rate_ppm;
 }
 
-void sim_host_jump(struct sim_host *host, int64_t by_us)
+void sim_host_jump(struct sim_host *host, int64_t off_us)
 {
-    host->clock.wall_offset_us += by_us;
+    host->clock.wall_offset_us += off_us - host->clock.jumped_us;
+    host->clock.jumped_us = off_us;
 }
 
 void sim_host_freeze(struct sim_host *host, bool frozen)

@@ -18,6 +18,7 @@ struct sim_clock {
     uint64_t at_us;    /* and what the monotonic clock said then. */
     uint32_t rate_ppm; /* 1,000,000: as the world's. */
     int64_t wall_offset_us;
+    int64_t jumped_us; /* How far the wall clock is off. */
     bool wall_frozen;
     uint64_t wall_frozen_us;
 };
@@ -115,7 +116,8 @@ uint64_t sim_host_wall_us(const struct sim_host *host);
  */
 uint64_t sim_host_when(const struct sim_host *host, uint64_t monotonic_us);
 void sim_host_drift(struct sim_host *host, uint32_t rate_ppm);
-void sim_host_jump(struct sim_host *host, int64_t by_us);
+/* Let the wall clock be off by that, whatever it was before. */
+void sim_host_jump(struct sim_host *host, int64_t off_us);
 void sim_host_freeze(struct sim_host *host, bool frozen);
 
 /* The host's store at a path, made on first sight. */

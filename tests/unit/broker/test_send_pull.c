@@ -253,6 +253,37 @@ static void a_parked_pull_is_woken_only_by_what_it_wants(void **state)
     harness_free(harness);
 }
 
+/* A consumer that comes from a replica that knows more waits here like any other: told at once that
+ * there is nothing, it would ask again at once. */
+static void a_follower_parks_a_pull_beyond_its_end(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_pipe *producer = harness_connect(harness_leader(harness), 5001);
+    struct harness_pipe *pipe = harness_connect(&harness->replicas[1], 5000);
+    struct command response;
+    send_text(producer, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    pull(pipe, 2, "2", "6", "*");
+    assert_false(harness_receive(pipe, &response));
+    send_text(producer, 3, "T", "0", "", "still before it");
+    harness_commit(harness);
+    assert_false(harness_receive(pipe, &response));
+    send_text(producer, 4, "T", "0", "", "wanted");
+    harness_commit(harness);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    assert_int_equal(field(&response, "nextBeginOffset"), 3);
+    pull(pipe, 5, "9", "6", "*");
+    harness_advance(harness, 16000);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 19);
+    assert_int_equal(field(&response, "nextBeginOffset"), 9);
+    harness_disconnect(pipe);
+    harness_disconnect(producer);
+    harness_free(harness);
+}
+
 static void reads_from_disk_are_answered_like_those_from_memory(void **state)
 {
     (void)state;
@@ -422,6 +453,7 @@ int main(void)
         cmocka_unit_test(refusals_have_the_codes_clients_expect),
         cmocka_unit_test(pull_codes_follow_offset_and_filter),
         cmocka_unit_test(a_parked_pull_is_woken_only_by_what_it_wants),
+        cmocka_unit_test(a_follower_parks_a_pull_beyond_its_end),
         cmocka_unit_test(reads_from_disk_are_answered_like_those_from_memory),
         cmocka_unit_test(a_flipped_bit_on_the_disk_does_not_reach_a_consumer),
         cmocka_unit_test(a_batch_gets_dense_offsets_and_one_id_each),

@@ -507,6 +507,34 @@ static void a_producers_clock_decides_nothing(void **state)
         assert_true(receive_check(pipe, &checked)); // ... and not in 3,000 years.
         assert_int_equal(end(pipe, &checked, "12", "P"), 0);
     }
+static void a_leader_that_is_none_is_not_asked_all_the_time(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_replica *leader = harness_leader(harness);
+    struct harness_replica *follower = &harness->replicas[1];
+    harness_link(follower);
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    const struct replica_state deposed = {.role = REPLICA_FOLLOWER, .term = 2};
+    broker_on_state(&leader->broker, &deposed);
+    uint64_t before = leader->broker.counters.requests;
+    send_half(pipe, "U1", "");
+    for (int i = 0; i < 20; i++) {
+        harness_turn(harness);
+        harness_exchange(harness);
+    }
+    assert_int_equal(leader->broker.counters.requests, before + 1);
+    harness->now_ms += PROPOSER_REFUSED_PAUSE_MS;
+    harness_turn(harness);
+    harness_exchange(harness);
+    assert_int_equal(leader->broker.counters.requests, before + 2);
+    // It leads again, and the follower knows: at once.
+    const struct replica_state elected = {.role = REPLICA_LEADER, .term = 3, .leader_id = 1};
+    broker_on_state(&leader->broker, &elected);
+    const struct replica_state follows = {.role = REPLICA_FOLLOWER, .term = 3, .leader_id = 1};
+    broker_on_state(&follower->broker, &follows);
+    harness_commit(harness);
+    receive_half(pipe);
     harness_disconnect(pipe);
     harness_free(harness);
 }
@@ -545,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_check_that_is_due_at_a_failover_is_asked_by_the_next_leader),
         cmocka_unit_test(an_end_that_names_another_transaction_decides_nothing),
         cmocka_unit_test(a_producers_clock_decides_nothing),
+        cmocka_unit_test(a_leader_that_is_none_is_not_asked_all_the_time),
         cmocka_unit_test(strangers_cannot_forward_or_propose),
     };
     return cmocka_run_group_tests_name("transactions", tests, NULL, NULL);
