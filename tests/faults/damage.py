@@ -7,6 +7,8 @@ SEGMENT_HEADER = 64
 FRAME = struct.Struct("<4sIIIQQQQ")  # Magic, crc, size, crc, index, term, position, durable mark.
 FRAME_HEADER = 56
 
+COMPLETE = "in a complete segment"
+
 # What a replica may say when it refuses to start. Each tells the operator what it is about.
 REFUSALS = [
     "the log is damaged where it was already synced",
@@ -53,11 +55,15 @@ def frames(path):
             at += whole
 
 
-def segment_targets(path, number, segment_size, chance):
-    """Places in a segment: where it vouches for itself, in its last frames, and behind them."""
+def segment_targets(path, number, segment_size, last, chance):
+    """Places in a segment: where it vouches for itself, in its last frames, and behind them. A start
+    does not read those that are complete."""
     found = frames(path)
     if not found:
         return []
+    if not last:
+        at = chance.choice(found)[0]
+        return [Target(COMPLETE, path, chance.randrange(at, at + FRAME_HEADER + 1))]
     start = number * segment_size
     vouched = max(mark for _, _, mark in found) - start
     end = found[-1][0] + found[-1][1]
@@ -77,7 +83,8 @@ def targets(folder, chance):
     segments = sorted(n for n in os.listdir(log) if n.startswith("segment-"))
     for name in segments[-2:]:
         path = os.path.join(log, name)
-        found += segment_targets(path, int(name.split("-")[1], 16), os.path.getsize(path), chance)
+        found += segment_targets(path, int(name.split("-")[1], 16), os.path.getsize(path),
+                                 name == segments[-1], chance)
     for name in ("vote.0", "vote.1", "cut.0", "cut.1"):
         path = os.path.join(log, name)
         if os.path.getsize(path) > 0:

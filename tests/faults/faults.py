@@ -263,6 +263,8 @@ class Flip(Fault):
             # until a member wants a copy. None is answered if that ends the process.
             wait_for("the store to be read", lambda: not self.world.running(node)
                      or self.world.status(node, group, hash_too=True), 30.0)
+        if target.kind == damage.COMPLETE:
+            self.wait_scrub(node, offset, folder)
         if not self.world.running(node):
             status = self.world.wait_end(node)
             said = self.world.log_from(node, offset)
@@ -271,6 +273,19 @@ class Flip(Fault):
             self.told += ", found while running"
             self.repair(folder, target, self.world.path(node, "kept"))
             self.restart(node)
+
+
+    def wait_scrub(self, node, offset, folder):
+        """A start does not see it, the scrub does. Until replicas mend such a frame themselves, an
+        operator lets it have a copy."""
+        wait_for(f"the scrub to find it: {self.told}",
+                 lambda: "the log is damaged on disk" in self.world.log_from(node, offset), 30.0)
+        self.told += ", found by the scrub"
+        self.world.kill(node)
+        shutil.rmtree(folder)
+        self.world.forget_unsynced(node)
+        self.restart(node)
+        self.catch_up(node)
 
 
 class LiveFlip(Flip):

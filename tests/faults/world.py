@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ SETTINGS = {
     # Checkpoints often, so that they meet faults.
     "checkpointIntervalMs": 1000,
     "leaderBalanceDelayMs": 500,
+    # Damage in complete segments is found within a second.
+    "logScrubRate": 200,
 }
 
 
@@ -95,6 +98,7 @@ class World(Cluster):
         self.node_ports.pop(node)
         if self.running(node):
             self.stop(node)
+        shutil.rmtree(self.path(node, "root"))
 
     def members(self, group):
         """{node: voter or standby}, as the leader says."""
