@@ -507,6 +507,10 @@ static void a_producers_clock_decides_nothing(void **state)
         assert_true(receive_check(pipe, &checked)); // ... and not in 3,000 years.
         assert_int_equal(end(pipe, &checked, "12", "P"), 0);
     }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void a_leader_that_is_none_is_not_asked_all_the_time(void **state)
 {
     (void)state;
