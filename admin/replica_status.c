@@ -90,6 +90,33 @@ static void copy(json_t *row, const char *to, const json_t *status, const char *
     }
 }
 
+static bool is_member(const json_t *member)
+{
+    // An older broker does not say; its members were fixed.
+    const char *is = json_string_value(json_object_get(member, "membership"));
+    return is == NULL || strcmp(is, "none") != 0;
+}
+
+/* What is wrong with a replica that answers, by what it says of itself alone. */
+static const char *own_health(const json_t *status)
+{
+    const char *room = json_string_value(json_object_get(status, "logRoom"));
+    if (json_is_true(json_object_get(status, "removed"))) {
+        return "removed";
+    }
+    if (json_integer_value(json_object_get(status, "damagedFrames")) > 0) {
+        return "log damaged";
+    }
+    if (room != NULL && strcmp(room, "none") == 0) {
+        return "no room";
+    }
+    if (json_is_true(json_object_get(status, "diskFull")) ||
+        (room != NULL && strcmp(room, "low") == 0)) {
+        return "disk full";
+    }
+    return json_is_true(json_object_get(status, "abstaining")) ? "recovering" : "ok";
+}
+
 static json_t *replica_row(struct cli *cli, const struct broker_data *group, const char *address,
                            struct members *members)
 {
@@ -112,8 +139,12 @@ static json_t *replica_row(struct cli *cli, const struct broker_data *group, con
     json_t *member;
     json_array_foreach(json_object_get(status, "members"), i, member)
     {
-        members_add(members, slice_text(json_string_value(json_object_get(member, "clientAddr"))));
+        if (is_member(member)) {
+            members_add(members,
+                        slice_text(json_string_value(json_object_get(member, "clientAddr"))));
+        }
     }
+    json_object_set_new(row, "health", json_string(own_health(status)));
     json_object_set_new(row, "status", status);
     return row;
 }
@@ -140,27 +171,66 @@ static json_t *leader_of(const json_t *rows)
     return leader;
 }
 
-/* Fill in what only the comparison of replicas shows: lag and health. */
+/* Does the leader count the replica at this address among the members? */
+static bool leader_counts(const json_t *leader, const char *address)
+{
+    size_t i;
+    json_t *member;
+    json_array_foreach(json_object_get(json_object_get(leader, "status"), "members"), i, member)
+    {
+        const char *its = json_string_value(json_object_get(member, "clientAddr"));
+        if (its != NULL && strcmp(its, address) == 0) {
+            return is_member(member);
+        }
+    }
+    return false;
+}
+
+/* Who does not answer and is no member any more is only remembered by the nameserver. */
+static void drop_former(json_t *rows, const json_t *leader)
+{
+    for (size_t i = json_array_size(rows); leader != NULL && i > 0; i--) {
+        const json_t *row = json_array_get(rows, i - 1);
+        const char *address = json_string_value(json_object_get(row, "address"));
+        if (json_object_get(row, "status") == NULL && !leader_counts(leader, address)) {
+            json_array_remove(rows, i - 1);
+        }
+    }
+}
+
+/* Fill in what only the comparison with the leader shows; *health is the group's so far. */
+static void row_compare(json_t *row, const json_t *leader, const char **health)
+{
+    const char *own = json_string_value(json_object_get(row, "health"));
+    if (json_object_get(row, "status") == NULL) {
+        *health = leader == NULL ? *health : "replica down";
+        return;
+    }
+    bool fine = strcmp(own, "ok") == 0;
+    if (leader != NULL) {
+        json_int_t lag = integer(leader, "last") - integer(row, "applied");
+        json_object_set_new(row, "lag", json_integer(lag < 0 ? 0 : lag));
+        if (lag > LAG_HEALTHY && fine) {
+            json_object_set_new(row, "health", json_string("behind"));
+            *health = strcmp(*health, "ok") == 0 ? "replica behind" : *health;
+        }
+    }
+    if (!fine && strcmp(own, "removed") != 0 && strcmp(*health, "ok") == 0) {
+        *health = own;
+    }
+}
+
+/* Fill in lag and health of all rows and of the group. */
 static void rows_compare(json_t *group, json_t *rows)
 {
     json_t *leader = leader_of(rows);
     const char *health = leader == NULL ? "no leader" : "ok";
     size_t i;
     json_t *row;
+    drop_former(rows, leader);
     json_array_foreach(rows, i, row)
     {
-        if (json_object_get(row, "status") == NULL) {
-            health = leader == NULL ? health : "replica down";
-            continue;
-        }
-        if (leader != NULL) {
-            json_int_t lag = integer(leader, "last") - integer(row, "applied");
-            json_object_set_new(row, "lag", json_integer(lag < 0 ? 0 : lag));
-            if (lag > LAG_HEALTHY) {
-                json_object_set_new(row, "health", json_string("behind"));
-                health = strcmp(health, "ok") == 0 ? "replica behind" : health;
-            }
-        }
+        row_compare(row, leader, &health);
     }
     if (leader != NULL) {
         json_object_set(group, "leader", json_object_get(leader, "address"));
