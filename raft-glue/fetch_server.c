@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+enum { WAIT_MS = 20 }; /* Between two looks at whether more is committed. */
+
 struct fetch_server {
     struct fetch_server_options options;
     struct fetch_session *sessions[FETCH_SESSIONS_MAX];
@@ -282,6 +284,24 @@ static void send_image(struct fetch_session *session)
     }
 }
 
+static void send_entries(struct fetch_session *session, uint64_t index);
+
+/* What this member acknowledged before it lost it still counts for the leader, which would never
+ * send it again: a copy that ends below leaves a gap for as long as the term lasts. It will be
+ * committed without the member's help, so the copy waits for it. */
+static bool ends_too_early(const struct fetch_session *session, uint64_t last)
+{
+    return replica_match_index(session->server->options.replica, session->member) > last;
+}
+
+static void on_wait_over(uv_timer_t *timer)
+{
+    struct fetch_session *session = timer->data;
+    if (session->tcp != NULL) {
+        send_entries(session, session->answer.first_index);
+    }
+}
+
 static void send_entries(struct fetch_session *session, uint64_t index)
 {
     struct fetch_server *server = session->server;
@@ -291,6 +311,10 @@ static void send_entries(struct fetch_session *session, uint64_t index)
     last = last < durable ? last : durable;
     session->answer.first_index = index;
     session->answer.last_index = last;
+    if (index == last + 1 && ends_too_early(session, last)) {
+        uv_timer_start(&session->delay, on_wait_over, WAIT_MS, 0);
+        return;
+    }
     if (index == last + 1) {
         send_answer(session);
         return;

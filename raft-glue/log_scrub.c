@@ -10,9 +10,29 @@ void log_scrub_init(struct log_scrub *scrub, struct segment_log *log, const stru
     *scrub = (struct log_scrub){.log = log, .logger = logger, .rate = rate};
 }
 
+/* Also what lies in the newest segment is durable, and does not change unless it is truncated. */
+static bool begin_asked(struct log_scrub *scrub, struct log_load *load)
+{
+    uint64_t index = scrub->asked;
+    if (index == 0) {
+        return false;
+    }
+    scrub->asking = index <= segment_log_durable_index(scrub->log) &&
+                    segment_log_load_begin(scrub->log, index, index, PIECE_SIZE, load) == STATUS_OK;
+    scrub->asked = scrub->asking ? index : 0;
+    return scrub->asking;
+}
+
 bool log_scrub_begin(struct log_scrub *scrub, uint64_t now_ms, struct log_load *load)
 {
-    if (scrub->rate == 0 || scrub->under_way || now_ms < scrub->due_ms) {
+    if (scrub->rate == 0 || scrub->under_way) {
+        return false;
+    }
+    if (begin_asked(scrub, load)) {
+        scrub->under_way = true;
+        return true;
+    }
+    if (now_ms < scrub->due_ms) {
         return false;
     }
     uint64_t first = segment_log_first_index(scrub->log);
@@ -46,9 +66,9 @@ static bool is_known(const struct log_scrub *scrub, uint64_t index)
 void log_scrub_look_at(struct log_scrub *scrub, uint64_t position)
 {
     uint64_t index = segment_log_index_at(scrub->log, position);
-    if (index != 0 && !is_known(scrub, index)) {
-        scrub->next_index = index;
-        scrub->due_ms = 0;
+    if (index != 0 && index != scrub->asked && !is_known(scrub, index)) {
+        scrub->asked = index;
+        scrub->asked_twice = false;
     }
 }
 
@@ -68,10 +88,32 @@ static void report(struct log_scrub *scrub, uint64_t index, enum status status)
     scrub->damage_count++;
 }
 
+static void end_asked(struct log_scrub *scrub, const struct log_load *load)
+{
+    bool bad = load->status != STATUS_OK;
+    scrub->asking = false;
+    if (scrub->asked != load->first_index) {
+        return; // Another one has been complained of meanwhile.
+    }
+    if (bad && !scrub->asked_twice) {
+        scrub->asked_twice = true;
+        return;
+    }
+    scrub->asked = 0;
+    if (bad) {
+        report(scrub, load->first_index, load->status);
+    }
+}
+
 void log_scrub_end(struct log_scrub *scrub, uint64_t now_ms, struct log_load *load)
 {
     uint64_t bad = load->first_index + load->verified;
     scrub->under_way = false;
+    if (scrub->asking) {
+        end_asked(scrub, load);
+        segment_log_load_end(scrub->log, load);
+        return;
+    }
     scrub->due_ms = now_ms + (load->size * 1000 + scrub->rate - 1) / scrub->rate;
     scrub->next_index = load->first_index + load->count;
     scrub->bytes += load->size;

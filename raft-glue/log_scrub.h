@@ -30,6 +30,9 @@ struct log_scrub {
 
     uint64_t next_index; /* Private from here. */
     uint64_t suspect;    /* Looked damaged; is read once more before that is believed. */
+    uint64_t asked;      /* Somebody complained of this entry; 0: of none. */
+    bool asking;         /* It is what is under way, */
+    bool asked_twice;    /* and has looked damaged once. */
     uint64_t due_ms;
     bool under_way;
 };
@@ -38,7 +41,7 @@ struct log_scrub {
 void log_scrub_init(struct log_scrub *scrub, struct segment_log *log, const struct log *logger,
                     uint64_t rate);
 
-/* Go on with the entry at this position, at once. */
+/* Look at the entry at this position at once, wherever in the log it is; the pass goes on after. */
 void log_scrub_look_at(struct log_scrub *scrub, uint64_t position);
 
 /* Time for the next piece? Fills load, to be run by any thread; one at a time. now_ms is monotonic.

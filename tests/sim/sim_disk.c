@@ -505,6 +505,36 @@ uint8_t *sim_disk_bytes(struct sim_disk *disk, const char *name, size_t *size)
     return named->content->now;
 }
 
+const uint8_t *sim_disk_synced(const struct sim_disk *disk, const char *name, size_t *size)
+{
+    struct named *named = names_find(&disk->synced, name);
+    if (named == NULL) {
+        return NULL;
+    }
+    *size = named->content->synced_size;
+    return named->content->synced;
+}
+
+size_t sim_disk_count(const struct sim_disk *disk)
+{
+    return disk->now.count;
+}
+
+const char *sim_disk_name(const struct sim_disk *disk, size_t place)
+{
+    ASSERT(place < disk->now.count);
+    return disk->now.list[place].name;
+}
+
+void sim_disk_damage(struct sim_disk *disk, const char *name, size_t offset, const uint8_t *bytes,
+                     size_t size)
+{
+    struct named *named = names_find(&disk->now, name);
+    ASSERT(named != NULL && offset + size <= named->content->size);
+    memcpy(named->content->now + offset, bytes, size);
+    memcpy(named->content->synced + offset, bytes, size);
+}
+
 struct sim_disk *sim_disk_copy(const struct sim_disk *disk, uint64_t seed)
 {
     struct sim_disk *copy = sim_disk_new(seed);

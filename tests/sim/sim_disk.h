@@ -38,6 +38,18 @@ uint64_t sim_disk_operations(const struct sim_disk *disk);
 /* The bytes of a file, to look at or to damage; NULL if there is none. */
 uint8_t *sim_disk_bytes(struct sim_disk *disk, const char *name, size_t *size);
 
+/* What a power cut would leave of a file at least; NULL if it would not be there. */
+const uint8_t *sim_disk_synced(const struct sim_disk *disk, const char *name, size_t *size);
+
+/* The files there are: how many, and their names. */
+size_t sim_disk_count(const struct sim_disk *disk);
+const char *sim_disk_name(const struct sim_disk *disk, size_t place);
+
+/* Let the medium say something else from now on, without anybody having written it: to who reads,
+ * and after any crash. Within the file's size. */
+void sim_disk_damage(struct sim_disk *disk, const char *name, size_t offset, const uint8_t *bytes,
+                     size_t size);
+
 /* Make an independent copy, as it would be found after a clean stop. */
 struct sim_disk *sim_disk_copy(const struct sim_disk *disk, uint64_t seed);
 

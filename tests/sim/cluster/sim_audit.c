@@ -1,6 +1,8 @@
 #include "tests/sim/cluster/sim_audit.h"
 
 #include "common/store/kv.h"
+#include "raft-glue/replica_host.h"
+#include "tests/sim/cluster/sim_atlas.h"
 #include "tests/sim/cluster/sim_bank.h"
 #include "tests/sim/cluster/sim_ledger.h"
 #include "tests/sim/cluster/sim_nodes.h"
@@ -64,6 +66,21 @@ static const char *tell_pending(size_t group, const struct ledger_group *ledger)
     return "a transaction is not decided";
 }
 
+static const char *tell_member(size_t node, size_t group)
+{
+    static char text[256];
+    struct replica_view view;
+    if (!sim_node_view(node, group, &view)) {
+        return "a member is not open";
+    }
+    snprintf(text, sizeof text,
+             "%s of %s does not vote: term %" PRIu64 ", log up to %" PRIu64 " of term %" PRIu64
+             ", committed %" PRIu64 "%s",
+             sim_node_host(node)->name, sim_group_name(group), view.state.term, view.last_index,
+             view.last_term, view.commit_index, view.abstaining ? ", abstains" : "");
+    return text;
+}
+
 static bool group_at_rest(size_t group, const char **why)
 {
     const struct ledger_group *ledger = ledger_group(slice_text(sim_group_name(group)));
@@ -75,6 +92,10 @@ static bool group_at_rest(size_t group, const char **why)
         const struct broker *broker = sim_node_broker(i, group);
         if (sim_node_up(i) && broker == NULL) {
             *why = "a node is still starting";
+            return false;
+        }
+        if (sim_node_up(i) && !atlas_is_well(i)) {
+            *why = tell_member(i, group);
             return false;
         }
         if (broker != NULL && machine_applied_index(broker->machine) != ledger->last_index) {

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { READER_ADDRESS = 0x0A000401, PORT_STEP = 10, TRIES = 50, FIELDS = 10 };
+enum { READER_ADDRESS = 0x0A000401, PORT_STEP = 10, TRIES = 300, FIELDS = 10 };
 
 static struct {
     struct sim_host *host;

@@ -1,5 +1,6 @@
 /* What each kind of fault does. Clocks and disks are mended, cuts rejoined and so on by reliefs
  * that they leave behind. */
+#include "tests/sim/cluster/sim_atlas.h"
 #include "tests/sim/cluster/sim_clients.h"
 #include "tests/sim/cluster/sim_faults_internal.h"
 #include "tests/sim/cluster/sim_nodes.h"
@@ -225,6 +226,41 @@ static bool hurt_disk(enum sim_fault kind)
     return true;
 }
 
+/* Somebody who may be: more often than not the one that is hurt already. */
+static bool pick_victim(size_t *node)
+{
+    int hurt = atlas_hurt();
+    *node = hurt >= 0 ? (size_t)hurt : important_node();
+    return atlas_may_hurt(*node);
+}
+
+static bool lose_disk(void)
+{
+    size_t node;
+    if (!pick_victim(&node)) {
+        return false;
+    }
+    kill_node(node, SIM_KILL);
+    atlas_lose_disks(node);
+    return true;
+}
+
+/* Of a node that runs, or is found damaged when it starts again. */
+static bool flip_bits(void)
+{
+    size_t node;
+    if (!pick_victim(&node)) {
+        return false;
+    }
+    if (sim_one_in(SIM_FAULT, 6)) {
+        kill_node(node, SIM_KILL);
+        atlas_lose_store(node);
+        return true;
+    }
+    bool stopped = sim_one_in(SIM_FAULT, 2);
+    return atlas_damage(node) && (!stopped || kill_node(node, SIM_KILL));
+}
+
 /* ---- Clocks ---- */
 
 static void mend_clock(size_t a, size_t b)
@@ -312,6 +348,10 @@ bool fault_strike(enum sim_fault kind)
     case SIM_FAULT_FAIL_DISK:
     case SIM_FAULT_FULL_DISK:
         return hurt_disk(kind);
+    case SIM_FAULT_LOSE_DISK:
+        return lose_disk();
+    case SIM_FAULT_FLIP_BITS:
+        return flip_bits();
     case SIM_FAULT_CLOCK_JUMP:
     case SIM_FAULT_CLOCK_DRIFT:
     case SIM_FAULT_CLOCK_FREEZE:

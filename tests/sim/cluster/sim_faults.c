@@ -1,5 +1,6 @@
 #include "tests/sim/cluster/sim_faults.h"
 
+#include "tests/sim/cluster/sim_atlas.h"
 #include "tests/sim/cluster/sim_faults_internal.h"
 #include "tests/sim/cluster/sim_nodes.h"
 
@@ -112,7 +113,9 @@ void sim_faults_heal(void)
         host->disk_faults.deadly_sync = 0;
     }
     sim_nodes_spare();
-    size_t down = faults.plan->bare_majority ? (sim_node_count() - 1) / 2 : 0;
+    // Who lost its disk, or will find out that it has, needs all others to be whole again.
+    bool bare = faults.plan->bare_majority && atlas_hurt() < 0;
+    size_t down = bare ? (sim_node_count() - 1) / 2 : 0;
     for (size_t i = 0; i < sim_node_count(); i++) {
         sim_node_rest(i, 0);
         sim_node_want(i, true);

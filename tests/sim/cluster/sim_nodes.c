@@ -60,6 +60,11 @@ const char *sim_group_name(size_t group)
     return names[group];
 }
 
+size_t sim_group_count(void)
+{
+    return cluster.plan->groups;
+}
+
 static void add_text(char *list, const char *text)
 {
     size_t used = strlen(list);
@@ -290,10 +295,29 @@ void sim_node_stop(size_t number)
     }
 }
 
-struct broker *sim_node_broker(size_t number, size_t group)
+/* NULL while it waits for the others, or copies what they have. */
+static struct group_host *open_group(size_t number, size_t group)
 {
     const struct node *node = &cluster.nodes[number];
-    return !node->ready || node->groups[group] == NULL ? NULL : &node->groups[group]->broker;
+    struct group_host *host = node->ready ? node->groups[group] : NULL;
+    return host == NULL || host->replica == NULL ? NULL : host;
+}
+
+struct broker *sim_node_broker(size_t number, size_t group)
+{
+    struct group_host *host = open_group(number, group);
+    return host == NULL ? NULL : &host->broker;
+}
+
+bool sim_node_view(size_t number, size_t group, struct replica_view *view)
+{
+    const struct group_host *host = open_group(number, group);
+    if (host != NULL) {
+        sim_process_switch(cluster.nodes[number].host->process);
+        replica_host_view(host->replica, view);
+        sim_process_switch(NULL);
+    }
+    return host != NULL;
 }
 
 int sim_group_leader(size_t group)

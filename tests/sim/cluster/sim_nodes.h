@@ -32,11 +32,15 @@ struct sim_host *sim_nameserver_host(size_t nameserver);
 
 /* "10.0.2.1:9876;10.0.2.2:9876" */
 const char *sim_nameserver_addresses(void);
+size_t sim_group_count(void);
 /* "broker-a" */
 const char *sim_group_name(size_t group);
 
-/* The broker core of a group on a node; NULL if it does not run. */
+/* The broker core of a group on a node; NULL if it does not run, or is closed for a copy. */
 struct broker *sim_node_broker(size_t node, size_t group);
+struct replica_view;
+/* The same of its replica; false if it does not run. */
+bool sim_node_view(size_t node, size_t group, struct replica_view *view);
 /* The node that leads a group as it says itself, highest term first; -1: none does. */
 int sim_group_leader(size_t group);
 

@@ -27,6 +27,8 @@
     X(STALL_DISK, "disk stalled")                                                                  \
     X(FAIL_DISK, "disk errors")                                                                    \
     X(FULL_DISK, "disk full")                                                                      \
+    X(LOSE_DISK, "disk lost")                                                                      \
+    X(FLIP_BITS, "bits flipped")                                                                   \
     X(CLOCK_JUMP, "wall clock jumped")                                                             \
     X(CLOCK_DRIFT, "clock drifts")                                                                 \
     X(CLOCK_FREEZE, "wall clock frozen")                                                           \

@@ -1,5 +1,6 @@
 #include "tests/sim/cluster/sim_run.h"
 
+#include "tests/sim/cluster/sim_atlas.h"
 #include "tests/sim/cluster/sim_audit.h"
 #include "tests/sim/cluster/sim_bank.h"
 #include "tests/sim/cluster/sim_faults.h"
@@ -87,6 +88,7 @@ static void collect(struct sim_result *result)
     result->simulated_us = sim_now_us();
     result->events = sim_event_count();
     result->deaths = *sim_nodes_deaths();
+    result->copies = sim_watch_copies();
     result->ledger = *ledger_counts();
     result->clients = *sim_client_counts();
     for (size_t i = 0; i < sim_host_count(); i++) {
@@ -117,6 +119,7 @@ void sim_run(const struct sim_run_options *options, struct sim_result *result)
     sim_watch_open(plan.segment_size, plan.cache_size);
     ledger_open(plan.check_max);
     bank_open();
+    atlas_open();
     sim_nodes_open(&plan);
     sim_clients_open(&plan);
     sim_faults_open(&plan);

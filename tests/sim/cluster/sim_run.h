@@ -18,6 +18,7 @@ struct sim_result {
     uint64_t simulated_us;
     uint64_t events;
     uint64_t processes; /* Started. */
+    uint64_t copies;    /* Replicas that got one. */
     uint64_t faults[SIM_FAULTS];
     uint64_t faults_total;
     struct sim_deaths deaths;

@@ -2,12 +2,14 @@
 
 #include "broker/core/broker.h"
 #include "common/remoting/codes.h"
+#include "raft-glue/fetch.h"
 #include "raft-glue/segment_log.h"
 #include "tests/sim/cluster/sim_ledger.h"
 #include "tests/sim/os/sim_process.h"
 
 static uint32_t segment_size;
 static size_t cache_size;
+static uint64_t copies;
 
 void __real_broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal);
 void __wrap_broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal);
@@ -21,9 +23,12 @@ enum status __real_segment_log_open(const struct segment_log_options *options,
                                     struct segment_log **out, char **error);
 enum status __wrap_segment_log_open(const struct segment_log_options *options,
                                     struct segment_log **out, char **error);
+enum status __real_fetch_run(const struct fetch_options *options);
+enum status __wrap_fetch_run(const struct fetch_options *options);
 
 void sim_watch_open(uint32_t segment, size_t cache)
 {
+    copies = 0;
     segment_size = segment;
     cache_size = cache;
 }
@@ -71,4 +76,16 @@ enum status __wrap_segment_log_open(const struct segment_log_options *options,
     small.segment_size = segment_size;
     small.cache_size = cache_size;
     return __real_segment_log_open(&small, out, error);
+}
+
+enum status __wrap_fetch_run(const struct fetch_options *options)
+{
+    enum status status = __real_fetch_run(options);
+    copies += status == STATUS_OK;
+    return status;
+}
+
+uint64_t sim_watch_copies(void)
+{
+    return copies;
 }

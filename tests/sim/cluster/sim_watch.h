@@ -8,5 +8,7 @@
 
 /* Sizes of the logs to come: segments and cached tails. */
 void sim_watch_open(uint32_t segment_size, size_t cache_size);
+/* Copies of a group that were finished since. */
+uint64_t sim_watch_copies(void);
 
 #endif

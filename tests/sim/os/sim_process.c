@@ -59,18 +59,41 @@ struct sim_host *sim_host_at(size_t index)
     return hosts[index];
 }
 
+static void store_close(struct sim_store *store)
+{
+    if (store->disk != NULL) {
+        sim_disk_free(store->disk);
+    }
+    if (store->kv != NULL) {
+        kv_close(store->kv);
+    }
+    *store = (struct sim_store){0}; // Its place is taken again by another one.
+}
+
 void sim_host_wipe(struct sim_host *host)
 {
     ASSERT(host->process == NULL);
     for (size_t i = 0; i < host->store_count; i++) {
-        if (host->stores[i].disk != NULL) {
-            sim_disk_free(host->stores[i].disk);
-        }
-        if (host->stores[i].kv != NULL) {
-            kv_close(host->stores[i].kv);
-        }
+        store_close(&host->stores[i]);
     }
     host->store_count = 0;
+}
+
+bool sim_path_within(const char *name, const char *path)
+{
+    size_t size = strlen(path);
+    return strncmp(name, path, size) == 0 && (name[size] == '\0' || name[size] == '/');
+}
+
+void sim_host_remove(struct sim_host *host, const char *path)
+{
+    struct sim_owner *owner = sim_memory_use(NULL);
+    for (size_t i = 0; i < host->store_count; i++) {
+        if (sim_path_within(host->stores[i].path, path)) {
+            store_close(&host->stores[i]);
+        }
+    }
+    sim_memory_use(owner);
 }
 
 void sim_hosts_free(void)
@@ -82,20 +105,28 @@ void sim_hosts_free(void)
     }
 }
 
-struct sim_store *sim_host_store(struct sim_host *host, const char *path)
+struct sim_store *sim_host_store_find(struct sim_host *host, const char *path)
 {
-    struct sim_store *store = NULL;
     for (size_t i = 0; i < host->store_count; i++) {
         if (strcmp(host->stores[i].path, path) == 0) {
             return &host->stores[i];
         }
-        store = host->stores[i].path[0] == '\0' ? &host->stores[i] : store;
     }
+    return NULL;
+}
+
+struct sim_store *sim_host_store(struct sim_host *host, const char *path)
+{
+    struct sim_store *store = sim_host_store_find(host, path);
+    if (store != NULL) {
+        return store;
+    }
+    store = sim_host_store_find(host, ""); // One that was taken away.
     if (store == NULL) {
         ASSERT(host->store_count < SIM_STORES_MAX);
         store = &host->stores[host->store_count++];
     }
-    *store = (struct sim_store){0};
+    *store = (struct sim_store){.number = ++host->store_number};
     int size = snprintf(store->path, sizeof store->path, "%s", path);
     ASSERT(size < SIM_PATH_MAX);
     return store;

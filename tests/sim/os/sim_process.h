@@ -40,6 +40,7 @@ struct kv;
 /* A directory of the log, or a store of the state machine. */
 struct sim_store {
     char path[SIM_PATH_MAX];
+    uint64_t number; /* No other store of this host ever has it. */
     struct sim_disk *disk;
     struct kv *kv;
 };
@@ -55,6 +56,7 @@ struct sim_host {
     struct sim_disk_faults disk_faults;
     struct sim_store stores[SIM_STORES_MAX];
     size_t store_count;
+    uint64_t store_number;       /* Of the newest. */
     struct sim_process *process; /* NULL: none runs. */
     uint32_t next_port;
     uint64_t starts;
@@ -122,6 +124,12 @@ void sim_host_freeze(struct sim_host *host, bool frozen);
 
 /* The host's store at a path, made on first sight. */
 struct sim_store *sim_host_store(struct sim_host *host, const char *path);
+/* The one that is there; NULL if none is. */
+struct sim_store *sim_host_store_find(struct sim_host *host, const char *path);
+/* Is a store of that name at this path, or below it? */
+bool sim_path_within(const char *name, const char *path);
+/* Take away all stores at a path and below it; no process has any of them open. */
+void sim_host_remove(struct sim_host *host, const char *path);
 /* Bytes of all files on its disks. */
 uint64_t sim_host_used(const struct sim_host *host);
 /* Forget all that is on its disks. No process may run. */

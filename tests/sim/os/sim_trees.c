@@ -3,18 +3,9 @@
 #include "tests/sim/os/sim_thread.h"
 
 #include "broker/host/tree.h"
-#include "common/store/kv.h"
-#include "tests/sim/sim_disk.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Is it this path, or below it? */
-static bool is_within(const char *name, const char *path)
-{
-    size_t size = strlen(path);
-    return strncmp(name, path, size) == 0 && (name[size] == '\0' || name[size] == '/');
-}
 
 static struct sim_host *host(void)
 {
@@ -24,7 +15,7 @@ static struct sim_host *host(void)
 bool tree_exists(const char *path)
 {
     for (size_t i = 0; i < host()->store_count; i++) {
-        if (is_within(host()->stores[i].path, path)) {
+        if (sim_path_within(host()->stores[i].path, path)) {
             return true;
         }
     }
@@ -43,7 +34,7 @@ enum status tree_rename(const char *from, const char *to)
     ASSERT(!tree_exists(to));
     for (size_t i = 0; i < host()->store_count; i++) {
         struct sim_store *store = &host()->stores[i];
-        if (is_within(store->path, from)) {
+        if (sim_path_within(store->path, from)) {
             int size = snprintf(name, sizeof name, "%s%s", to, store->path + strlen(from));
             ASSERT(size < SIM_PATH_MAX);
             memcpy(store->path, name, sizeof name);
@@ -54,19 +45,6 @@ enum status tree_rename(const char *from, const char *to)
 
 enum status tree_remove(const char *path)
 {
-    struct sim_owner *owner = sim_memory_use(NULL);
-    for (size_t i = 0; i < host()->store_count; i++) {
-        struct sim_store *store = &host()->stores[i];
-        if (is_within(store->path, path)) {
-            if (store->disk != NULL) {
-                sim_disk_free(store->disk);
-            }
-            if (store->kv != NULL) {
-                kv_close(store->kv);
-            }
-            *store = (struct sim_store){0}; // Its place is taken again by another one.
-        }
-    }
-    sim_memory_use(owner);
+    sim_host_remove(host(), path);
     return STATUS_OK;
 }

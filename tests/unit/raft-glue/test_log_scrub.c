@@ -187,6 +187,49 @@ static void what_is_truncated_meanwhile_is_no_damage(void **state)
     scene_close(&scene);
 }
 
+/* The newest segment is not part of a pass, but a read that finds it damaged must not be refused
+ * for ever; and a complaint does not cut the pass short. */
+static void an_entry_that_was_complained_of_is_looked_at_anywhere(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct log_entry newest;
+    scene_open(&scene, RATE);
+    assert_true(segment_log_complete_index(scene.log) < ENTRIES);
+    damage(&scene, ENTRIES, LOG_FRAME_HEADER_SIZE + 5);
+    damage(&scene, 40, 20);
+    scrub_for(&scene, 1);
+    assert_true(segment_log_entry(scene.log, ENTRIES, &newest));
+    log_scrub_look_at(&scene.scrub, newest.position);
+    scrub_for(&scene, 1);
+    assert_int_equal(scene.scrub.damage_count, 1);
+    assert_int_equal(scene.scrub.damages[0].index, ENTRIES);
+    log_scrub_look_at(&scene.scrub, newest.position); // Known by now.
+    scrub_for(&scene, 10000);
+    assert_int_equal(scene.scrub.passes, 1);
+    assert_int_equal(scene.scrub.damage_count, 2);
+    assert_int_equal(scene.scrub.damages[1].index, 40);
+    scene_close(&scene);
+}
+
+/* What is whole is no damage, whoever complains; what went is not looked at. */
+static void a_complaint_without_a_reason_is_forgotten(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct log_entry entry;
+    scene_open(&scene, RATE);
+    assert_true(segment_log_entry(scene.log, ENTRIES, &entry));
+    log_scrub_look_at(&scene.scrub, entry.position);
+    scrub_for(&scene, 1);
+    log_scrub_look_at(&scene.scrub, entry.position);
+    segment_log_truncate(scene.log, ENTRIES - 3);
+    scrub_for(&scene, 10000);
+    assert_int_equal(scene.scrub.damage_count, 0);
+    assert_int_equal(scene.scrub.passes, 1);
+    scene_close(&scene);
+}
+
 static void segments_that_went_are_passed_over(void **state)
 {
     (void)state;
@@ -219,6 +262,8 @@ int main(void)
         cmocka_unit_test(every_damaged_frame_is_found_and_told_once),
         cmocka_unit_test(more_damage_than_is_remembered_is_counted),
         cmocka_unit_test(what_is_truncated_meanwhile_is_no_damage),
+        cmocka_unit_test(an_entry_that_was_complained_of_is_looked_at_anywhere),
+        cmocka_unit_test(a_complaint_without_a_reason_is_forgotten),
         cmocka_unit_test(segments_that_went_are_passed_over),
         cmocka_unit_test(without_a_rate_nothing_is_read),
     };

@@ -1,0 +1,259 @@
+#include "tests/sim/cluster/sim_atlas.h"
+
+#include "broker/host/group_internal.h"
+#include "raft-glue/log_frame.h"
+#include "raft-glue/segment_file.h"
+#include "tests/sim/cluster/sim_ledger.h"
+#include "tests/sim/cluster/sim_nodes.h"
+#include "tests/sim/os/sim_process.h"
+#include "tests/sim/sim_disk.h"
+
+#include <stdio.h>
+
+enum { WOUNDS_MAX = 64, SECTOR = 512, FLIPS_MAX = 3 };
+
+/* A byte that is not what was written. */
+struct wound {
+    char path[SIM_PATH_MAX];
+    uint64_t store;
+    char name[DIRECTORY_NAME_MAX];
+    size_t offset;
+    uint8_t byte;
+};
+
+static struct {
+    int node; /* -1: none. */
+    uint64_t last[SIM_GROUPS_MAX];
+    struct wound wounds[WOUNDS_MAX];
+    size_t wound_count;
+} atlas;
+
+void atlas_open(void)
+{
+    memset(&atlas, 0, sizeof atlas);
+    atlas.node = -1;
+}
+
+/* ---- Who is well ---- */
+
+static struct ledger_group *ledger_of(size_t group)
+{
+    return ledger_group(slice_text(sim_group_name(group)));
+}
+
+static bool replica_is_well(size_t node, size_t group, uint64_t last)
+{
+    struct replica_view view;
+    return sim_node_view(node, group, &view) && !view.abstaining && view.applied_index >= last;
+}
+
+bool atlas_is_well(size_t node)
+{
+    bool well = sim_node_up(node);
+    for (size_t i = 0; well && i < sim_group_count(); i++) {
+        well = replica_is_well(node, i, 0);
+    }
+    return well;
+}
+
+static bool is_open(const struct wound *wound, struct sim_host *host)
+{
+    const struct sim_store *store = sim_host_store_find(host, wound->path);
+    size_t size = 0;
+    if (store == NULL || store->number != wound->store || store->disk == NULL) {
+        return false;
+    }
+    const uint8_t *bytes = sim_disk_bytes(store->disk, wound->name, &size);
+    return bytes != NULL && wound->offset < size && bytes[wound->offset] == wound->byte;
+}
+
+int atlas_hurt(void)
+{
+    if (atlas.node < 0) {
+        return -1;
+    }
+    size_t node = (size_t)atlas.node;
+    bool hurt = !sim_node_up(node);
+    for (size_t i = 0; !hurt && i < sim_group_count(); i++) {
+        hurt = !replica_is_well(node, i, atlas.last[i]);
+    }
+    for (size_t i = 0; !hurt && i < atlas.wound_count; i++) {
+        hurt = is_open(&atlas.wounds[i], sim_node_host(node));
+    }
+    if (!hurt) {
+        sim_trace(sim_node_host(node)->name, "is whole again", 0, 0);
+        atlas.node = -1;
+        atlas.wound_count = 0;
+    }
+    return atlas.node;
+}
+
+bool atlas_may_hurt(size_t node)
+{
+    int hurt = atlas_hurt();
+    bool may = hurt < 0 || (size_t)hurt == node;
+    for (size_t i = 0; may && i < sim_node_count(); i++) {
+        may = i == node || atlas_is_well(i);
+    }
+    return may;
+}
+
+static void mark(size_t node)
+{
+    atlas.node = (int)node;
+    for (size_t i = 0; i < sim_group_count(); i++) {
+        atlas.last[i] = ledger_of(i)->last_index;
+    }
+}
+
+/* ---- Loss ---- */
+
+static size_t any_group(void)
+{
+    return (size_t)sim_draw(SIM_FAULT, sim_group_count());
+}
+
+void atlas_lose_disks(size_t node)
+{
+    struct sim_host *host = sim_node_host(node);
+    char path[SIM_PATH_MAX];
+    bool all = sim_one_in(SIM_FAULT, 2);
+    ASSERT(host->process == NULL);
+    snprintf(path, sizeof path, "/data/%s", sim_group_name(any_group()));
+    sim_host_remove(host, all ? "/data" : path);
+    sim_trace(host->name, "loses its disks", all, 0);
+    mark(node);
+}
+
+void atlas_lose_store(size_t node)
+{
+    struct sim_host *host = sim_node_host(node);
+    char path[SIM_PATH_MAX];
+    ASSERT(host->process == NULL);
+    snprintf(path, sizeof path, "/data/%s/store", sim_group_name(any_group()));
+    sim_host_remove(host, path);
+    sim_trace(host->name, "loses a store", 0, 0);
+    mark(node); // If its log was cut, it has to lay all aside for a copy.
+}
+
+/* ---- Damage ---- */
+
+/* Up to where a log is vouched for by a frame that is committed and on the medium. */
+static uint64_t safe_mark(const struct sim_disk *disk, size_t group, uint64_t number)
+{
+    struct slice name = slice_text(sim_group_name(group));
+    uint32_t seed = (uint32_t)replica_group_identity(slice_text("sim"), name);
+    uint64_t committed = ledger_of(group)->last_index;
+    uint64_t mark = 0;
+    for (size_t size = 0;; number++) {
+        char file[DIRECTORY_NAME_MAX];
+        struct log_frame frame;
+        struct slice payload;
+        segment_name_format(number, file);
+        const uint8_t *bytes = sim_disk_synced(disk, file, &size);
+        size_t at = SEGMENT_HEADER_SIZE;
+        while (bytes != NULL && at < size &&
+               log_frame_decode_whole(slice_of(bytes + at, size - at), seed, &frame, &payload) ==
+                   STATUS_OK &&
+               frame.position % size == at && frame.index <= committed) {
+            mark = frame.durable_mark > mark ? frame.durable_mark : mark;
+            at += log_frame_size(frame.payload_size);
+        }
+        if (bytes == NULL) {
+            return mark;
+        }
+    }
+}
+
+/* How much of a file, from its beginning, may be damaged. */
+static size_t vulnerable(const struct sim_disk *disk, size_t group, const char *name)
+{
+    size_t size = 0;
+    uint64_t number;
+    if (sim_disk_synced(disk, name, &size) == NULL || size == 0) {
+        return 0;
+    }
+    if (!segment_name_parse(name, &number)) {
+        return size;
+    }
+    uint64_t mark = safe_mark(disk, group, number);
+    uint64_t begin = number * size;
+    return mark <= begin ? 0 : mark - begin < size ? (size_t)(mark - begin) : size;
+}
+
+/* What nobody reads as truth needs not be healed: summaries and spare segments. */
+static bool is_truth(const char *name)
+{
+    uint64_t number;
+    return !summary_name_parse(name, &number) && !spare_name_parse(name, &number);
+}
+
+static void hurt_bytes(struct sim_store *store, const char *name, size_t offset,
+                       const uint8_t *bytes, size_t size)
+{
+    size_t whole;
+    const uint8_t *before = sim_disk_bytes(store->disk, name, &whole);
+    size_t first = 0;
+    while (first < size && before[offset + first] == bytes[first]) {
+        first++;
+    }
+    if (first < size && is_truth(name)) {
+        ASSERT(atlas.wound_count < WOUNDS_MAX);
+        struct wound *wound = &atlas.wounds[atlas.wound_count++];
+        *wound =
+            (struct wound){.store = store->number, .offset = offset + first, .byte = bytes[first]};
+        memcpy(wound->path, store->path, sizeof wound->path);
+        snprintf(wound->name, sizeof wound->name, "%s", name);
+    }
+    sim_disk_damage(store->disk, name, offset, bytes, size);
+}
+
+static void flip(struct sim_store *store, const char *name, size_t size)
+{
+    size_t whole;
+    for (uint64_t flips = 1 + sim_draw(SIM_FAULT, FLIPS_MAX); flips > 0; flips--) {
+        size_t offset = (size_t)sim_draw(SIM_FAULT, size);
+        uint8_t byte = sim_disk_bytes(store->disk, name, &whole)[offset];
+        byte ^= (uint8_t)(1U << sim_draw(SIM_FAULT, 8));
+        hurt_bytes(store, name, offset, &byte, 1);
+    }
+}
+
+/* A sector of the same file lands where another one should be. */
+static void misdirect(struct sim_store *store, const char *name, size_t size)
+{
+    size_t whole;
+    uint8_t sector[SECTOR];
+    const uint8_t *bytes = sim_disk_bytes(store->disk, name, &whole);
+    memcpy(sector, bytes + sim_draw(SIM_FAULT, whole / SECTOR) * SECTOR, SECTOR);
+    hurt_bytes(store, name, (size_t)sim_draw(SIM_FAULT, size / SECTOR) * SECTOR, sector, SECTOR);
+}
+
+bool atlas_damage(size_t node)
+{
+    struct sim_host *host = sim_node_host(node);
+    char path[SIM_PATH_MAX];
+    size_t group = any_group();
+    snprintf(path, sizeof path, "/data/%s/log", sim_group_name(group));
+    struct sim_store *store = sim_host_store_find(host, path);
+    if (store == NULL || store->disk == NULL || sim_disk_count(store->disk) == 0 ||
+        atlas.wound_count + FLIPS_MAX > WOUNDS_MAX) {
+        return false;
+    }
+    char name[DIRECTORY_NAME_MAX];
+    size_t place = (size_t)sim_draw(SIM_FAULT, sim_disk_count(store->disk));
+    snprintf(name, sizeof name, "%s", sim_disk_name(store->disk, place));
+    size_t size = vulnerable(store->disk, group, name);
+    if (size == 0) {
+        return false;
+    }
+    if (size >= SECTOR && sim_one_in(SIM_FAULT, 4)) {
+        misdirect(store, name, size);
+    } else {
+        flip(store, name, size);
+    }
+    sim_trace(host->name, "is damaged in a file of size", size, 0);
+    sim_tell(host->name, "damaged: %s/%s", path, name);
+    mark(node);
+    return true;
+}
