@@ -15,7 +15,7 @@ from remoting import send_fields
 
 LARGE = 3 * 1024 * 1024
 FILL_MAX = 256 * 1024 * 1024  # A segment and a spare one, and half as much again.
-CATCH_UP_S = 5.0  # How long a replica may take to have what was committed when it started.
+CATCH_UP_S = 2.0  # How long a replica may take to have what was committed when it started.
 
 
 class Fault:
