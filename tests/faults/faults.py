@@ -10,7 +10,7 @@ import time
 import checks
 import damage
 from cluster import NotInTime, wait_for
-from remoting import send_fields
+from remoting import RemotingError, send_fields
 
 
 LARGE = 3 * 1024 * 1024
@@ -229,8 +229,14 @@ class Flip(Fault):
 
     def other_leader(self, node, group, leader):
         target = next(n for n in self.world.nodes if n not in (node, leader))
-        wait_for("leadership to be handed over",
-                 lambda: self.world.transfer(group, target).code == 0, 30.0)
+
+        def handed_over():
+            try:
+                return self.world.transfer(group, target).code == 0
+            except RemotingError:  # It did not take over in time.
+                return False
+
+        wait_for("leadership to be handed over", handed_over, 60.0)
 
     @staticmethod
     def repair(folder, target, kept):
