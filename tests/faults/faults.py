@@ -10,12 +10,12 @@ import time
 import checks
 import damage
 from cluster import NotInTime, wait_for
-from remoting import send_fields
+from remoting import RemotingError, send_fields
 
 
 LARGE = 3 * 1024 * 1024
 FILL_MAX = 256 * 1024 * 1024  # A segment and a spare one, and half as much again.
-CATCH_UP_S = 5.0  # How long a replica may take to have what was committed when it started.
+CATCH_UP_S = 2.0  # How long a replica may take to have what was committed when it started.
 
 
 class Fault:
@@ -229,8 +229,14 @@ class Flip(Fault):
 
     def other_leader(self, node, group, leader):
         target = next(n for n in self.world.nodes if n not in (node, leader))
-        wait_for("leadership to be handed over",
-                 lambda: self.world.transfer(group, target).code == 0, 30.0)
+
+        def handed_over():
+            try:
+                return self.world.transfer(group, target).code == 0
+            except RemotingError:  # It did not take over in time.
+                return False
+
+        wait_for("leadership to be handed over", handed_over, 60.0)
 
     @staticmethod
     def repair(folder, target, kept):
