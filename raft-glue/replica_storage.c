@@ -118,7 +118,9 @@ static enum status open_vote(struct replica_storage *storage,
                           status);
         return STATUS_CORRUPT;
     case STATUS_REFUSED:
-        *error = sentence("the data directory belongs to another replica or broker group", status);
+        *error = sentence("the data directory belongs to another replica or broker group, or was "
+                          "written by another version of raftmq",
+                          status);
         return STATUS_REFUSED;
     default:
         *error = sentence("cannot open the term and vote files", status);

@@ -31,7 +31,7 @@ struct term_vote {
  * Errors (nothing is open):
  *   STATUS_NOT_FOUND  nothing was ever stored here
  *   STATUS_CORRUPT    no valid record is left
- *   STATUS_REFUSED    the files belong to another group or replica
+ *   STATUS_REFUSED    the files belong to another group or replica, or to another version
  *   STATUS_IO, STATUS_DISK_FULL */
 WARN_UNUSED enum status term_vote_open(struct term_vote *vote, const struct directory *directory,
                                        uint64_t group, uint64_t replica,

@@ -73,6 +73,23 @@ static uint64_t read_from(struct twin_file *twin, unsigned which, uint8_t *recor
     return sequence;
 }
 
+/* Does a file hold a whole record of another meaning or size: one that another version of raftmq
+ * wrote? Then nothing is damaged. */
+static bool is_foreign(struct twin_file *twin, unsigned which)
+{
+    uint8_t bytes[TWIN_HEADER_SIZE + TWIN_FILE_RECORD_MAX];
+    struct file *file = twin->files[which];
+    if (directory_read(&twin->directory, file, 0, bytes, TWIN_HEADER_SIZE) != STATUS_OK ||
+        le32_get(bytes) != TWIN_MAGIC) {
+        return false;
+    }
+    uint32_t size = le32_get(bytes + 16);
+    bool other = size != twin->record_size || le32_get(bytes + 20) != twin->version;
+    return other && size <= TWIN_FILE_RECORD_MAX &&
+           directory_read(&twin->directory, file, 0, bytes, TWIN_HEADER_SIZE + size) == STATUS_OK &&
+           le32_get(bytes + 4) == crc32c(0, bytes + 8, TWIN_HEADER_SIZE + size - 8);
+}
+
 /* Open both files, remaking one that is missing. *content: does any file hold bytes? */
 static enum status open_files(struct twin_file *twin, bool *content)
 {
@@ -142,7 +159,8 @@ enum status twin_file_open(struct twin_file *twin, const struct directory *direc
         uint64_t first = read_from(twin, 0, records[0]);
         uint64_t second = read_from(twin, 1, records[1]);
         if (first == 0 && second == 0) {
-            status = content ? STATUS_CORRUPT : STATUS_NOT_FOUND;
+            bool foreign = is_foreign(twin, 0) || is_foreign(twin, 1);
+            status = foreign ? STATUS_REFUSED : content ? STATUS_CORRUPT : STATUS_NOT_FOUND;
         } else {
             twin->sequence = first > second ? first : second;
             memcpy(record, records[first > second ? 0 : 1], record_size);

@@ -34,6 +34,7 @@ struct twin_file {
  * Errors (nothing is open):
  *   STATUS_NOT_FOUND  neither file exists, or both are empty
  *   STATUS_CORRUPT    a file has content, but no valid record is left
+ *   STATUS_REFUSED    the records are whole, but another version's
  *   STATUS_IO, STATUS_DISK_FULL  the disk refuses */
 WARN_UNUSED enum status twin_file_open(struct twin_file *twin, const struct directory *directory,
                                        const char *name, uint32_t version, void *record,

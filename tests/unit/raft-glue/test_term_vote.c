@@ -190,6 +190,26 @@ static void a_record_in_the_place_of_the_other_does_not_count(void **state)
     sim_disk_free(disk);
 }
 
+static void what_another_version_wrote_is_refused_not_damaged(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct directory directory = sim_disk_directory(disk);
+    struct twin_file twin;
+    const uint8_t record[32] = {1, 2, 3};
+    assert_int_equal(twin_file_create(&twin, &directory, "vote", 1, record, sizeof record),
+                     STATUS_OK);
+    twin_file_close(&twin);
+    struct term_vote_state found;
+    assert_int_equal(open_vote(disk, &found), STATUS_REFUSED);
+    size_t size = 0;
+    for (int i = 0; i < 2; i++) {
+        sim_disk_bytes(disk, i == 0 ? "vote.0" : "vote.1", &size)[30] ^= 1;
+    }
+    assert_int_equal(open_vote(disk, &found), STATUS_CORRUPT);
+    sim_disk_free(disk);
+}
+
 static void both_damaged_is_corrupt(void **state)
 {
     (void)state;
@@ -223,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_crash_while_created_leaves_nothing_or_the_whole),
         cmocka_unit_test(damage_to_either_file_brings_no_older_vote_back),
         cmocka_unit_test(a_record_in_the_place_of_the_other_does_not_count),
+        cmocka_unit_test(what_another_version_wrote_is_refused_not_damaged),
         cmocka_unit_test(both_damaged_is_corrupt),
         cmocka_unit_test(the_files_of_another_replica_or_group_are_refused),
     };
