@@ -311,6 +311,25 @@ static void after_the_last_check_it_expires_visibly_and_can_be_settled(void **st
     harness_free(harness);
 }
 
+static void a_half_that_is_too_old_is_given_up_though_nobody_could_be_asked(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    harness_leader(harness)->settings.transaction_age_max_ms = 60000;
+    struct half half = make_half(pipe, "U1"); // Its producer is gone.
+    const struct transaction *transaction = machine_transaction_find(
+        harness_leader(harness)->machine, strtoull(half.position, NULL, 10));
+    harness_advance(harness, 59000);
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    harness_advance(harness, 2000);
+    assert_int_equal(transaction->state, TRANSACTION_EXPIRED);
+    assert_int_equal(transaction->attempts, 0);
+    assert_true(transaction->expired_by_age);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void immunity_delays_the_first_check(void **state)
 {
     (void)state;
@@ -570,6 +589,7 @@ int main(void)
         cmocka_unit_test(without_a_producer_no_attempt_is_used_up),
         cmocka_unit_test(a_check_that_cannot_be_handed_out_does_not_count),
         cmocka_unit_test(after_the_last_check_it_expires_visibly_and_can_be_settled),
+        cmocka_unit_test(a_half_that_is_too_old_is_given_up_though_nobody_could_be_asked),
         cmocka_unit_test(immunity_delays_the_first_check),
         cmocka_unit_test(a_follower_takes_halves_and_decisions_and_relays_checks),
         cmocka_unit_test(without_a_leader_requests_wait_and_are_then_refused_with_14),

@@ -16,6 +16,8 @@ if(TARGET raftmq_host)
                    LINK raftmq_host)
   raftmq_unit_test(broker/checkpointer
                    SOURCES ${CMAKE_SOURCE_DIR}/tests/support/machine_driver.c LINK raftmq_host)
+  raftmq_unit_test(broker/store_image
+                   SOURCES ${CMAKE_SOURCE_DIR}/tests/support/machine_driver.c LINK raftmq_host)
 endif()
 raftmq_unit_test(broker/balancer SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/member_requests LINK raftmq_core SOURCES ${HARNESS})

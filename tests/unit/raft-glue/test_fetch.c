@@ -24,6 +24,8 @@ struct fixture {
     bool closed;
     bool canceled;
     unsigned images_open;
+    unsigned images_opened; /* Ever. */
+    unsigned images_ahead;  /* So many of the next ones claim an entry more than there is. */
     size_t image_given;
     struct buf image; /* As it arrived. */
     bool image_ended;
@@ -60,8 +62,13 @@ static void *image_open(void *context, uint64_t *applied)
 {
     struct fixture *f = context;
     f->images_open++;
+    f->images_opened++;
     f->image_given = 0;
     *applied = f->applied / 2; // A checkpoint of some time ago.
+    if (f->images_ahead > 0) {
+        f->images_ahead--;
+        *applied = f->applied + 1;
+    }
     return f;
 }
 
@@ -302,6 +309,18 @@ static void an_interrupted_copy_goes_on_where_it_stopped(void **state)
     fixture_close(f);
 }
 
+static void a_state_that_is_ahead_of_the_log_is_copied_again(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 5);
+    f->images_ahead = 1;
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    assert_int_equal(f->images_opened, 2);
+    assert_whole(f);
+    fixture_close(f);
+}
+
 static void the_copy_of_a_lost_member_knows_how_far_it_must_get(void **state)
 {
     (void)state;
@@ -401,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_copy_has_the_state_and_all_committed_entries),
         cmocka_unit_test(a_copy_of_a_cut_log_begins_where_that_does),
         cmocka_unit_test(an_interrupted_copy_goes_on_where_it_stopped),
+        cmocka_unit_test(a_state_that_is_ahead_of_the_log_is_copied_again),
         cmocka_unit_test(the_copy_of_a_lost_member_knows_how_far_it_must_get),
         cmocka_unit_test(nobody_copies_from_another_group),
         cmocka_unit_test(a_survivor_makes_itself_the_only_member),

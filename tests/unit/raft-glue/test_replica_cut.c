@@ -79,6 +79,27 @@ static void a_cut_waits_for_the_machine_and_for_who_copies_the_log(void **state)
     fixture_close(&f);
 }
 
+static void r16_a_cut_waits_for_a_newer_snapshot_point(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    receive_large(&f, 1, 5 * PER_SEGMENT);
+    uint64_t last = segment_log_last_index(f.storage.log);
+    replica_cut(f.replica, 2 * FIXTURE_SEGMENT);
+    durable(&f, last);
+    assert_int_equal(segment_log_first_position(f.storage.log), 2 * FIXTURE_SEGMENT);
+    assert_int_equal(f.replica->raft.trail.snapshot.index, last);
+    replica_cut(f.replica, 4 * FIXTURE_SEGMENT);
+    durable(&f, last);
+    assert_int_equal(segment_log_first_position(f.storage.log), 2 * FIXTURE_SEGMENT);
+    receive_large(&f, last, 1);
+    durable(&f, last + 1);
+    assert_int_equal(segment_log_first_position(f.storage.log), 4 * FIXTURE_SEGMENT);
+    assert_int_equal(f.replica->raft.trail.snapshot.index, last + 1);
+    fixture_close(&f);
+}
+
 static void a_crash_at_any_step_of_a_cut_loses_nothing(void **state)
 {
     (void)state;
@@ -296,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cut_drops_whole_segments_and_survives_a_restart),
         cmocka_unit_test(a_cut_waits_for_the_machine_and_for_who_copies_the_log),
+        cmocka_unit_test(r16_a_cut_waits_for_a_newer_snapshot_point),
         cmocka_unit_test(a_crash_at_any_step_of_a_cut_loses_nothing),
         cmocka_unit_test(the_membership_below_a_cut_is_kept),
         cmocka_unit_test(a_damaged_base_of_a_cut_log_is_refused),

@@ -445,7 +445,14 @@ static void r18_timeouts_fire_when_due_and_not_twice_within_two_milliseconds(voi
     f.now = replica_due_ms(f.replica);
     replica_tick(f.replica);
     assert_int_equal(replica_raft_state(f.replica), RAFT_CANDIDATE);
-    assert_true(replica_due_ms(f.replica) >= f.now + TIMEOUT_GAP_MS);
+    // Even if C-Raft's timer lies in the past.
+    f.now += 10 * FIXTURE_E;
+    replica_tick(f.replica);
+    uint64_t fired = f.replica->raft.election_timer_start;
+    f.replica->raft.election_timer_start = 0;
+    assert_true(raft_timeout(&f.replica->raft) < f.now);
+    assert_int_equal(replica_due_ms(f.replica), f.now + TIMEOUT_GAP_MS);
+    f.replica->raft.election_timer_start = fired;
     fixture_close(&f);
 }
 
@@ -455,13 +462,38 @@ static void a_leader_without_a_majority_steps_down_soon(void **state)
     struct fixture f;
     fixture_open(&f, 3, 3);
     fixture_elect(&f);
-    uint64_t elected = f.now;
+    fixture_write(&f);
+    fixture_append_result(&f, 2, segment_log_last_index(f.storage.log));
+    uint64_t heard = f.now;
     while (replica_raft_state(f.replica) == RAFT_LEADER) {
+        // Under load, which postpones heartbeats.
+        assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
         fixture_pass(&f, 1, true);
-        (void)!fixture_propose(&f, 8); // Under load, which postpones heartbeats.
         f.sent_count = 0;
     }
-    assert_in_range(f.now - elected, FIXTURE_E, FIXTURE_E + FIXTURE_E / 4 + 2);
+    assert_in_range(f.now - heard, FIXTURE_E, FIXTURE_E + FIXTURE_E / 4 + 2);
+    fixture_close(&f);
+}
+
+static void a_quorum_is_fresh_while_a_majority_answers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 5, 5);
+    assert_false(replica_quorum_fresh(f.replica));
+    fixture_elect(&f);
+    fixture_write(&f);
+    assert_false(replica_quorum_fresh(f.replica)); // Votes are no answers to a leader.
+    fixture_append_result(&f, 2, 2);
+    fixture_append_result(&f, 2, 2);
+    assert_false(replica_quorum_fresh(f.replica)); // Two of five.
+    f.now += FIXTURE_E / 2;
+    fixture_append_result(&f, 5, 2);
+    assert_true(replica_quorum_fresh(f.replica));
+    f.now += FIXTURE_E / 2 - 1;
+    assert_true(replica_quorum_fresh(f.replica));
+    f.now++;
+    assert_false(replica_quorum_fresh(f.replica)); // 2 has been silent for too long.
     fixture_close(&f);
 }
 
@@ -786,6 +818,7 @@ int main(void)
         cmocka_unit_test(r17_a_change_alters_one_server_and_keeps_the_order),
         cmocka_unit_test(r18_timeouts_fire_when_due_and_not_twice_within_two_milliseconds),
         cmocka_unit_test(a_leader_without_a_majority_steps_down_soon),
+        cmocka_unit_test(a_quorum_is_fresh_while_a_majority_answers),
         cmocka_unit_test(r19_a_member_that_may_not_vote_answers_requests_for_votes),
         cmocka_unit_test(r20_a_leader_syncs_a_change_before_it_is_sent),
         cmocka_unit_test(r21_no_tracer_no_capacity_threshold_and_a_seed),

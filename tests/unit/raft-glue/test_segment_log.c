@@ -330,6 +330,38 @@ static void any_flipped_byte_below_the_durable_mark_is_refused_and_not_cut(void 
     sim_disk_free(disk);
 }
 
+/* As a write that the disk lost, or put in the wrong place, may leave it. */
+static void a_frame_of_another_history_does_not_continue_the_log(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct sim_disk *other = sim_disk_new(2);
+    struct segment_log *log = open_log(disk);
+    append(log, 1, 100);
+    append(log, 2, 100);
+    write_all(log);
+    segment_log_close(log);
+    log = open_log(other);
+    append(log, 1, 100);
+    append(log, 1, 100);
+    write_all(log);
+    append(log, 2, 100);
+    write_all(log);
+    segment_log_close(log);
+    struct log_entry third;
+    places(other, 3, &third, 1);
+    size_t size = 0;
+    const uint8_t *from = sim_disk_bytes(other, first_segment, &size);
+    uint8_t *to = sim_disk_bytes(disk, first_segment, &size);
+    memcpy(to + third.position, from + third.position, log_frame_size(100));
+    log = open_log(disk);
+    assert_int_equal(segment_log_last_index(log), 2);
+    assert_int_equal(segment_log_end_position(log), third.position);
+    segment_log_close(log);
+    sim_disk_free(other);
+    sim_disk_free(disk);
+}
+
 static void a_damaged_segment_header_is_refused(void **state)
 {
     (void)state;
@@ -689,6 +721,7 @@ int main(void)
         cmocka_unit_test(what_a_killed_process_wrote_is_durable_once_it_was_found),
         cmocka_unit_test(any_flipped_byte_of_the_last_frame_cuts_just_that_frame),
         cmocka_unit_test(any_flipped_byte_below_the_durable_mark_is_refused_and_not_cut),
+        cmocka_unit_test(a_frame_of_another_history_does_not_continue_the_log),
         cmocka_unit_test(a_damaged_segment_header_is_refused),
         cmocka_unit_test(a_lost_segment_in_the_middle_is_refused),
         cmocka_unit_test(the_log_of_another_group_is_refused),
