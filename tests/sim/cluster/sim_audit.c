@@ -207,11 +207,12 @@ static void audit_group(size_t place)
             continue;
         }
         struct sim_process *process = sim_node_host(i)->process;
+        // The hash is made of what would be stored: that it is right shows only what is in use.
+        compare(group, sim_node_host(i)->name, broker->machine);
         sim_process_switch(process);
         uint64_t hash = machine_hash(broker->machine);
         sim_process_switch(NULL);
         if (hash != expected) {
-            compare(group, sim_node_host(i)->name, broker->machine);
             sim_violation("derived state",
                           "%s of %s differs from a replay of the log at entry %" PRIu64,
                           sim_node_host(i)->name, group->name.text, group->last_index);

@@ -265,6 +265,16 @@ static void a_check_that_cannot_be_handed_out_does_not_count(void **state)
     harness_advance(harness, 10000);
     assert_int_equal(transaction->attempts, 0);
     harness_leader(harness)->fresh = true;
+    // Its connection fills up while the half is being read.
+    harness->block_reads = true;
+    harness_advance(harness, 100);
+    assert_int_equal(harness->blocked_count, 1);
+    pipe->congested = true;
+    harness_run_reads(harness);
+    harness_commit(harness);
+    assert_int_equal(transaction->attempts, 0);
+    harness->block_reads = false;
+    pipe->congested = false;
     harness_advance(harness, 100);
     assert_int_equal(transaction->attempts, 1);
     harness_disconnect(pipe);
@@ -562,6 +572,35 @@ static void a_leader_that_is_none_is_not_asked_all_the_time(void **state)
     harness_free(harness);
 }
 
+static void a_forwarded_batch_of_unknown_outcome_is_not_forwarded_again(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *follower = &harness->replicas[1];
+    struct command response;
+    harness_link(follower);
+    struct harness_pipe *pipe = harness_connect(follower, 5000);
+    harness_send(pipe, 310, 1, 0, slice_text("pay 100"), "a", "P", "b", "T", "c", "TBW102", "d",
+                 "4", "e", "2", "f", "0", "g", "1700000000001", "h", "0", "i", "", NULL);
+    harness_turn(harness);
+    harness_exchange(harness);
+    harness_turn(harness);
+    // The leader has it in its log, but loses its leadership before it knows more.
+    assert_int_equal(harness->entry_count, harness->committed + 1);
+    struct harness_entry *entry = &harness->entries[harness->committed];
+    assert_ptr_equal(entry->proposer, harness_leader(harness));
+    broker_drop(&harness_leader(harness)->broker, entry->proposal, STATUS_UNKNOWN_OUTCOME);
+    entry->proposer = NULL;
+    harness_commit(harness); // The next leader commits it.
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 14);
+    harness_advance(harness, 5000);
+    const struct queue *queue = machine_queue_find(follower->machine, slice_text("T"), 2);
+    assert_int_equal(queue->offset_next, 1);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void strangers_cannot_forward_or_propose(void **state)
 {
     (void)state;
@@ -598,6 +637,7 @@ int main(void)
         cmocka_unit_test(an_end_that_names_another_transaction_decides_nothing),
         cmocka_unit_test(a_producers_clock_decides_nothing),
         cmocka_unit_test(a_leader_that_is_none_is_not_asked_all_the_time),
+        cmocka_unit_test(a_forwarded_batch_of_unknown_outcome_is_not_forwarded_again),
         cmocka_unit_test(strangers_cannot_forward_or_propose),
     };
     return cmocka_run_group_tests_name("transactions", tests, NULL, NULL);

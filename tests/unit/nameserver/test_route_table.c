@@ -103,6 +103,9 @@ static void a_newer_term_takes_over_at_once_and_the_deposed_is_refused(void **st
     assert_int_equal(register_as(table, "a", "10.0.0.2:1", 1, 5, 0), STATUS_OK);
     assert_int_equal(register_as(table, "a", "10.0.0.2:1", 0, 6, 10), STATUS_OK);
     assert_master(table, "a", "10.0.0.2:1");
+    struct slice route;
+    assert_true(route_table_route(table, S("T"), (struct slice){0}, &route));
+    assert_true(contains(route, "{\"0\":\"10.0.0.2:1\"}")); // And nobody else.
     assert_int_equal(register_as(table, "a", "10.0.0.1:1", 0, 5, 20), STATUS_STALE);
     assert_master(table, "a", "10.0.0.2:1");
     // It may come back as a follower.

@@ -464,6 +464,7 @@ static void a_leader_without_a_majority_steps_down_soon(void **state)
     fixture_elect(&f);
     fixture_write(&f);
     fixture_append_result(&f, 2, segment_log_last_index(f.storage.log));
+    fixture_append_result(&f, 3, segment_log_last_index(f.storage.log));
     uint64_t heard = f.now;
     while (replica_raft_state(f.replica) == RAFT_LEADER) {
         // Under load, which postpones heartbeats.

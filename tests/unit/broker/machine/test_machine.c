@@ -368,6 +368,23 @@ static void a_topic_may_go_while_its_checkpoint_is_written(void **state)
     assert_int_equal(kv_iterator_close(iterator), STATUS_OK);
 }
 
+static void what_grows_while_a_checkpoint_is_written_is_in_the_next_one(void **state)
+{
+    (void)state;
+    driver_put_topic(&driver, "orders", 1);
+    driver_send(&driver, &(struct driver_message){.topic = "orders"});
+    struct kv_batch *batch = machine_checkpoint(driver.machine);
+    uint64_t position =
+        driver_send(&driver, &(struct driver_message){.topic = "orders"}).message.position;
+    assert_int_equal(kv_write(driver.kv, batch), STATUS_OK);
+    kv_batch_free(batch);
+    machine_checkpoint_written(driver.machine);
+    driver_checkpoint(&driver, true);
+    driver_reopen(&driver);
+    assert_int_equal(driver_next(&driver, "orders", 0), 2);
+    assert_int_equal(driver_read(&driver, "orders", 0, 1).position, position);
+}
+
 static void changes_of_topics_are_counted_and_repetitions_are_not(void **state)
 {
     (void)state;
@@ -654,6 +671,7 @@ int main(void)
         machine_test(growth_is_reported_once_per_entry_and_queue),
         machine_test(a_topic_of_the_same_name_begins_anew),
         machine_test(a_topic_may_go_while_its_checkpoint_is_written),
+        machine_test(what_grows_while_a_checkpoint_is_written_is_in_the_next_one),
         machine_test(changes_of_topics_are_counted_and_repetitions_are_not),
         machine_test(topics_that_cannot_be_are_refused),
         machine_test(groups_are_created_changed_and_deleted),

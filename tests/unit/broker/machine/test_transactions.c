@@ -351,6 +351,23 @@ static void a_check_counts_and_sets_the_next(void **state)
     assert_int_equal(counters().checks, 1);
 }
 
+static void a_restart_knows_how_often_and_when_a_half_was_asked_about(void **state)
+{
+    (void)state;
+    struct operation_result half = send_half("u1");
+    check(&half, driver.time_ms + 30000);
+    check(&half, driver.time_ms + 40000);
+    struct transaction before = *find(&half);
+    driver_checkpoint(&driver, true);
+    driver_reopen(&driver);
+    const struct transaction *after = find(&half);
+    assert_int_equal(after->attempts, 2);
+    assert_int_equal(after->due.due, before.due.due);
+    assert_int_equal(after->stored_ms, before.stored_ms);
+    assert_int_equal(after->last_check_ms, before.last_check_ms);
+    assert_int_equal(after->half_offset, before.half_offset);
+}
+
 static void an_expired_one_is_shown_and_can_still_be_decided(void **state)
 {
     (void)state;
@@ -704,6 +721,7 @@ int main(void)
         transaction_test(a_transaction_outlives_its_topic),
         transaction_test(due_ones_come_soonest_first),
         transaction_test(a_check_counts_and_sets_the_next),
+        transaction_test(a_restart_knows_how_often_and_when_a_half_was_asked_about),
         transaction_test(an_expired_one_is_shown_and_can_still_be_decided),
         transaction_test(a_person_can_settle_or_have_it_checked_anew),
         transaction_test(states_are_listed_oldest_first),
