@@ -214,54 +214,6 @@ static void pull_codes_follow_offset_and_filter(void **state)
     harness_free(harness);
 }
 
-static void a_follower_that_is_behind_moves_no_consumer_back(void **state)
-{
-    (void)state;
-    struct harness *harness = harness_new(2);
-    struct harness_pipe *leader = harness_connect(harness_leader(harness), 5000);
-    struct harness_pipe *follower = harness_connect(&harness->replicas[1], 5001);
-    struct command response;
-    send_text(leader, 1, "T", "0", "", "m");
-    harness_commit(harness);
-    expect_code(leader, 1, 0);
-    pull(leader, 2, "7", "4", "*");
-    assert_true(harness_receive(leader, &response));
-    assert_int_equal(response.code, 21);
-    assert_int_equal(field(&response, "nextBeginOffset"), 1);
-    pull(follower, 3, "7", "4", "*"); // It may not have heard of 1 to 6 yet.
-    assert_true(harness_receive(follower, &response));
-    assert_int_equal(response.code, 19);
-    assert_int_equal(field(&response, "nextBeginOffset"), 7);
-    harness_disconnect(leader);
-    harness_disconnect(follower);
-    harness_free(harness);
-}
-
-static void bytes_that_are_not_the_message_are_not_served(void **state)
-{
-    (void)state;
-    struct harness *harness = harness_new(1);
-    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
-    struct machine *machine = harness_leader(harness)->machine;
-    send_text(pipe, 1, "T", "0", "", "m");
-    harness_commit(harness);
-    expect_code(pipe, 1, 0);
-    struct index_entry entry;
-    uint32_t count = 0;
-    const struct queue *queue = machine_queue_find(machine, slice_text("T"), 0);
-    assert_int_equal(machine_queue_read(machine, queue, 0, 1, &entry, &count), STATUS_OK);
-    const struct harness_span *span = &harness->spans[0];
-    uint8_t *size = harness->log_bytes.data + span->at + (entry.position - span->position);
-    be32_put(size, entry.size - 1);
-    pull(pipe, 2, "0", "4", "*");
-    expect_code(pipe, 2, 1);
-    be32_put(size, entry.size);
-    pull(pipe, 3, "0", "4", "*");
-    expect_code(pipe, 3, 0);
-    harness_disconnect(pipe);
-    harness_free(harness);
-}
-
 static void a_parked_pull_is_woken_only_by_what_it_wants(void **state)
 {
     (void)state;
@@ -500,8 +452,6 @@ int main(void)
         cmocka_unit_test(a_pulled_message_has_all_its_fields),
         cmocka_unit_test(refusals_have_the_codes_clients_expect),
         cmocka_unit_test(pull_codes_follow_offset_and_filter),
-        cmocka_unit_test(a_follower_that_is_behind_moves_no_consumer_back),
-        cmocka_unit_test(bytes_that_are_not_the_message_are_not_served),
         cmocka_unit_test(a_parked_pull_is_woken_only_by_what_it_wants),
         cmocka_unit_test(a_follower_parks_a_pull_beyond_its_end),
         cmocka_unit_test(reads_from_disk_are_answered_like_those_from_memory),
