@@ -282,15 +282,16 @@ class Flip(Fault):
 
 
     def wait_scrub(self, node, offset, folder):
-        """A start does not see it, the scrub does. Until replicas mend such a frame themselves, an
-        operator lets it have a copy."""
-        wait_for(f"the scrub to find it: {self.told}",
-                 lambda: "the log is damaged on disk" in self.world.log_from(node, offset), 30.0)
-        self.told += ", found by the scrub"
-        self.world.kill(node)
-        shutil.rmtree(folder)
-        self.world.forget_unsynced(node)
-        self.restart(node)
+        """A start does not see it. Applying it, the replica does, and gets a copy; else the scrub
+        does, and until replicas mend such a frame themselves an operator lets it have a copy."""
+        wait_for(f"it to be found: {self.told}",
+                 lambda: "the log is damaged" in self.world.log_from(node, offset), 30.0)
+        if "getting a copy" not in self.world.log_from(node, offset):
+            self.told += ", found by the scrub"
+            self.world.kill(node)
+            shutil.rmtree(folder)
+            self.world.forget_unsynced(node)
+            self.restart(node)
         self.catch_up(node)
 
 
