@@ -24,7 +24,7 @@ static const struct config_key keys[] = {
      "IPv4 address to listen on for clients; empty: the node's own"},
     {"namesrvAddr", CONFIG_TEXT, "127.0.0.1:9876", 0, 0, "nameservers: ip:port;…"},
     {"storePathRootDir", CONFIG_TEXT, "/var/lib/raftmq", 0, 0, "data directory of this node"},
-    {"maxMessageSize", CONFIG_INTEGER, "4194304", 1024, MESSAGE_BODY_MAX,
+    {"maxMessageSize", CONFIG_INTEGER, LIMITS_PICK("4194304", "8192"), 1024, MESSAGE_BODY_MAX,
      "largest message body, bytes"},
     {"autoCreateTopicEnable", CONFIG_BOOLEAN, "true", 0, 0, "a send may create its topic"},
     {"autoCreateSubscriptionGroup", CONFIG_BOOLEAN, "true", 0, 0,

@@ -6,6 +6,14 @@
 
 #include <assert.h>
 
+/* With RAFTMQ_TINY_LIMITS, in the simulator's build alone, little work fills a log of many
+ * segments. */
+#ifdef RAFTMQ_TINY_LIMITS
+#define LIMITS_PICK(usual, tiny) tiny
+#else
+#define LIMITS_PICK(usual, tiny) usual
+#endif
+
 enum {
     /* Remoting frame, with its 4 length bytes (NettyDecoder's frameMaxLength). */
     FRAME_SIZE_MAX = 16 * 1024 * 1024,
@@ -15,11 +23,11 @@ enum {
     HEADER_FIELDS_MAX = 64,
 
     /* Message body (broker.conf maxMessageSize, default). */
-    MESSAGE_BODY_MAX = 4 * 1024 * 1024,
+    MESSAGE_BODY_MAX = LIMITS_PICK(4 * 1024, 8) * 1024,
     /* Property string: an int16 length in the stored message. */
     MESSAGE_PROPERTIES_MAX = 32767,
     /* A whole stored message. */
-    MESSAGE_SIZE_MAX = MESSAGE_BODY_MAX + 64 * 1024,
+    MESSAGE_SIZE_MAX = MESSAGE_BODY_MAX + LIMITS_PICK(64, 36) * 1024,
     /* Messages in one SEND_BATCH_MESSAGE. */
     BATCH_MESSAGES_MAX = 4096,
 
@@ -35,10 +43,10 @@ enum {
 
     /* One Raft log entry: batches are closed at the target, a single large message may exceed it.
      */
-    ENTRY_SIZE_TARGET = 512 * 1024,
-    ENTRY_SIZE_MAX = MESSAGE_SIZE_MAX + 256 * 1024,
+    ENTRY_SIZE_TARGET = LIMITS_PICK(512, 32) * 1024,
+    ENTRY_SIZE_MAX = MESSAGE_SIZE_MAX + LIMITS_PICK(256, 16) * 1024,
     /* A log segment; frames never straddle two, so positions follow from sizes alone. */
-    SEGMENT_SIZE = 64 * 1024 * 1024,
+    SEGMENT_SIZE = LIMITS_PICK(64 * 1024, 256) * 1024,
 
     /* Replicas of one group and groups of one node. */
     MEMBERS_MAX = 9,

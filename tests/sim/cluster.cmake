@@ -2,7 +2,7 @@
 # simulated operating system (tests/sim/os). libuv is not linked: what it would do is done there.
 #
 #   sim_cluster           optimised, without sanitizers: many seeds in little time
-#   sim_cluster_checked   of what preset dev builds, with ASan and UBSan, for fewer seeds
+#   sim_cluster_checked   as preset dev builds, with ASan and UBSan, for fewer seeds
 #
 # RAFTMQ_SIM_RAFT_LIBRARY and RAFTMQ_SIM_RAFT_INCLUDE put another build of C-Raft below them.
 set(RAFTMQ_SIM_RAFT_LIBRARY "" CACHE FILEPATH "libraft to link the simulator with; empty: the system's")
@@ -30,6 +30,7 @@ endif()
 # defines itself is found first, so the archives' own versions of it stay out.
 function(raftmq_simulator name)
   add_executable(${name} ${SIM_CLUSTER_SOURCES})
+  target_compile_definitions(${name} PRIVATE RAFTMQ_TINY_LIMITS)
   target_include_directories(${name} SYSTEM BEFORE PRIVATE ${SIM_RAFT_INCLUDE} ${UV_INCLUDE_DIRS}
                              ${JANSSON_INCLUDE_DIRS})
   add_dependencies(${name} ${ARGN})
@@ -54,17 +55,24 @@ file(GLOB SIM_PRODUCT_SOURCES CONFIGURE_DEPENDS
      ${CMAKE_SOURCE_DIR}/broker/core/*.c ${CMAKE_SOURCE_DIR}/broker/host/*.c
      ${CMAKE_SOURCE_DIR}/nameserver/*.c ${CMAKE_SOURCE_DIR}/client/*.c)
 list(FILTER SIM_PRODUCT_SOURCES EXCLUDE REGEX "/(nameserver/main|kv_rocksdb|directory_posix|host/tree)\\.c$")
-add_library(sim_product STATIC ${SIM_PRODUCT_SOURCES})
-target_include_directories(sim_product SYSTEM BEFORE PRIVATE ${SIM_RAFT_INCLUDE} ${UV_INCLUDE_DIRS}
-                           ${JANSSON_INCLUDE_DIRS})
+# raftmq_simulated_product(NAME): the product, with the limits of limits.h that suit a simulator.
+function(raftmq_simulated_product name)
+  add_library(${name} STATIC ${SIM_PRODUCT_SOURCES})
+  target_compile_definitions(${name} PRIVATE RAFTMQ_TINY_LIMITS)
+  target_include_directories(${name} SYSTEM BEFORE PRIVATE ${SIM_RAFT_INCLUDE} ${UV_INCLUDE_DIRS}
+                             ${JANSSON_INCLUDE_DIRS})
+endfunction()
+
+raftmq_simulated_product(sim_product)
 raftmq_simulator(sim_cluster sim_product)
 set_target_properties(sim_product sim_cluster PROPERTIES COMPILE_OPTIONS "${SIM_FAST_OPTIONS}")
 set_target_properties(sim_cluster PROPERTIES LINK_OPTIONS "${SIM_WRAP_OPTIONS}")
 
 # Not under ThreadSanitizer, which cannot follow threads that are none.
 if(RAFTMQ_SANITIZE MATCHES "address")
-  raftmq_simulator(sim_cluster_checked raftmq_host raftmq_nameserver raftmq_client raftmq_core
-                   raftmq_machine raftmq_glue raftmq_net raftmq_store raftmq_remoting raftmq_base)
+  raftmq_simulated_product(sim_product_checked)
+  target_compile_options(sim_product_checked PRIVATE ${RAFTMQ_WARNINGS})
+  raftmq_simulator(sim_cluster_checked sim_product_checked)
   target_compile_options(sim_cluster_checked PRIVATE ${RAFTMQ_WARNINGS})
   target_link_options(sim_cluster_checked PRIVATE ${SIM_WRAP_OPTIONS})
 endif()

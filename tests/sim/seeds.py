@@ -37,7 +37,8 @@ LEAST_PER_SEED = {
 # And at all, in a sample of a hundred seeds or more: work was in flight when leaders changed.
 LEAST_AT_ALL = ["calls of unknown outcome", "halves sent again", "messages stored again",
                 "decisions too late", "expirations", "nodes killed", "nodes cut from power",
-                "nodes that gave up", "fault: disk lost", "fault: bits flipped", "copies"]
+                "nodes that gave up", "fault: disk lost", "fault: bits flipped", "copies",
+                "segments cut"]
 
 
 def run(binary, arguments):

@@ -15,7 +15,8 @@ enum { MEMORY_MAX = 96 * 1024 * 1024 };
 
 /* ---- Rest ---- */
 
-/* Debited transfers whose message is given up (and can be settled by a person) need not arrive. */
+/* Debited transfers whose message is given up (and can be settled by a person), or has become too
+ * old before anybody read it, need not arrive. */
 static int64_t excused_amount(bool *missing)
 {
     int64_t excused = 0;
@@ -24,17 +25,20 @@ static int64_t excused_amount(bool *missing)
         if (bank_state(id) != BANK_DONE || bank_has_arrived(id)) {
             continue;
         }
-        bool expired = false;
+        bool gone = false;
         for (size_t i = 0; i < ledger_group_count(); i++) {
             LIST_FOREACH(at, &ledger_group_at(i)->order)
             {
                 const struct ledger_half *half = CONTAINER_OF(at, struct ledger_half, in_order);
-                expired |=
-                    half->kind == LEDGER_BANK && half->id == id && half->state == LEDGER_EXPIRED;
+                bool cut = half->state == LEDGER_COMMITTED &&
+                           half->referred_from < ledger_group_at(i)->cut_position;
+                bool dropped = half->state == LEDGER_ROLLED_BACK && half->referred_from != 0;
+                gone |= half->kind == LEDGER_BANK && half->id == id &&
+                        (cut || dropped || half->state == LEDGER_EXPIRED);
             }
         }
-        *missing |= !expired;
-        excused += expired ? bank_amount(id) : 0;
+        *missing |= !gone;
+        excused += gone ? bank_amount(id) : 0;
     }
     return excused;
 }
@@ -161,6 +165,14 @@ static void compare_offsets(const struct ledger_group *group, const char *who,
 static void compare(const struct ledger_group *group, const char *who, struct machine *machine)
 {
     compare_offsets(group, who, machine);
+    struct machine_cut cut = machine_cut_done(machine);
+    if (cut.position != group->cut_position || cut.log_first != group->log_first) {
+        sim_violation("retention",
+                      "%s of %s is cut at %" PRIu64 " and %" PRIu64 ", by the log at %" PRIu64
+                      " and %" PRIu64,
+                      who, group->name.text, cut.position, cut.log_first, group->cut_position,
+                      group->log_first);
+    }
     LIST_FOREACH(at, &group->order)
     {
         const struct ledger_half *half = CONTAINER_OF(at, struct ledger_half, in_order);
@@ -191,6 +203,12 @@ static void compare(const struct ledger_group *group, const char *who, struct ma
                           "%s of %s has %" PRId64 " messages in %s/%d, the log has %zu", who,
                           group->name.text, theirs == NULL ? -1 : theirs->offset_next,
                           mine->topic.text, mine->queue_id, mine->count);
+        }
+        if (theirs->offset_first != (int64_t)mine->first) {
+            sim_violation("retention",
+                          "the first message of %s/%d is %" PRId64 " on %s of %s, %zu by the log",
+                          mine->topic.text, mine->queue_id, theirs->offset_first, who,
+                          group->name.text, mine->first);
         }
     }
 }

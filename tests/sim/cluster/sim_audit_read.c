@@ -54,6 +54,9 @@ static size_t pull(const struct ledger_group *group, const char *address,
         {"subVersion", "0"},
     };
     for (int i = 0; i < TRIES; i++) {
+        if ((size_t)offset < queue->first) {
+            return queue->first - (size_t)offset; // Cut since.
+        }
         struct raftmq_response *response;
         struct raftmq_error error;
         if (raftmq_invoke(reader.client, address, REQUEST_PULL_MESSAGE, fields, FIELDS, NULL, 0, 0,
@@ -81,7 +84,7 @@ static void read_group(size_t node, size_t place)
     MAP_FOREACH(at, &group->queues)
     {
         const struct ledger_queue *queue = CONTAINER_OF(at, struct ledger_queue, by_key);
-        for (size_t offset = 0; offset < queue->count;) {
+        for (size_t offset = queue->first; offset < queue->count;) {
             offset += pull(group, address, queue, (int64_t)offset);
         }
     }

@@ -1,4 +1,5 @@
 /* What clients do: send, transfer, race for decisions, consume. */
+#include "common/base/limits.h"
 #include "common/base/name.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/message.h"
@@ -11,7 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { BODY_MAX = 700, BATCH_MAX = 5, PORT_STEP = 10 };
+enum { BATCH_MAX = 5, PORT_STEP = 10 };
 
 static uint64_t next_id(struct sim_client *client)
 {
@@ -19,10 +20,11 @@ static uint64_t next_id(struct sim_client *client)
 }
 
 /* A body that says what it is, of some length. */
-static size_t fill(enum ledger_kind kind, uint64_t id, char body[BODY_MAX])
+static size_t fill(const struct sim_client *client, enum ledger_kind kind, uint64_t id,
+                   char body[MESSAGE_BODY_MAX])
 {
-    size_t size = LEDGER_TAG_SIZE +
-                  sim_draw(SIM_LOAD, sim_one_in(SIM_LOAD, 4) ? BODY_MAX - LEDGER_TAG_SIZE : 40);
+    size_t most = client->plan->body_max - LEDGER_TAG_SIZE;
+    size_t size = LEDGER_TAG_SIZE + sim_draw(SIM_LOAD, sim_one_in(SIM_LOAD, 4) ? most : 40);
     ledger_tag(kind, id, body);
     memset(body + LEDGER_TAG_SIZE, 'a' + (int)(id % 26), size - LEDGER_TAG_SIZE);
     return size;
@@ -53,12 +55,12 @@ static struct ledger_group *group_named(const char *broker)
 
 static void send_one(struct sim_client *client)
 {
-    char body[BODY_MAX];
+    char body[MESSAGE_BODY_MAX];
     struct raftmq_send_result result;
     struct raftmq_error error;
     uint64_t id = next_id(client);
     const struct raftmq_message message = {
-        .topic = "plain", .body = body, .body_size = fill(LEDGER_PLAIN, id, body)};
+        .topic = "plain", .body = body, .body_size = fill(client, LEDGER_PLAIN, id, body)};
     enum raftmq_status status = raftmq_send(client->producer, &message, 0, &result, &error);
     count_end(client, status);
     sim_trace(client->host->name, "sent", id, (uint64_t)status);
@@ -70,7 +72,7 @@ static void send_one(struct sim_client *client)
 
 static void send_batch(struct sim_client *client)
 {
-    char bodies[BATCH_MAX][BODY_MAX];
+    char bodies[BATCH_MAX][MESSAGE_BODY_MAX];
     uint64_t ids[BATCH_MAX];
     struct raftmq_message messages[BATCH_MAX];
     struct raftmq_send_result result;
@@ -78,9 +80,10 @@ static void send_batch(struct sim_client *client)
     size_t count = 2 + sim_draw(SIM_LOAD, BATCH_MAX - 1);
     for (size_t i = 0; i < count; i++) {
         ids[i] = next_id(client);
-        messages[i] = (struct raftmq_message){.topic = "plain",
-                                              .body = bodies[i],
-                                              .body_size = fill(LEDGER_PLAIN, ids[i], bodies[i])};
+        messages[i] =
+            (struct raftmq_message){.topic = "plain",
+                                    .body = bodies[i],
+                                    .body_size = fill(client, LEDGER_PLAIN, ids[i], bodies[i])};
     }
     enum raftmq_status status =
         raftmq_send_batch(client->producer, messages, count, 0, &result, &error);
@@ -144,12 +147,12 @@ static enum raftmq_status send_half(struct attempt *attempt, const char *topic,
                                     enum ledger_kind kind)
 {
     struct sim_client *client = attempt->client;
-    char body[BODY_MAX];
+    char body[MESSAGE_BODY_MAX];
     struct raftmq_send_result result;
     struct raftmq_error error;
     enum raftmq_transaction outcome;
     const struct raftmq_message message = {
-        .topic = topic, .body = body, .body_size = fill(kind, attempt->id, body)};
+        .topic = topic, .body = body, .body_size = fill(client, kind, attempt->id, body)};
     client->counts->transactions++;
     enum raftmq_status status = raftmq_send_transaction(client->producer, &message, 0, execute,
                                                         attempt, &result, &outcome, &error);

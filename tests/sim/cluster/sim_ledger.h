@@ -44,8 +44,9 @@ struct ledger_half {
     uint64_t id;
     uint32_t body_crc;
     enum ledger_state state;
-    uint32_t handed;   /* Checks that the leader gave to a connection, */
-    uint32_t attempts; /* and how many of them are in the log. */
+    uint64_t referred_from; /* Where an entry made it visible, or gave it up; 0: none did. */
+    uint32_t handed;        /* Checks that the leader gave to a connection, */
+    uint32_t attempts;      /* and how many of them are in the log. */
 };
 
 /* One message that can be seen. */
@@ -61,7 +62,8 @@ struct ledger_queue {
     struct buf key;
     struct name topic;
     int32_t queue_id;
-    struct ledger_item *items; /* By queue offset. */
+    struct ledger_item *items; /* By queue offset, also those that were cut. */
+    size_t first;              /* The first that was not. */
     size_t count;
     size_t capacity;
 };
@@ -100,6 +102,8 @@ struct ledger_group {
     uint64_t *leaders; /* By term. */
     size_t term_capacity;
     uint64_t pending;
+    uint64_t cut_position; /* As in struct machine_cut. */
+    uint64_t log_first;
 };
 
 struct ledger_counts {
@@ -113,6 +117,8 @@ struct ledger_counts {
     uint64_t expirations;
     uint64_t late_ends; /* Of decided, foreign or unknown transactions. */
     uint64_t checks;
+    uint64_t cuts; /* Segments that went. */
+    uint64_t cut_messages;
     uint64_t duplicates; /* Plain messages that a client's retry stored again. */
     uint64_t seen;
 };

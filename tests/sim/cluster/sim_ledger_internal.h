@@ -8,6 +8,9 @@
 void ledger_model_apply(struct ledger_group *group, const struct ledger_entry *entry);
 void ledger_model_close(struct ledger_group *group);
 
+/* A CUT up to `wanted` applies, as the entry at that position. */
+void ledger_cut(struct ledger_group *group, uint64_t wanted, uint64_t entry_position);
+
 /* Attempts before a half may be given up. */
 uint32_t ledger_check_max(void);
 

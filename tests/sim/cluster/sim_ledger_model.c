@@ -183,6 +183,7 @@ static void decide(struct ledger_group *group, struct ledger_half *half, enum de
         return;
     }
     half->state = LEDGER_COMMITTED;
+    half->referred_from = position;
     ledger_counts()->commits++;
     const struct ledger_item item = {half->kind, half->id, position, half->body_crc};
     append(group, name_slice(&half->topic), half->queue_id, &item);
@@ -218,7 +219,8 @@ static void apply_checked(struct ledger_group *group, const struct operation_che
     }
 }
 
-static void apply_expire(struct ledger_group *group, const struct operation_expire *expire)
+static void apply_expire(struct ledger_group *group, const struct operation_expire *expire,
+                         uint64_t position)
 {
     struct ledger_half *half = ledger_half_find(group, expire->half_position);
     if (half == NULL || half->state != LEDGER_PENDING) {
@@ -230,6 +232,7 @@ static void apply_expire(struct ledger_group *group, const struct operation_expi
                       half->position, group->name.text, half->attempts, ledger_check_max());
     }
     half->state = LEDGER_EXPIRED;
+    half->referred_from = position;
     group->pending--;
     ledger_counts()->expirations++;
 }
@@ -317,7 +320,7 @@ static void apply_operation(struct ledger_group *group, const struct operation *
         apply_checked(group, &operation->checked);
         return;
     case OPERATION_EXPIRE:
-        apply_expire(group, &operation->expire);
+        apply_expire(group, &operation->expire, position);
         return;
     case OPERATION_SETTLE:
         apply_settle(group, &operation->settle, position);
@@ -332,7 +335,9 @@ static void apply_operation(struct ledger_group *group, const struct operation *
     case OPERATION_GROUP_PUT:
     case OPERATION_GROUP_DELETE:
     case OPERATION_TICK:
+        return;
     case OPERATION_CUT:
+        ledger_cut(group, operation->cut.position, entry_position);
         return;
     }
 }

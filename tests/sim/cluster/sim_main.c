@@ -70,7 +70,9 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("rollbacks", r->ledger.rollbacks)                                                            \
     X("expirations", r->ledger.expirations)                                                        \
     X("decisions too late", r->ledger.late_ends)                                                   \
-    X("checks counted", r->ledger.checks)
+    X("checks counted", r->ledger.checks)                                                          \
+    X("segments cut", r->ledger.cuts)                                                              \
+    X("messages cut", r->ledger.cut_messages)
 
 static void print(uint64_t seeds, const struct sim_result *r, bool json)
 {

@@ -161,6 +161,9 @@ static enum status load(struct settings *settings, const struct node *node, cons
     SET("checkpointSize=65536");
     SET("checkpointIntervalMs=%u", plan->checkpoint_ms);
     SET("leaderBalanceDelayMs=%u", plan->balance_ms);
+    SET("fileReservedTime=0");
+    SET("fileReservedTimeMs=%" PRIu64, plan->retention_ms);
+    SET("logSizeMax=%" PRIu64, plan->log_size_max);
     SET("diskReserveSize=%" PRIu64, plan->reserve_size);
     SET("channelExpiredTimeout=%" PRIu64, 20000 * plan->scale);
     SET("logLevel=%s", sim_tracing() ? "info" : "error");

@@ -1,9 +1,11 @@
 #include "tests/sim/cluster/sim_plan.h"
 
+#include "common/base/limits.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { CHECK_MAX_USUAL = 1000 };
+enum { CHECK_MAX_USUAL = 1000, BODY_USUAL = 700 };
 
 static uint32_t between(uint32_t least, uint32_t most)
 {
@@ -51,7 +53,6 @@ static void draw_settings(struct sim_plan *plan)
     plan->leader_wait_ms = between(100, 1500);
     plan->balance_ms = likely(60) ? between(300, 2000) : 0;
     plan->checkpoint_ms = between(100, 4000);
-    plan->segment_size = 640 * 1024; // Holds an entry of ENTRY_SIZE_TARGET.
     plan->cache_size = (size_t)between(4, 128) * 1024;
     plan->sync_us = likely(70) ? between(200, 3000) : between(3000, 20000);
     plan->reserve_size = 512 * 1024;
@@ -61,6 +62,19 @@ static void draw_settings(struct sim_plan *plan)
         .spike_of = likely(30) ? between(100, 2000) : 0,
         .window = (size_t)between(16, 512) * 1024,
     };
+}
+
+/* A log of which segments go needs messages that fill some. */
+static void draw_retention(struct sim_plan *plan)
+{
+    plan->body_max = BODY_USUAL;
+    if (!likely(30)) {
+        return;
+    }
+    plan->body_max = between(BODY_USUAL, MESSAGE_BODY_MAX);
+    plan->think_us = plan->think_us / 2 + 1;
+    plan->retention_ms = likely(60) ? between(1000, 8000) : 0;
+    plan->log_size_max = likely(60) ? (uint64_t)between(2, 4) * SEGMENT_SIZE : 0;
 }
 
 /* Make all that the seed drew last longer. Bounds are those of the settings. */
@@ -79,6 +93,7 @@ static void stretch(struct sim_plan *plan)
     plan->plain_clients = 1;
     plan->transaction_timeout_ms *= scale;
     plan->check_interval_ms *= scale;
+    plan->retention_ms *= scale;
     plan->register_ms = minute_ms;
     plan->balance_ms *= scale;
     plan->checkpoint_ms *= scale;
@@ -92,6 +107,7 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
     *plan = (struct sim_plan){.scale = 1};
     draw_shape(plan);
     draw_settings(plan);
+    draw_retention(plan);
     plan->chaos_us = chaos_ms > 0 ? chaos_ms * SIM_MS : between(6, 24) * (uint64_t)SIM_SECOND;
     plan->fault_every_us = between(150, 2500) * (uint64_t)SIM_MS;
     plan->trouble_us = between(100, 4000) * (uint64_t)SIM_MS;
@@ -119,6 +135,8 @@ void sim_plan_print(const struct sim_plan *plan)
              plan->transaction_timeout_ms, plan->check_interval_ms, plan->check_max,
              plan->chaos_us / SIM_SECOND, plan->fault_every_us / SIM_MS,
              plan->bare_majority ? ", heals a bare majority" : "");
+    sim_tell("plan", "bodies of up to %u bytes, kept %" PRIu64 " ms and in %" PRIu64 " bytes",
+             plan->body_max, plan->retention_ms, plan->log_size_max);
     for (int i = 0; i < SIM_FAULTS; i++) {
         if (plan->weights[i] > 0) {
             sim_tell("plan", "fault of weight %2u: %s", plan->weights[i],

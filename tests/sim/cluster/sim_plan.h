@@ -64,7 +64,9 @@ struct sim_plan {
     uint32_t leader_wait_ms;
     uint32_t balance_ms; /* 0: leaders stay. */
     uint32_t checkpoint_ms;
-    uint32_t segment_size;
+    uint32_t body_max;     /* Bytes of a message. */
+    uint64_t retention_ms; /* 0: no limit by age. */
+    uint64_t log_size_max; /* Bytes; 0: no limit by size. */
     size_t cache_size;
     uint64_t sync_us;
     uint64_t reserve_size;

@@ -116,7 +116,7 @@ void sim_run(const struct sim_run_options *options, struct sim_result *result)
     sim_plan_draw(&plan, options->chaos_ms, options->glacial);
     sim_plan_print(&plan);
     sim_network_open(&plan.network);
-    sim_watch_open(plan.segment_size, plan.cache_size);
+    sim_watch_open(plan.cache_size);
     ledger_open(plan.check_max);
     bank_open();
     atlas_open();

@@ -7,7 +7,6 @@
 #include "tests/sim/cluster/sim_ledger.h"
 #include "tests/sim/os/sim_process.h"
 
-static uint32_t segment_size;
 static size_t cache_size;
 static uint64_t copies;
 
@@ -26,10 +25,9 @@ enum status __wrap_segment_log_open(const struct segment_log_options *options,
 enum status __real_fetch_run(const struct fetch_options *options);
 enum status __wrap_fetch_run(const struct fetch_options *options);
 
-void sim_watch_open(uint32_t segment, size_t cache)
+void sim_watch_open(size_t cache)
 {
     copies = 0;
-    segment_size = segment;
     cache_size = cache;
 }
 
@@ -73,7 +71,6 @@ enum status __wrap_segment_log_open(const struct segment_log_options *options,
                                     struct segment_log **out, char **error)
 {
     struct segment_log_options small = *options;
-    small.segment_size = segment_size;
     small.cache_size = cache_size;
     return __real_segment_log_open(&small, out, error);
 }

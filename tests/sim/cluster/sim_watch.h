@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sizes of the logs to come: segments and cached tails. */
-void sim_watch_open(uint32_t segment_size, size_t cache_size);
+/* Size of the cached tails of the logs to come. */
+void sim_watch_open(size_t cache_size);
 /* Copies of a group that were finished since. */
 uint64_t sim_watch_copies(void);
 
