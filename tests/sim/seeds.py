@@ -38,7 +38,8 @@ LEAST_PER_SEED = {
 LEAST_AT_ALL = ["calls of unknown outcome", "halves sent again", "messages stored again",
                 "decisions too late", "expirations", "nodes killed", "nodes cut from power",
                 "nodes that gave up", "fault: disk lost", "fault: bits flipped", "copies",
-                "segments cut"]
+                "segments cut", "members added", "members promoted", "members removed",
+                "fault: node drained"]
 
 
 def run(binary, arguments):

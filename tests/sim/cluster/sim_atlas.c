@@ -41,7 +41,7 @@ static struct ledger_group *ledger_of(size_t group)
     return ledger_group(slice_text(sim_group_name(group)));
 }
 
-static bool replica_is_well(size_t node, size_t group, uint64_t last)
+bool atlas_has(size_t node, size_t group, uint64_t last)
 {
     struct replica_view view;
     return sim_node_view(node, group, &view) && !view.abstaining && view.applied_index >= last;
@@ -51,7 +51,7 @@ bool atlas_is_well(size_t node)
 {
     bool well = sim_node_up(node);
     for (size_t i = 0; well && i < sim_group_count(); i++) {
-        well = replica_is_well(node, i, 0);
+        well = atlas_has(node, i, 0);
     }
     return well;
 }
@@ -75,7 +75,7 @@ int atlas_hurt(void)
     size_t node = (size_t)atlas.node;
     bool hurt = !sim_node_up(node);
     for (size_t i = 0; !hurt && i < sim_group_count(); i++) {
-        hurt = !replica_is_well(node, i, atlas.last[i]);
+        hurt = !atlas_has(node, i, atlas.last[i]);
     }
     for (size_t i = 0; !hurt && i < atlas.wound_count; i++) {
         hurt = is_open(&atlas.wounds[i], sim_node_host(node));

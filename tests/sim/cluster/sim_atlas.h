@@ -13,6 +13,8 @@ void atlas_open(void);
 
 /* The node that is hurt; -1: all have all that they should. */
 int atlas_hurt(void);
+/* Does this node's replica of a group vote, if it may, and has it applied all up to `last`? */
+bool atlas_has(size_t node, size_t group, uint64_t last);
 /* Has this node, of each group that it is a member of, a replica that votes and lacks nothing? */
 bool atlas_is_well(size_t node);
 /* May this node's disks be damaged (more)? */

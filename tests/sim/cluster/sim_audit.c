@@ -5,6 +5,7 @@
 #include "tests/sim/cluster/sim_atlas.h"
 #include "tests/sim/cluster/sim_bank.h"
 #include "tests/sim/cluster/sim_ledger.h"
+#include "tests/sim/cluster/sim_members.h"
 #include "tests/sim/cluster/sim_nodes.h"
 
 #include <inttypes.h>
@@ -70,6 +71,7 @@ static const char *tell_pending(size_t group, const struct ledger_group *ledger)
     return "a transaction is not decided";
 }
 
+/* A member that is not as it should be. */
 static const char *tell_member(size_t node, size_t group)
 {
     static char text[256];
@@ -78,8 +80,8 @@ static const char *tell_member(size_t node, size_t group)
         return "a member is not open";
     }
     snprintf(text, sizeof text,
-             "%s of %s does not vote: term %" PRIu64 ", log up to %" PRIu64 " of term %" PRIu64
-             ", committed %" PRIu64 "%s",
+             "%s of %s lags or does not vote: term %" PRIu64 ", log up to %" PRIu64
+             " of term %" PRIu64 ", committed %" PRIu64 "%s",
              sim_node_host(node)->name, sim_group_name(group), view.state.term, view.last_index,
              view.last_term, view.commit_index, view.abstaining ? ", abstains" : "");
     return text;
@@ -93,17 +95,20 @@ static bool group_at_rest(size_t group, const char **why)
         return false;
     }
     for (size_t i = 0; i < sim_node_count(); i++) {
+        if (!sim_is_member(i, group)) {
+            continue;
+        }
         const struct broker *broker = sim_node_broker(i, group);
         if (sim_node_up(i) && broker == NULL) {
             *why = "a node is still starting";
             return false;
         }
-        if (sim_node_up(i) && !atlas_is_well(i)) {
+        if (sim_node_up(i) && !atlas_has(i, group, 0)) {
             *why = tell_member(i, group);
             return false;
         }
         if (broker != NULL && machine_applied_index(broker->machine) != ledger->last_index) {
-            *why = "a replica lags";
+            *why = tell_member(i, group);
             return false;
         }
     }
@@ -242,7 +247,7 @@ static void audit_group(size_t place)
     uint64_t expected = replay(group);
     for (size_t i = 0; i < sim_node_count(); i++) {
         const struct broker *broker = sim_node_broker(i, place);
-        if (broker == NULL) {
+        if (broker == NULL || !sim_is_member(i, place)) {
             continue;
         }
         struct sim_process *process = sim_node_host(i)->process;
@@ -265,6 +270,7 @@ void sim_audit_state(void)
     for (size_t i = 0; i < ledger_group_count(); i++) {
         audit_group(i);
     }
+    sim_members_audit();
     bank_audit(excused_amount(&missing));
     for (size_t i = 0; i < sim_host_count(); i++) {
         const struct sim_process *process = sim_host_at(i)->process;

@@ -4,6 +4,7 @@
 #include "common/remoting/message.h"
 #include "tests/sim/cluster/sim_audit.h"
 #include "tests/sim/cluster/sim_ledger.h"
+#include "tests/sim/cluster/sim_members.h"
 #include "tests/sim/cluster/sim_nodes.h"
 #include "tests/sim/os/sim_thread.h"
 
@@ -16,6 +17,7 @@ static struct {
     struct sim_host *host;
     struct raftmq_client *client;
     bool done;
+    bool members[SIM_NODES_MAX][SIM_GROUPS_MAX];
 } reader;
 
 /* One pull; how many messages came. */
@@ -101,7 +103,9 @@ static void reader_main(void *argument)
     }
     for (size_t node = 0; node < sim_node_count(); node++) {
         for (size_t group = 0; group < ledger_group_count() && sim_node_up(node); group++) {
-            read_group(node, group);
+            if (reader.members[node][group]) {
+                read_group(node, group);
+            }
         }
     }
     raftmq_client_close(reader.client);
@@ -117,6 +121,11 @@ static void on_death(void *context, enum sim_death death)
 void sim_audit_read_begin(void)
 {
     reader.done = false;
+    for (size_t node = 0; node < sim_node_count(); node++) {
+        for (size_t group = 0; group < sim_group_count(); group++) {
+            reader.members[node][group] = sim_is_member(node, group);
+        }
+    }
     reader.host = sim_host_new("audit", READER_ADDRESS);
     sim_process_start(reader.host, reader_main, NULL, on_death, NULL);
 }

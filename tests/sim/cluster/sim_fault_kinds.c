@@ -3,6 +3,7 @@
 #include "tests/sim/cluster/sim_atlas.h"
 #include "tests/sim/cluster/sim_clients.h"
 #include "tests/sim/cluster/sim_faults_internal.h"
+#include "tests/sim/cluster/sim_members.h"
 #include "tests/sim/cluster/sim_nodes.h"
 
 enum {
@@ -112,6 +113,38 @@ static bool stop_node(size_t node)
     sim_node_rest(node, fault_a_while());
     sim_node_stop(node);
     return sim_node_up(node);
+}
+
+static void set_drained(size_t node, bool on)
+{
+    for (size_t i = 0; i < sim_group_count(); i++) {
+        struct broker *broker = sim_node_broker(node, i);
+        if (broker != NULL) {
+            const struct member_ports *members = &broker->ports->members;
+            sim_process_switch(sim_node_host(node)->process);
+            broker->draining = on; // As process_drain() does.
+            members->drain(members->context, on);
+            sim_process_switch(NULL);
+        }
+    }
+}
+
+static void undrain(size_t a, size_t b)
+{
+    (void)b;
+    set_drained(a, false);
+}
+
+static bool drain(size_t node)
+{
+    if (!sim_node_up(node)) {
+        return false;
+    }
+    uint64_t us = fault_a_while();
+    sim_trace(sim_node_host(node)->name, "is drained", us, 0);
+    set_drained(node, true);
+    fault_until(us, undrain, node, 0);
+    return true;
 }
 
 /* ---- Network ---- */
@@ -352,6 +385,10 @@ bool fault_strike(enum sim_fault kind)
         return lose_disk();
     case SIM_FAULT_FLIP_BITS:
         return flip_bits();
+    case SIM_FAULT_MEMBERS:
+        return sim_members_change();
+    case SIM_FAULT_DRAIN:
+        return drain(important_node());
     case SIM_FAULT_CLOCK_JUMP:
     case SIM_FAULT_CLOCK_DRIFT:
     case SIM_FAULT_CLOCK_FREEZE:

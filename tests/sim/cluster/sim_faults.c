@@ -114,13 +114,15 @@ void sim_faults_heal(void)
         host->disk_faults.deadly_sync = 0;
     }
     sim_nodes_spare();
+    // Of groups whose members have changed there may be a bare majority already.
     // Who lost its disk, or will find out that it has, needs all others to be whole again; and who
     // needs a copy because the logs were cut needs a leader without its help (docs/limits.md).
-    bool bare = faults.plan->bare_majority && atlas_hurt() < 0 && ledger_counts()->cuts == 0;
+    bool bare = faults.plan->bare_majority && atlas_hurt() < 0 && ledger_counts()->cuts == 0 &&
+                faults.plan->spares == 0;
     size_t down = bare ? (sim_node_count() - 1) / 2 : 0;
     for (size_t i = 0; i < sim_node_count(); i++) {
         sim_node_rest(i, 0);
-        sim_node_want(i, true);
+        sim_node_want(i, sim_node_wanted(i) || i < faults.plan->nodes);
     }
     size_t first = (size_t)sim_draw(SIM_FAULT, sim_node_count());
     for (size_t i = first; down > 0; i = (i + 1) % sim_node_count(), down--) {

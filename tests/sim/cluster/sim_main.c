@@ -54,6 +54,9 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("nodes killed", r->deaths.of_nodes[SIM_KILL])                                                \
     X("nodes cut from power", r->deaths.of_nodes[SIM_POWER_CUT])                                   \
     X("nodes that gave up", r->deaths.of_nodes[SIM_FATAL])                                         \
+    X("members added", r->added)                                                                   \
+    X("members promoted", r->promoted)                                                             \
+    X("members removed", r->removed)                                                               \
     X("copies", r->copies)                                                                         \
     X("calls acknowledged", r->clients.acknowledged)                                               \
     X("calls refused", r->clients.refused)                                                         \

@@ -41,6 +41,7 @@ static struct {
     struct node nodes[SIM_NODES_MAX];
     struct server servers[SIM_NAMESERVERS_MAX];
     char node_list[TEXT_SIZE];
+    char spare_list[TEXT_SIZE]; /* As a spare node has it: with itself. */
     char group_list[TEXT_SIZE];
     char server_list[TEXT_SIZE];
     struct sim_deaths deaths;
@@ -74,10 +75,13 @@ static void add_text(char *list, const char *text)
 static void make_names(void)
 {
     char text[64];
-    for (uint32_t i = 0; i < cluster.plan->nodes; i++) {
+    for (uint32_t i = 0; i < sim_node_count(); i++) {
         snprintf(text, sizeof text, "%u@10.0.1.%u:%d:%d", i + 1, i + 1, SIM_CLIENT_PORT,
                  SIM_RAFT_PORT);
-        add_text(cluster.node_list, text);
+        add_text(cluster.spare_list, text);
+        if (i < cluster.plan->nodes) {
+            add_text(cluster.node_list, text);
+        }
     }
     for (uint32_t i = 0; i < cluster.plan->groups; i++) {
         add_text(cluster.group_list, sim_group_name(i));
@@ -105,7 +109,7 @@ void sim_nodes_open(const struct sim_plan *plan)
         cluster.servers[i].restart.run = start_server;
         start_server(&cluster.servers[i].restart);
     }
-    for (uint32_t i = 0; i < plan->nodes; i++) {
+    for (uint32_t i = 0; i < sim_node_count(); i++) {
         struct node *node = &cluster.nodes[i];
         snprintf(name, sizeof name, "node-%u", i + 1);
         node->number = i;
@@ -113,14 +117,16 @@ void sim_nodes_open(const struct sim_plan *plan)
         node->host->disk_faults.sync_us = plan->sync_us;
         node->restart.run = start_node;
         node->relapse.run = on_relapse;
-        sim_node_want(i, true);
+        if (i < plan->nodes) {
+            sim_node_want(i, true);
+        }
     }
 }
 
 void sim_nodes_close(void)
 {
     cluster.closing = true;
-    for (uint32_t i = 0; i < cluster.plan->nodes; i++) {
+    for (uint32_t i = 0; i < sim_node_count(); i++) {
         sim_event_cancel(&cluster.nodes[i].restart);
         sim_event_cancel(&cluster.nodes[i].relapse);
         if (cluster.nodes[i].host->process != NULL) {
@@ -146,7 +152,7 @@ static enum status load(struct settings *settings, const struct node *node, cons
 #define SET(...) snprintf(texts[count++], sizeof texts[0], __VA_ARGS__)
     SET("brokerClusterName=sim");
     SET("nodeId=%zu", node->number + 1);
-    SET("nodes=%s", cluster.node_list);
+    SET("nodes=%s", node->number < plan->nodes ? cluster.node_list : cluster.spare_list);
     SET("groups=%s", cluster.group_list);
     SET("namesrvAddr=%s", cluster.server_list);
     SET("storePathRootDir=/data");
@@ -260,7 +266,7 @@ void sim_nodes_spare(void)
 
 size_t sim_node_count(void)
 {
-    return cluster.plan->nodes;
+    return cluster.plan->nodes + cluster.plan->spares;
 }
 
 struct sim_host *sim_node_host(size_t node)
@@ -282,6 +288,11 @@ void sim_node_want(size_t number, bool wanted)
     } else if (!wanted) {
         sim_event_cancel(&node->restart);
     }
+}
+
+bool sim_node_wanted(size_t node)
+{
+    return cluster.nodes[node].wanted;
 }
 
 void sim_node_rest(size_t node, uint64_t us)
@@ -316,9 +327,10 @@ bool sim_node_view(size_t number, size_t group, struct replica_view *view)
 {
     const struct group_host *host = open_group(number, group);
     if (host != NULL) {
+        struct sim_process *caller = sim_process_current();
         sim_process_switch(cluster.nodes[number].host->process);
         replica_host_view(host->replica, view);
-        sim_process_switch(NULL);
+        sim_process_switch(caller);
     }
     return host != NULL;
 }
@@ -327,7 +339,7 @@ int sim_group_leader(size_t group)
 {
     int leader = -1;
     uint64_t term = 0;
-    for (size_t i = 0; i < cluster.plan->nodes; i++) {
+    for (size_t i = 0; i < sim_node_count(); i++) {
         const struct broker *broker = sim_node_broker(i, group);
         if (broker != NULL && broker_leads(broker) && broker->state.term > term) {
             leader = (int)i;

@@ -15,7 +15,9 @@ struct sim_nodes;
 void sim_nodes_open(const struct sim_plan *plan);
 void sim_nodes_close(void);
 
+/* With spare ones, which begin when they are wanted. */
 size_t sim_node_count(void);
+bool sim_node_wanted(size_t node);
 struct sim_host *sim_node_host(size_t node);
 bool sim_node_up(size_t node);
 /* Start it if it is down. It comes back by itself after any death as long as it is wanted. */

@@ -31,6 +31,7 @@ static void draw_shape(struct sim_plan *plan)
 {
     static const uint32_t nodes[] = {3, 3, 3, 3, 4, 5};
     plan->nodes = nodes[sim_draw(SIM_FAULT, 6)];
+    plan->spares = likely(35) ? 1 : 0;
     plan->groups = between(1, plan->nodes > 3 ? 2 : 3);
     plan->nameservers = between(1, 3);
     plan->plain_clients = between(1, 2);
@@ -84,6 +85,7 @@ static void stretch(struct sim_plan *plan)
     uint32_t scale = between(60, 160);
     plan->scale = scale;
     plan->nodes = 3;
+    plan->spares = 0;
     plan->groups = 1;
     plan->nameservers = 1;
     plan->think_us *= 5 * scale; // Time is dear here, work is not wanting.
@@ -120,20 +122,27 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
     if (glacial) {
         stretch(plan);
     }
+    if (plan->spares > 0) {
+        // A member that lost its disk and one that was removed are not told apart by the atlas.
+        plan->weights[SIM_FAULT_LOSE_DISK] = plan->weights[SIM_FAULT_FLIP_BITS] = 0;
+        plan->weights[SIM_FAULT_MEMBERS] = between(5, 30);
+    } else {
+        plan->weights[SIM_FAULT_MEMBERS] = 0;
+    }
 }
 
 void sim_plan_print(const struct sim_plan *plan)
 {
     sim_tell("plan",
-             "%u nodes, %u groups, %u nameservers, %u+%u+%u producers and %u consumers of %u "
+             "%u+%u nodes, %u groups, %u nameservers, %u+%u+%u producers and %u consumers of %u "
              "threads; election %u ms, heartbeat %u ms, sync %" PRIu64 " us, net %" PRIu64
              "+%" PRIu64 " us; first check %u ms, then each %u ms, %u times; chaos %" PRIu64
              " s, a fault each %" PRIu64 " ms%s",
-             plan->nodes, plan->groups, plan->nameservers, plan->plain_clients, plan->bank_clients,
-             plan->race_clients, plan->consumers, plan->threads, plan->election_ms,
-             plan->heartbeat_ms, plan->sync_us, plan->network.delay_us, plan->network.jitter_us,
-             plan->transaction_timeout_ms, plan->check_interval_ms, plan->check_max,
-             plan->chaos_us / SIM_SECOND, plan->fault_every_us / SIM_MS,
+             plan->nodes, plan->spares, plan->groups, plan->nameservers, plan->plain_clients,
+             plan->bank_clients, plan->race_clients, plan->consumers, plan->threads,
+             plan->election_ms, plan->heartbeat_ms, plan->sync_us, plan->network.delay_us,
+             plan->network.jitter_us, plan->transaction_timeout_ms, plan->check_interval_ms,
+             plan->check_max, plan->chaos_us / SIM_SECOND, plan->fault_every_us / SIM_MS,
              plan->bare_majority ? ", heals a bare majority" : "");
     sim_tell("plan", "bodies of up to %u bytes, kept %" PRIu64 " ms and in %" PRIu64 " bytes",
              plan->body_max, plan->retention_ms, plan->log_size_max);

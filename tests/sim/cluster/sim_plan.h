@@ -29,6 +29,8 @@
     X(FULL_DISK, "disk full")                                                                      \
     X(LOSE_DISK, "disk lost")                                                                      \
     X(FLIP_BITS, "bits flipped")                                                                   \
+    X(MEMBERS, "membership changed")                                                               \
+    X(DRAIN, "node drained")                                                                       \
     X(CLOCK_JUMP, "wall clock jumped")                                                             \
     X(CLOCK_DRIFT, "clock drifts")                                                                 \
     X(CLOCK_FREEZE, "wall clock frozen")                                                           \
@@ -44,7 +46,8 @@ enum sim_fault {
 };
 
 struct sim_plan {
-    uint32_t nodes;
+    uint32_t nodes;  /* Those that the groups begin with. */
+    uint32_t spares; /* Nodes that can be added. */
     uint32_t groups;
     uint32_t nameservers;
     uint32_t plain_clients;

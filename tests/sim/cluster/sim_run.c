@@ -4,6 +4,7 @@
 #include "tests/sim/cluster/sim_audit.h"
 #include "tests/sim/cluster/sim_bank.h"
 #include "tests/sim/cluster/sim_faults.h"
+#include "tests/sim/cluster/sim_members.h"
 #include "tests/sim/cluster/sim_watch.h"
 
 #include <inttypes.h>
@@ -88,6 +89,9 @@ static void collect(struct sim_result *result)
     result->simulated_us = sim_now_us();
     result->events = sim_event_count();
     result->deaths = *sim_nodes_deaths();
+    result->added = sim_members_added();
+    result->promoted = sim_members_promoted();
+    result->removed = sim_members_removed();
     result->copies = sim_watch_copies();
     result->ledger = *ledger_counts();
     result->clients = *sim_client_counts();
@@ -120,6 +124,7 @@ void sim_run(const struct sim_run_options *options, struct sim_result *result)
     ledger_open(plan.check_max);
     bank_open();
     atlas_open();
+    sim_members_open(&plan);
     sim_nodes_open(&plan);
     sim_clients_open(&plan);
     sim_faults_open(&plan);

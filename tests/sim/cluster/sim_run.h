@@ -18,7 +18,10 @@ struct sim_result {
     uint64_t simulated_us;
     uint64_t events;
     uint64_t processes; /* Started. */
-    uint64_t copies;    /* Replicas that got one. */
+    uint64_t added;     /* To groups, as */
+    uint64_t promoted;  /* leaders said. */
+    uint64_t removed;
+    uint64_t copies; /* Replicas that got one. */
     uint64_t faults[SIM_FAULTS];
     uint64_t faults_total;
     struct sim_deaths deaths;
