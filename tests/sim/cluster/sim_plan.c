@@ -73,7 +73,6 @@ static void draw_retention(struct sim_plan *plan)
         return;
     }
     plan->body_max = between(BODY_USUAL, MESSAGE_BODY_MAX);
-    plan->think_us = plan->think_us / 2 + 1;
     plan->retention_ms = likely(60) ? between(1000, 8000) : 0;
     plan->log_size_max = likely(60) ? (uint64_t)between(2, 4) * SEGMENT_SIZE : 0;
 }
