@@ -14,6 +14,9 @@ if(TARGET raftmq_host)
   raftmq_unit_test(broker/registrar
                    SOURCES ${HARNESS} ${CMAKE_SOURCE_DIR}/tests/support/loop_peer.c
                    LINK raftmq_host)
+  raftmq_unit_test(broker/leader_link
+                   SOURCES ${HARNESS} ${CMAKE_SOURCE_DIR}/tests/support/loop_peer.c
+                   LINK raftmq_host)
   raftmq_unit_test(broker/checkpointer
                    SOURCES ${CMAKE_SOURCE_DIR}/tests/support/machine_driver.c LINK raftmq_host)
   raftmq_unit_test(broker/store_image

@@ -79,6 +79,49 @@ static void a_vote_that_was_found_is_durable(void **state)
     }
 }
 
+/* Make vote files with a process that is killed after so many steps; if they are found all the
+ * same, another vote is stored in them, and the power fails. false: they were made whole. */
+static bool killed_while_files_are_made(uint64_t step, uint64_t seed, unsigned *found_count)
+{
+    const struct term_vote_state first = {.term = 1};
+    const struct term_vote_state next = {.term = 4, .voted_for = 104};
+    struct sim_disk *disk = sim_disk_new(seed);
+    struct directory directory = sim_disk_directory(disk);
+    struct term_vote vote;
+    struct term_vote_state found;
+    sim_disk_die_after(disk, step);
+    bool whole = term_vote_create(&vote, &directory, GROUP, REPLICA, &first) == STATUS_OK;
+    if (whole) {
+        term_vote_close(&vote);
+    }
+    sim_disk_abandon(disk);
+    if (term_vote_open(&vote, &directory, GROUP, REPLICA, &found) == STATUS_OK) {
+        assert_int_equal(term_vote_store(&vote, &next), STATUS_OK);
+        term_vote_close(&vote);
+        sim_disk_crash(disk);
+        assert_int_equal(open_vote(disk, &found), STATUS_OK);
+        assert_int_equal(found.term, 4);
+        assert_int_equal(found.voted_for, 104);
+        *found_count += 1;
+    }
+    sim_disk_free(disk);
+    return !whole;
+}
+
+static void a_vote_found_in_new_files_is_durable(void **state)
+{
+    (void)state;
+    enum { SEEDS = 20 };
+    unsigned found_count = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        uint64_t step = 0;
+        while (killed_while_files_are_made(step, seed, &found_count)) {
+            step++;
+        }
+    }
+    assert_true(found_count > 2 * SEEDS);
+}
+
 static void the_newest_of_many_is_found(void **state)
 {
     (void)state;
@@ -238,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_stored_is_not_found),
         cmocka_unit_test(a_vote_that_was_found_is_durable),
+        cmocka_unit_test(a_vote_found_in_new_files_is_durable),
         cmocka_unit_test(the_newest_of_many_is_found),
         cmocka_unit_test(a_crash_at_any_step_of_a_store_leaves_the_old_or_the_new),
         cmocka_unit_test(a_crash_while_created_leaves_nothing_or_the_whole),

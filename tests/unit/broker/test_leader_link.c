@@ -1,0 +1,135 @@
+/* A follower's connection to the leader, with leaders on loopback that never answer: what is done
+ * about a batch on its way when another one leads. */
+#include "tests/support/test.h"
+
+#include "broker/host/leader_link.h"
+#include "common/remoting/codes.h"
+#include "common/remoting/extension.h"
+#include "tests/support/broker_harness.h"
+#include "tests/support/loop_peer.h"
+
+enum { LEADERS = 2, TURNS_MAX = 100000 };
+
+struct leader {
+    struct loop_peer peer;
+    unsigned batches;
+};
+
+struct stage {
+    uv_loop_t loop;
+    struct harness *harness;
+    struct harness_replica *follower;
+    struct harness_pipe *client;
+    struct leader_link link;
+    struct leader leaders[LEADERS]; /* Members 1 and 2; the follower is 3. */
+};
+
+static struct stage stage;
+
+static struct buf *leader_out(void *context)
+{
+    (void)context;
+    return leader_link_out(&stage.link);
+}
+
+static void leader_flush(void *context)
+{
+    (void)context;
+    leader_link_flush(&stage.link);
+}
+
+static void on_command(struct loop_peer *peer, struct conn *conn, const struct command *command)
+{
+    struct leader *leader = peer->context;
+    (void)conn;
+    leader->batches += command->code == REQUEST_RAFTMQ_PROPOSE;
+}
+
+static int stage_open(void **state)
+{
+    (void)state;
+    stage = (struct stage){.harness = harness_new(3)};
+    assert_int_equal(uv_loop_init(&stage.loop), 0);
+    stage.follower = &stage.harness->replicas[2];
+    for (size_t i = 0; i < LEADERS; i++) {
+        struct leader *leader = &stage.leaders[i];
+        leader->peer.on_command = on_command;
+        leader->peer.context = leader;
+        loop_peer_open(&leader->peer, &stage.loop, 0);
+        stage.follower->group.members[i].client_host = loop_peer_host(&leader->peer);
+    }
+    stage.follower->ports.leader_out = leader_out;
+    stage.follower->ports.leader_flush = leader_flush;
+    leader_link_init(&stage.link, &stage.loop, &stage.follower->broker);
+    stage.client = harness_connect(stage.follower, 5000);
+    return 0;
+}
+
+static int stage_close(void **state)
+{
+    (void)state;
+    harness_disconnect(stage.client);
+    leader_link_close(&stage.link);
+    for (size_t i = 0; i < LEADERS; i++) {
+        loop_peer_close(&stage.leaders[i].peer);
+    }
+    uv_run(&stage.loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&stage.loop), 0);
+    harness_free(stage.harness);
+    return 0;
+}
+
+static void turn(void)
+{
+    leader_link_update(&stage.link);
+    broker_turn_end(&stage.follower->broker);
+    uv_run(&stage.loop, UV_RUN_NOWAIT);
+}
+
+/* Member `id` leads from now on; until the follower is connected to it. */
+static void lead(uint64_t id, uint64_t term)
+{
+    struct leader *leader = &stage.leaders[id - 1];
+    size_t before = leader->peer.accepted;
+    const struct replica_state now = {.role = REPLICA_FOLLOWER, .term = term, .leader_id = id};
+    broker_on_state(&stage.follower->broker, &now);
+    for (int i = 0; i < TURNS_MAX && leader->peer.accepted == before; i++) {
+        turn();
+    }
+    assert_int_equal(leader->peer.accepted, before + 1);
+    for (int i = 0; i < 100; i++) {
+        turn(); // Whatever it sends next has arrived: loopback is that fast.
+    }
+}
+
+static void a_batch_goes_to_one_leader_only_however_many_follow(void **state)
+{
+    (void)state;
+    struct command response;
+    lead(1, 1);
+    harness_send(stage.client, 310, 1, 0, slice_text("pay 100"), "a", "P", "b", "T", "c", "TBW102",
+                 "d", "4", "e", "2", "f", "0", "g", "1700000000001", "h", "0", "i", "", NULL);
+    for (int i = 0; i < TURNS_MAX && stage.leaders[0].batches == 0; i++) {
+        turn();
+    }
+    assert_int_equal(stage.leaders[0].batches, 1);
+    // It may commit it, and it may yet answer: wait.
+    lead(2, 2);
+    assert_false(harness_receive(stage.client, &response));
+    assert_int_equal(stage.leaders[1].batches, 0);
+    // Only one former leader is remembered: of the first nobody will ever know.
+    lead(1, 3);
+    assert_true(harness_receive(stage.client, &response));
+    assert_int_equal(response.code, RESPONSE_SERVICE_NOT_AVAILABLE);
+    assert_int_equal(stage.leaders[0].batches, 1);
+    assert_int_equal(stage.leaders[1].batches, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_batch_goes_to_one_leader_only_however_many_follow,
+                                        stage_open, stage_close),
+    };
+    return cmocka_run_group_tests_name("leader_link", tests, NULL, NULL);
+}
