@@ -264,10 +264,26 @@ static enum status open_copy(struct fetch *fetch)
     return STATUS_OK;
 }
 
+/* From the start on, the log vouches for all that was copied. */
+static enum status mark_log(struct segment_log *log)
+{
+    struct log_mark_job job;
+    if (!segment_log_mark_begin(log, &job)) {
+        return STATUS_OK; // It was marked by an earlier try.
+    }
+    enum status status = log_mark_run(&job);
+    segment_log_mark_end(log, status);
+    return status;
+}
+
 /* Term and vote are the last file: with them it is a replica's directory. */
 static enum status finish(struct fetch *fetch)
 {
     const struct fetch_options *options = fetch->options;
+    enum status status = mark_log(fetch->log);
+    if (status != STATUS_OK) {
+        return own(fetch, status);
+    }
     struct term_vote vote;
     struct term_vote_state state = fetch->state;
     uint64_t last_term = segment_log_term(fetch->log, segment_log_last_index(fetch->log));
@@ -276,9 +292,9 @@ static enum status finish(struct fetch *fetch)
         state.voted_for = 0;
     }
     state.empty_origin = true;
-    enum status status = term_vote_create(&vote, &options->directory,
-                                          replica_group_identity(options->cluster, options->group),
-                                          options->id, &state);
+    status = term_vote_create(&vote, &options->directory,
+                              replica_group_identity(options->cluster, options->group), options->id,
+                              &state);
     if (status == STATUS_OK) {
         term_vote_close(&vote);
     }

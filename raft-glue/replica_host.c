@@ -50,6 +50,8 @@ static void on_timer(uv_timer_t *timer);
 static void arm_timer(struct replica_host *host)
 {
     uint64_t due = replica_due_ms(host->replica);
+    uint64_t disk_due = replica_disk_due_ms(&host->disk);
+    due = disk_due < due ? disk_due : due;
     // A timer that fires too early only looks again, so it is moved forward alone.
     if (due == UINT64_MAX || due >= host->armed_ms) {
         return;
