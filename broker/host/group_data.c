@@ -181,6 +181,8 @@ static enum status admit(struct group_data *data, const struct directory *direct
     struct admission admission;
     struct admission_decision decision;
     char *error = NULL;
+    char damaged[GROUP_PATH_SIZE];
+    group_data_path(data, "damaged/log", damaged);
     struct replica_admit_options options = {
         .loop = data->loop,
         .log = data->log,
@@ -191,6 +193,7 @@ static enum status admit(struct group_data *data, const struct directory *direct
         .member_count = list_members(data, members),
         .client_host = own_client_host(data),
         .identity = &data->identity,
+        .set_aside = tree_exists(damaged),
         .canceled = data->canceled,
     };
     tell_wait(data);
