@@ -294,6 +294,10 @@ static void start_reads(struct replica_disk *disk)
 
 void replica_disk_read(struct replica_disk *disk, struct replica_read *read)
 {
+    if (disk->closing) { // Asked for by what followed on one that was still in the pool.
+        read->done(read, STATUS_CANCELED);
+        return;
+    }
     list_append(&disk->reads_waiting, &read->queue);
 }
 

@@ -107,7 +107,8 @@ WARN_UNUSED enum status replica_host_read_now(struct replica_host *host, uint64_
                                               size_t size, uint8_t *to);
 
 /* The same through the thread pool. `to` and `request` belong to the caller and stay until
- * `done` is called from the loop, exactly once. */
+ * `done` is called from the loop, exactly once, maybe from in here; STATUS_CANCELED while the
+ * replica is closing. */
 struct replica_read {
     struct list queue; /* Private. */
     uint64_t position;

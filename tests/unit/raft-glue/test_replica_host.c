@@ -459,6 +459,41 @@ static void reads_by_position_through_the_pool(void **state)
     cluster_close(cluster);
 }
 
+/* A read that goes on with the next one when it ends, as a reader of several messages does. */
+static void on_first_read(struct replica_read *read, enum status status)
+{
+    struct replica_read *next = read->context;
+    assert_int_equal(status, STATUS_OK);
+    replica_host_read(next->context, next);
+}
+
+static void a_read_that_is_asked_for_while_closing_ends_as_canceled(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_open(1);
+    start_node(cluster, 0);
+    run_until(cluster, has_leader);
+    assert_int_equal(propose(&cluster->nodes[0], 1, 8), STATUS_OK);
+    wanted_count = 1;
+    run_until(cluster, all_running_have_wanted);
+    struct replica_host *host = cluster->nodes[0].host;
+    uint64_t to = 0;
+    struct replica_read second = {.position = cluster->nodes[0].position_last,
+                                  .size = 8,
+                                  .to = (uint8_t *)&to,
+                                  .done = on_read,
+                                  .context = host};
+    struct replica_read first = second;
+    first.done = on_first_read;
+    first.context = &second;
+    read_is_done = false;
+    replica_host_read(host, &first); // It is in the pool when the replica begins to close.
+    stop_node(cluster, 0);
+    assert_true(read_is_done);
+    assert_int_equal(read_status, STATUS_CANCELED);
+    cluster_close(cluster);
+}
+
 static enum status transfer_status;
 
 static void on_transferred(void *context, enum status status)
@@ -833,6 +868,7 @@ int main(void)
         cmocka_unit_test(a_member_that_was_away_gets_from_disk_what_left_the_cache),
         cmocka_unit_test(room_is_announced_when_the_write_under_way_is_done),
         cmocka_unit_test(reads_by_position_through_the_pool),
+        cmocka_unit_test(a_read_that_is_asked_for_while_closing_ends_as_canceled),
         cmocka_unit_test(leadership_is_handed_to_the_member_that_was_asked_for),
         cmocka_unit_test(a_member_of_another_cluster_is_refused),
         cmocka_unit_test(the_data_of_another_group_is_not_started_on),
