@@ -2,6 +2,8 @@
 
 #include "common/base/bytes.h"
 
+#include <stdio.h>
+
 enum { LOG_MARK_SIZE = 24, LOG_MARK_VERSION = 1 };
 
 static const char file_base[] = "durable";
@@ -33,6 +35,20 @@ enum status log_mark_open(struct log_mark_file *file, const struct directory *di
     return status;
 }
 
+/* One of the files may hold the mark already, which nobody could lower: there is no room for the
+ * other. */
+static enum status unmake(const struct log_mark_file *file)
+{
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; i < 2 && status == STATUS_OK; i++) {
+        char name[DIRECTORY_NAME_MAX];
+        snprintf(name, sizeof name, "%s.%u", file_base, i);
+        status = directory_remove(file->directory, name);
+        status = status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    }
+    return status == STATUS_OK ? directory_sync_names(file->directory) : status;
+}
+
 enum status log_mark_store(struct log_mark_file *file, const struct log_mark *mark)
 {
     uint8_t record[LOG_MARK_SIZE];
@@ -43,7 +59,16 @@ enum status log_mark_store(struct log_mark_file *file, const struct log_mark *ma
     enum status status = twin_file_create(&file->twin, file->directory, file_base, LOG_MARK_VERSION,
                                           record, sizeof record);
     file->made = status == STATUS_OK;
-    return status;
+    if (status != STATUS_DISK_FULL) {
+        return status;
+    }
+    enum status unmade = unmake(file);
+    return unmade == STATUS_OK ? STATUS_DISK_FULL : unmade;
+}
+
+enum status log_mark_lower(struct log_mark_file *file, const struct log_mark *mark)
+{
+    return file->made ? log_mark_store(file, mark) : STATUS_OK;
 }
 
 void log_mark_close(struct log_mark_file *file)

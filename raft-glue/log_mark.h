@@ -36,8 +36,12 @@ WARN_UNUSED enum status log_mark_open(struct log_mark_file *file, const struct d
                                       struct log_mark *mark);
 
 /* Replace it; durable when it returns OK. Makes the files if there are none.
- * Errors: STATUS_IO, STATUS_DISK_FULL (the mark before, or this one, is there). */
+ * Errors: STATUS_IO; STATUS_DISK_FULL (there is none; or where files need room to be written again,
+ * the mark before or this one). */
 WARN_UNUSED enum status log_mark_store(struct log_mark_file *file, const struct log_mark *mark);
+
+/* The same for a mark below the one that is stored, if there is any. */
+WARN_UNUSED enum status log_mark_lower(struct log_mark_file *file, const struct log_mark *mark);
 
 /* Accepts a zeroed object. */
 void log_mark_close(struct log_mark_file *file);

@@ -399,7 +399,7 @@ enum status log_write_run(struct log_write *write)
     struct log_writer *writer = write->writer;
     enum status status = STATUS_OK;
     if (write->lowers_mark) {
-        status = log_mark_store(&writer->mark_file, &write->cut_keeps);
+        status = log_mark_lower(&writer->mark_file, &write->cut_keeps);
     }
     if (status == STATUS_OK && write->cut_until != 0) {
         leave_segment(writer); // What the stage keeps of its last block may be cut.

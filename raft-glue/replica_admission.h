@@ -7,7 +7,8 @@
  *
  *   All others are blank, or some say that this very disk was there, blank, when they began:
  *     BOOTSTRAP, with entry 1. Not if there was data here that was set aside because it was
- * damaged: that may have happened to all, and what they had between them is for a person to judge.
+ *     damaged: that may have happened to all, and what they had between them is for a person to
+ *     judge.
  *   A majority of the group's voters agree that this server is no member: JOIN, with nothing.
  *   It is a member, and all other voters have answered: REJOIN, with nothing, in a state of term
  *     and vote that cannot contradict what was promised (struct term_vote_state):

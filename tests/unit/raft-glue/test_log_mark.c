@@ -284,6 +284,30 @@ static void on_a_full_disk_the_mark_lags_until_there_is_room(void **state)
     sim_disk_free(disk);
 }
 
+/* Whatever part of the first mark there was room for: a truncation does not end the process, and no
+ * mark is left above what it keeps. */
+static void a_log_whose_first_mark_found_no_room_can_be_truncated(void **state)
+{
+    (void)state;
+    enum status status = STATUS_DISK_FULL;
+    for (uint64_t room = 0; status != STATUS_OK; room++) {
+        struct sim_disk *disk = sim_disk_new(1);
+        struct segment_log *log = open_log(disk);
+        fill(log, 3, 1);
+        sim_disk_limit(disk, sim_disk_size(disk) + room);
+        status = try_mark(log);
+        segment_log_truncate(log, 2);
+        append(log, 2, 5);
+        assert_int_equal(try_write(log), STATUS_OK);
+        segment_log_close(log);
+        log = open_log(disk);
+        assert_int_equal(segment_log_last_index(log), 2);
+        assert_int_equal(segment_log_term(log, 2), 2);
+        segment_log_close(log);
+        sim_disk_free(disk);
+    }
+}
+
 /* ---- Crashes ---- */
 
 static void a_crash_at_any_step_of_storing_a_mark_loses_at_most_the_mark(void **state)
@@ -454,6 +478,7 @@ int main(void)
         cmocka_unit_test(without_a_mark_that_can_be_read_the_log_opens_and_is_marked_anew),
         cmocka_unit_test(a_mark_of_another_version_is_refused_not_damage),
         cmocka_unit_test(on_a_full_disk_the_mark_lags_until_there_is_room),
+        cmocka_unit_test(a_log_whose_first_mark_found_no_room_can_be_truncated),
         cmocka_unit_test(a_crash_at_any_step_of_storing_a_mark_loses_at_most_the_mark),
         cmocka_unit_test(
             a_crash_at_any_step_of_a_truncation_below_the_mark_leaves_a_log_that_opens),
