@@ -2,6 +2,7 @@
 #include "tests/support/test.h"
 
 #include "raft-glue/fetch.h"
+#include "raft-glue/fetch_server.h"
 #include "raft-glue/replica_host.h"
 #include "raft-glue/replica_recover.h"
 #include "tests/support/temp_directory.h"
@@ -382,6 +383,46 @@ static void nobody_copies_from_another_group(void **state)
     fixture_close(f);
 }
 
+static void on_patience(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* One that lost power in the middle never closes its connection, nor does it use it again. */
+static void a_member_that_comes_back_takes_the_place_of_its_older_copies(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 5);
+    struct fetch_client clients[FETCH_SESSIONS_MAX];
+    struct hello hello = {
+        .version = HELLO_VERSION,
+        .kind = HELLO_FETCH,
+        .sender = 2,
+        .receiver = 1,
+        .cluster = slice_text("test"),
+        .group = slice_text("broker-a"),
+    };
+    for (size_t i = 0; i < FETCH_SESSIONS_MAX; i++) {
+        enum hello_answer answer = HELLO_WELCOME;
+        hello.sender = 2 + i; // The last place is another member's.
+        clients[i] = (struct fetch_client){.loop = &f->loop, .canceled = &f->canceled};
+        assert_int_equal(fetch_client_connect(&clients[i], f->self.raft_host, &hello, &answer),
+                         STATUS_OK);
+    }
+    uv_timer_t patience;
+    uv_timer_init(&f->loop, &patience);
+    patience.data = &f->canceled;
+    uv_timer_start(&patience, on_patience, 10000, 0);
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    assert_whole(f);
+    uv_close((uv_handle_t *)&patience, NULL);
+    for (size_t i = 0; i < FETCH_SESSIONS_MAX; i++) {
+        fetch_client_close(&clients[i]);
+    }
+    fixture_close(f);
+}
+
 static void a_survivor_makes_itself_the_only_member(void **state)
 {
     (void)state;
@@ -423,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_state_that_is_ahead_of_the_log_is_copied_again),
         cmocka_unit_test(the_copy_of_a_lost_member_knows_how_far_it_must_get),
         cmocka_unit_test(nobody_copies_from_another_group),
+        cmocka_unit_test(a_member_that_comes_back_takes_the_place_of_its_older_copies),
         cmocka_unit_test(a_survivor_makes_itself_the_only_member),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
