@@ -181,6 +181,7 @@ struct replica_view {
     uint64_t first_index;  /* Lowest entry still in the log. */
     uint64_t change_index; /* The entry that the membership is of. */
     bool change_pending;   /* It is not committed yet. */
+    uint64_t behind;       /* See replica_behind(). */
     bool abstaining;       /* See replica_abstaining(). */
     bool removed;          /* Others say that we are no member any more. */
     enum replica_room log_room;

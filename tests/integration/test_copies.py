@@ -245,6 +245,32 @@ class Copies(unittest.TestCase):
             with cluster.connect("broker-a") as connection:
                 connection.invoke(310, send_fields("T", 0, {}), b"after")
 
+    def test_a_bare_majority_of_which_one_lags_behind_a_cut_log_goes_on(self):
+        """Neither can lead without the other, and one is closed until it has a copy."""
+        settings = {"logSizeMax": 2 * SEGMENT, "checkpointIntervalMs": 200,
+                    "copyBytesPerSecond": 32 * MIB}
+        with Cluster(groups=1, settings=settings) as cluster:
+            cluster.wait_ready()
+            late = follower_of(cluster)
+            cluster.kill(late)
+            others = [node for node in cluster.nodes if node != late]
+
+            def cut(node):
+                status = cluster.status(node, "broker-a")
+                return status is not None and status["logFirstPosition"] >= 2 * SEGMENT
+
+            with Load(cluster, MIB):
+                wait_for("cut logs", lambda: all(cut(node) for node in others), 120)
+            leader = cluster.wait_leader("broker-a")
+            gone = next(node for node in others if node != leader)
+            cluster.kill(gone)
+            cluster.start(late)
+            self.wait_whole(cluster, late)
+            self.assertIn("too far behind", cluster.log(late))
+            self.assertIn("no longer leader", cluster.log(leader))  # While it gave the copy.
+            with cluster.connect("broker-a") as connection:
+                connection.invoke(310, send_fields("T", 0, {}), b"after")
+
     def test_no_member_begins_anew_while_it_cannot_ask_the_others(self):
         with Cluster(groups=1) as cluster:
             cluster.wait_ready()
