@@ -88,7 +88,7 @@ static void stretch(struct sim_plan *plan)
     plan->groups = 1;
     plan->nameservers = 1;
     plan->think_us *= 5 * scale; // Time is dear here, work is not wanting.
-    plan->election_ms *= 10; // Without a leader clients try again and again, which takes long here.
+    plan->election_ms *= 20; // Without a leader clients try again and again, which takes long here.
     plan->heartbeat_ms = plan->election_ms / 4;
     plan->consumers = 1;
     plan->plain_clients = 1;
@@ -100,7 +100,7 @@ static void stretch(struct sim_plan *plan)
     plan->checkpoint_ms *= scale;
     plan->chaos_us *= scale;
     plan->trouble_us *= scale;
-    plan->fault_every_us *= scale / 6;
+    plan->fault_every_us *= scale / 10;
 }
 
 void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
