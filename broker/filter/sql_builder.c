@@ -62,6 +62,10 @@ bool sql_emit_instruction(struct sql_builder *builder, struct sql_instruction in
     if (change > 0 && builder->depth == SQL_STACK_MAX) {
         return sql_fail(builder, "the expression is nested too deeply");
     }
+    filter->work += 1U + instruction.count; // A copy of IN compares with all its texts again.
+    if (filter->work > SQL_WORK_MAX) {
+        return sql_fail(builder, "the expression takes too long");
+    }
     builder->depth = (size_t)((int)builder->depth + change);
     filter->instructions[filter->instruction_count++] = instruction;
     return true;

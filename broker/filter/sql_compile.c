@@ -399,6 +399,20 @@ static bool parse_or(struct sql_builder *builder, struct operand *operand)
 
 /* --- The whole ---------------------------------------------------------------------------- */
 
+/* Give back what was not needed. */
+static void trim(struct sql_builder *builder)
+{
+    struct sql_filter *filter = builder->filter;
+    size_t instructions = filter->instruction_count * sizeof filter->instructions[0];
+    size_t values = (filter->value_count + 1) * sizeof filter->values[0]; // There may be none.
+    size_t names = (filter->name_count + 1) * sizeof filter->names[0];
+    size_t bytes = builder->bytes_used + 1;
+    filter->instructions = mem_realloc(filter->instructions, instructions);
+    filter->values = mem_realloc(filter->values, values);
+    filter->names = mem_realloc(filter->names, names);
+    filter->size = sizeof *filter + instructions + values + names + bytes;
+}
+
 enum status sql_filter_compile(struct slice text, struct sql_filter **filter,
                                struct sql_trouble *trouble)
 {
@@ -426,9 +440,20 @@ enum status sql_filter_compile(struct slice text, struct sql_filter **filter,
         return STATUS_SUBSCRIPTION_MALFORMED;
     }
     ASSERT(builder.depth == 1);
-    made->values = mem_realloc(made->values, (made->value_count + 1) * sizeof made->values[0]);
+    trim(&builder);
     *filter = made;
     return STATUS_OK;
+}
+
+uint64_t sql_filter_cost(const struct sql_filter *filter, size_t properties_size)
+{
+    enum { STEP = 64 }; // So much of a text is compared in no time.
+    return (uint64_t)filter->work * (STEP + properties_size);
+}
+
+size_t sql_filter_size(const struct sql_filter *filter)
+{
+    return filter->size;
 }
 
 void sql_filter_free(struct sql_filter *filter)

@@ -21,9 +21,10 @@
 enum {
     SQL_SIZE_MAX = 16 * 1024, /* Bytes of an expression. */
     SQL_INSTRUCTIONS_MAX = 2048,
-    SQL_VALUES_MAX = 4096, /* Numbers and texts in it. */
-    SQL_NAMES_MAX = 64,    /* Different properties. */
-    SQL_NESTING_MAX = 64,  /* Of parentheses, signs and NOT. */
+    SQL_VALUES_MAX = 4096,             /* Numbers and texts in it. */
+    SQL_WORK_MAX = 2 * SQL_VALUES_MAX, /* Instructions, and texts that IN compares with. */
+    SQL_NAMES_MAX = 64,                /* Different properties. */
+    SQL_NESTING_MAX = 64,              /* Of parentheses, signs and NOT. */
     SQL_TROUBLE_MAX = 128,
 };
 
@@ -48,6 +49,13 @@ WARN_UNUSED enum status sql_filter_compile(struct slice text, struct sql_filter 
                                            struct sql_trouble *trouble);
 /* NULL is allowed. */
 void sql_filter_free(struct sql_filter *filter);
+
+/* Bytes of memory that it takes. */
+size_t sql_filter_size(const struct sql_filter *filter);
+
+/* What evaluating it on a property string of that size costs at most: about its steps, each as long
+ * as the properties are. */
+uint64_t sql_filter_cost(const struct sql_filter *filter, size_t properties_size);
 
 /* Evaluate on a message's property string. Borrows until it returns. */
 enum sql_result sql_filter_evaluate(const struct sql_filter *filter, struct slice properties);

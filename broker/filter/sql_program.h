@@ -49,6 +49,8 @@ struct sql_filter {
     uint32_t instruction_count;
     uint32_t value_count;
     uint32_t name_count;
+    uint32_t work; /* Instructions, and texts that they compare with, each time again. */
+    size_t size;   /* Bytes of all this. */
 };
 
 #endif

@@ -182,6 +182,21 @@ static void parts_are_bounded_and_copies_count(void **state)
     assert_string_equal(outcome_of_nested("-(", "a", " BETWEEN 1 AND 2)", 20), "ERR");
 }
 
+/* What BETWEEN evaluates twice may be a long list. */
+static void copies_of_lists_count_as_whole_lists(void **state)
+{
+    (void)state;
+    struct buf list = {0};
+    buf_put_text(&list, "a IN ('1'");
+    repeat(&list, ",''", 2000);
+    buf_put_text(&list, ")");
+    buf_put_u8(&list, 0);
+    const char *middle = (const char *)list.data;
+    assert_string_equal(outcome_of_nested("-(", middle, ") BETWEEN 1 AND 2", 1), "NULL");
+    assert_string_equal(outcome_of_nested("-(", middle, ") BETWEEN 1 AND 2", 3), "ERR");
+    buf_close(&list);
+}
+
 static void values_and_names_are_bounded(void **state)
 {
     (void)state;
@@ -276,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_part_of_an_expression_does_no_harm),
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(parts_are_bounded_and_copies_count),
+        cmocka_unit_test(copies_of_lists_count_as_whole_lists),
         cmocka_unit_test(values_and_names_are_bounded),
         cmocka_unit_test(the_size_of_the_text_is_bounded),
         cmocka_unit_test(of_equal_properties_the_last_counts),
