@@ -271,6 +271,16 @@ void sim_socket_close(struct sim_socket *socket)
     detach(socket, socket->in.size > socket->in_at ? SEGMENT_RESET : SEGMENT_END);
 }
 
+/* Nothing says that it is gone but silence. */
+static void vanish(struct sim_socket *socket)
+{
+    struct sim_socket *peer = sim_socket_find(socket->peer);
+    sim_socket_free(socket);
+    if (peer != NULL) {
+        probe_window(peer);
+    }
+}
+
 void sim_sockets_orphan(struct sim_process *process, bool silent)
 {
     while (!list_empty(&process->sockets)) {
@@ -279,13 +289,9 @@ void sim_sockets_orphan(struct sim_process *process, bool silent)
         socket->handle = NULL;
         if (silent) {
             while (!list_empty(&socket->backlog)) {
-                sim_socket_free(CONTAINER_OF(socket->backlog.next, struct sim_socket, in_backlog));
+                vanish(CONTAINER_OF(socket->backlog.next, struct sim_socket, in_backlog));
             }
-            struct sim_socket *peer = sim_socket_find(socket->peer);
-            sim_socket_free(socket);
-            if (peer != NULL) {
-                probe_window(peer);
-            }
+            vanish(socket);
         } else {
             detach(socket, sim_one_in(SIM_NETWORK, 2) ? SEGMENT_RESET : SEGMENT_END);
         }
