@@ -2,6 +2,7 @@
 
 #include "broker/core/dispatch.h"
 #include "broker/core/process_client.h"
+#include "broker/core/processors.h"
 #include "broker/core/relay.h"
 #include "broker/core/system_topics.h"
 #include "common/remoting/codes.h"
@@ -179,6 +180,7 @@ void broker_on_state(struct broker *broker, const struct replica_state *state)
     if (!led) {
         // It may have restarted, and applied nothing since that told the log's time.
         log_clock_saw(&broker->log_clock, machine_clock_ms(broker->machine));
+        queue_locks_extend(broker);
         system_topics_propose(broker);
         relay_on_leading(broker->relay);
         proposer_turn(&broker->proposer);

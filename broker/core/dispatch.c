@@ -30,6 +30,8 @@ static const struct processor processors[] = {
     {35, PLACE_BOTH, process_unregister},
     {37, PLACE_HERE, process_end_transaction},
     {38, PLACE_LEADER, process_consumer_list},
+    {41, PLACE_LEADER, process_lock_queues},
+    {42, PLACE_LEADER, process_unlock_queues},
     {46, PLACE_HERE, process_check_client_config},
     {200, PLACE_HERE, process_put_group},
     {201, PLACE_HERE, process_all_groups},

@@ -18,6 +18,11 @@ enum status process_search_offset(struct broker *broker, struct request *request
 enum status process_max_offset(struct broker *broker, struct request *request);
 enum status process_min_offset(struct broker *broker, struct request *request);
 enum status process_earliest_time(struct broker *broker, struct request *request);
+/* process_lock.c: LOCK_BATCH_MQ, UNLOCK_BATCH_MQ */
+enum status process_lock_queues(struct broker *broker, struct request *request);
+enum status process_unlock_queues(struct broker *broker, struct request *request);
+/* We lead now: what nobody could renew meanwhile holds for another lease. */
+void queue_locks_extend(struct broker *broker);
 /* process_query.c: QUERY_MESSAGE, VIEW_MESSAGE_BY_ID */
 enum status process_query_message(struct broker *broker, struct request *request);
 enum status process_view_message(struct broker *broker, struct request *request);

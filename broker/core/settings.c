@@ -40,6 +40,8 @@ static const struct config_key keys[] = {
      "checks handed to a producer before a half message is given up"},
     {"transactionAgeMax", CONFIG_INTEGER, "259200000", 1000, 365LL * 24 * HOUR_MS,
      "age at which an undecided half message is given up, ms"},
+    {"lockMaxLiveTime", CONFIG_INTEGER, "60000", 1000, HOUR_MS,
+     "a queue lock of an orderly consumer that is not renewed is anybody's after, ms"},
     {"channelExpiredTimeout", CONFIG_INTEGER, "120000", 1000, HOUR_MS,
      "a client without heartbeat for so long is forgotten, ms"},
     {"registerNameServerPeriod", CONFIG_INTEGER, "10000", 1000, MINUTE_MS,
@@ -347,6 +349,7 @@ static void take_numbers(struct settings *settings, const struct config *config)
     settings->transaction_timeout_ms = (uint64_t)config_integer(config, "transactionTimeOut");
     settings->transaction_check_interval_ms =
         (uint64_t)config_integer(config, "transactionCheckInterval");
+    settings->lock_lease_ms = (uint32_t)config_integer(config, "lockMaxLiveTime");
     settings->transaction_check_max = (uint32_t)config_integer(config, "transactionCheckMax");
     settings->transaction_age_max_ms = (uint64_t)config_integer(config, "transactionAgeMax");
     settings->channel_expiry_ms = (uint64_t)config_integer(config, "channelExpiredTimeout");

@@ -45,6 +45,7 @@ struct settings {
     bool reject_transactions;        /* rejectTransactionMessage */
     uint64_t transaction_timeout_ms; /* transactionTimeOut: first check not before */
     uint64_t transaction_check_interval_ms;
+    uint32_t lock_lease_ms; /* Of orderly consumers' queue locks. */
     uint32_t transaction_check_max;
     uint64_t transaction_age_max_ms; /* Then EXPIRED, whether asked about or not. */
     uint64_t channel_expiry_ms;      /* channelExpiredTimeout: no heartbeat */

@@ -9,6 +9,7 @@
  *   i  topic id, queue id (4), ~first offset            chunk of a queue's index
  *   g  group id                                         consumer group
  *   o  group name, 0, topic name                        its offsets in all queues of a topic
+ *   l  group name, 0, topic name, 0, queue id (4)       queue lock
  *   p  producer group id                                producer group with transactions
  *   x  position                                         open transaction
  *   y  number of the row (outcome number / OUTCOMES_PER_ROW)   remembered outcomes
@@ -30,6 +31,7 @@ enum key_family {
     KEY_INDEX = 'i',
     KEY_GROUP = 'g',
     KEY_OFFSETS = 'o',
+    KEY_LOCK = 'l',
     KEY_PRODUCER_GROUP = 'p',
     KEY_TRANSACTION = 'x',
     KEY_OUTCOMES = 'y',
@@ -38,7 +40,7 @@ enum key_family {
     KEY_ENDS = 'e',
 };
 
-enum { KEY_BYTES_MAX = 1 + 255 + 1 + 255 };
+enum { KEY_NAMES_MAX = 1 + 255 + 1 + 255, KEY_BYTES_MAX = KEY_NAMES_MAX + 1 + 4 };
 
 struct key {
     uint32_t size;
@@ -56,6 +58,7 @@ struct key key_queue(uint64_t topic_id, int32_t queue_id);
 struct key key_index(uint64_t topic_id, int32_t queue_id, int64_t offset_first);
 struct key key_group(uint64_t group_id);
 struct key key_offsets(struct slice group, struct slice topic);
+struct key key_lock(struct slice group, struct slice topic, int32_t queue_id);
 struct key key_producer_group(uint64_t id);
 struct key key_transaction(uint64_t position);
 struct key key_outcomes(uint64_t row);
@@ -79,6 +82,7 @@ bool key_queue_parse(struct slice key, uint64_t *topic_id, int32_t *queue_id);
 bool key_index_parse(struct slice key, uint64_t *topic_id, int32_t *queue_id,
                      int64_t *offset_first);
 bool key_offsets_parse(struct slice key, struct slice *group, struct slice *topic);
+bool key_lock_parse(struct slice key, struct slice *group, struct slice *topic, int32_t *queue_id);
 bool key_run_parse(struct slice key, uint16_t *bucket, uint64_t *time_ms, uint64_t *applied_index);
 
 #endif

@@ -176,6 +176,7 @@ struct operation_result {
             int64_t queue_offset;         /* If it is COMMITTED. */
         } transaction;
         struct machine_cut cut; /* After it. */
+        uint64_t locked;        /* LOCK: bit i for place i that was taken, or released. */
     };
 };
 
@@ -288,6 +289,16 @@ void machine_offsets_visit(const struct machine *machine,
                            void (*visit)(void *context, struct slice group, struct slice topic,
                                          int32_t queue_id, int64_t offset),
                            void *context);
+
+/* A lease on a queue; it has run out if until_ms is not above the machine's clock. */
+struct machine_lock {
+    struct slice client; /* Borrowed until the next apply. */
+    uint64_t until_ms;
+};
+/* The lock of a group on a queue; false if there is none. */
+bool machine_lock_find(const struct machine *machine, struct slice group, struct slice topic,
+                       int32_t queue_id, struct machine_lock *out);
+bool machine_has_locks(const struct machine *machine);
 
 /* A half message by its position, pending or remembered; NULL. */
 const struct transaction *machine_transaction_find(const struct machine *machine,

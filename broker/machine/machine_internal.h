@@ -99,6 +99,10 @@ struct machine {
     struct map offsets;
     struct list offsets_dirty;
 
+    struct map locks;
+    struct heap locks_due; /* By when they run out. */
+    struct list locks_dirty;
+
     struct map producer_groups;
     struct list producer_groups_dirty;
     struct transaction_index transactions; /* By position. */
@@ -257,6 +261,19 @@ enum status outcomes_load(struct machine *machine, struct slice key, struct slic
 enum status outcomes_check(const struct machine *machine);
 void transactions_checkpoint(struct machine *machine, struct kv_batch *batch);
 uint64_t transactions_hash(const struct machine *machine);
+
+/* --- machine_lock.c ----------------------------------------------------------------------- */
+
+void apply_lock(struct machine *machine, const struct operation_lock *operation,
+                struct operation_result *result);
+/* Drop what ran out long ago. */
+void locks_forget(struct machine *machine);
+void locks_delete_topic(struct machine *machine, struct slice topic);
+void locks_delete_group(struct machine *machine, struct slice group);
+enum status lock_load(struct machine *machine, struct slice key, struct slice value);
+void locks_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t locks_hash(const struct machine *machine);
+void locks_close(struct machine *machine);
 
 /* --- machine_key.c ------------------------------------------------------------------------ */
 

@@ -31,7 +31,8 @@ enum operation_type {
     OPERATION_GROUP_DELETE = 11,
     OPERATION_TICK = 12, /* Time passes: lets the machine forget old outcomes. */
     OPERATION_CUT = 13,  /* Retention: the oldest segments of the log go. */
-    OPERATION_LAST = OPERATION_CUT,
+    OPERATION_LOCK = 14, /* Queue locks of orderly consumers. */
+    OPERATION_LAST = OPERATION_LOCK,
 };
 
 enum decision {
@@ -141,6 +142,26 @@ struct operation_cut {
     uint64_t position;
 };
 
+enum lock_action {
+    LOCK_TAKE = 1, /* For lease_ms from the entry's time; by the holder: for so long again. */
+    LOCK_RELEASE = 2,
+    LOCK_EXTEND = 3, /* What had not run out at since_ms: then nobody led, to renew it with. */
+};
+
+enum { LOCK_PLACES_MAX = 64, LOCK_LEASE_MAX_MS = 60 * 60 * 1000 };
+struct operation_lock {
+    enum lock_action action;
+    struct slice group; /* Empty, like client and places, to EXTEND. */
+    struct slice client;
+    uint32_t lease_ms;
+    uint64_t since_ms; /* In the log's time; 0 but to EXTEND. */
+    uint32_t count;
+    struct {
+        struct slice topic;
+        int32_t queue_id;
+    } places[LOCK_PLACES_MAX];
+};
+
 /* A decoded operation; borrows from the entry. */
 struct operation {
     enum operation_type type;
@@ -162,6 +183,7 @@ struct operation {
         struct operation_group_put group_put;
         struct operation_group_delete group_delete;
         struct operation_cut cut;
+        struct operation_lock lock;
     };
 };
 
@@ -186,6 +208,7 @@ void entry_put_group_put(struct buf *entry, const struct operation_group_put *pu
 void entry_put_group_delete(struct buf *entry, const struct operation_group_delete *del);
 void entry_put_tick(struct buf *entry);
 void entry_put_cut(struct buf *entry, const struct operation_cut *cut);
+void entry_put_lock(struct buf *entry, const struct operation_lock *lock);
 
 /* How many operations are in it (the ordinal of the next). */
 uint32_t entry_count(const struct buf *entry);

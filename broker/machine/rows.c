@@ -260,6 +260,22 @@ int64_t offsets_row_get(struct slice value, uint32_t queue_id)
     return (int64_t)le64_get(value.data + 8 * (size_t)queue_id);
 }
 
+void lock_row_encode(const struct lock_row *row, struct buf *out)
+{
+    buf_put_le64(out, row->until_ms);
+    buf_put_slice(out, row->client);
+}
+
+enum status lock_row_decode(struct slice value, struct lock_row *row)
+{
+    if (value.size < 8 || value.size - 8 > NAME_MAX_SIZE) {
+        return STATUS_CORRUPT;
+    }
+    row->until_ms = le64_get(value.data);
+    row->client = slice_from(value, 8);
+    return STATUS_OK;
+}
+
 enum {
     TRANSACTION_HAS_UNIQUE = 1,
     TRANSACTION_BY_HAND = 2,

@@ -57,6 +57,14 @@ void offsets_row_encode(const int64_t *offsets, uint32_t count, struct buf *out)
 WARN_UNUSED enum status offsets_row_decode(struct slice value, uint32_t *count);
 int64_t offsets_row_get(struct slice value, uint32_t queue_id);
 
+struct lock_row {
+    uint64_t until_ms;
+    struct slice client; /* At most NAME_MAX_SIZE bytes. */
+};
+void lock_row_encode(const struct lock_row *row, struct buf *out);
+/* Borrows from value. */
+WARN_UNUSED enum status lock_row_decode(struct slice value, struct lock_row *row);
+
 /* A producer group's value is its name. */
 
 /* An open transaction, or a remembered outcome (then without keys). */

@@ -54,6 +54,9 @@ static void encode(const struct operation *operation, struct buf *entry)
     case OPERATION_CUT:
         entry_put_cut(entry, &operation->cut);
         return;
+    case OPERATION_LOCK:
+        entry_put_lock(entry, &operation->lock);
+        return;
     }
     UNREACHABLE();
 }

@@ -136,6 +136,29 @@ class JavaClient:
                 client("consumer", "G", "Pay", "*")
                 wait_for("the check on its return", lambda: client.seen("u") == 1, 60)
 
+    def test_orderly_consumers_share_a_topic(self):
+        """Each queue has one consumer at a time, also while one joins and one leaves."""
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            cluster.create_topic("Orders")
+            with java(self.version, cluster) as client:
+                client("producer", "P")
+                client("orderly", "one", "G", "Orders")
+                client("load", "Orders", "200")
+                wait_for("the first to consume", lambda: self.ordered(client) > 100)
+                client("orderly", "two", "G", "Orders")
+                before = self.ordered(client)
+                wait_for("both to consume", lambda: self.ordered(client) > before + 400)
+                client("orderlystop", "one")
+                sent = int(client("loadstop").split()[0])
+                wait_for("all of it in order", lambda: self.ordered(client) == sent, 90)
+
+    def ordered(self, client):
+        """How many messages were consumed, all of them in order."""
+        count, gaps, overlaps, _ = client("orderlyseen").split()
+        self.assertEqual((gaps, overlaps), ("0", "0"))
+        return int(count)
+
     def expect_outcomes(self, client, cluster):
         """c and u are committed and seen once, r never; nothing is left open."""
         wait_for("both commits", lambda: client.seen("c") == 1 and client.seen("u") == 1, 60)
@@ -198,6 +221,33 @@ class Java533(JavaClient, unittest.TestCase):
                 warm = 24
                 wait_for("all of it consumed",
                          lambda: int(client("total").split()[1]) == sent + warm, 60)
+
+    def test_orderly_consumers_keep_the_order_while_leaders_die(self):
+        """A new leader honours the locks that the dead one gave."""
+        rounds = int(os.environ.get("RAFTMQ_ORDERLY_KILLS", "4"))
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                self.warm_up(client, cluster, TRY_MS)
+                for name in ("one", "two"):
+                    client("orderly", name, "G", "Load")
+                wait_for("both to begin", lambda: self.ordered(client) == 24)
+                client("load", "Load", "100")
+                for _ in range(rounds):
+                    leader = cluster.wait_leader("broker-a")
+                    cluster.kill(leader)
+                    cluster.wait_leader("broker-a", other_than=leader)
+                    cluster.start(leader)
+                    cluster.wait_ready()
+                    before = self.ordered(client)
+                    wait_for("consumption to go on", lambda: self.ordered(client) > before + 50)
+                sent, failed, *_ = client("loadstop").split()
+                # What failed at its client may have been stored.
+                least = 24 + int(sent)
+                most = least + int(failed)
+                wait_for("all of it in order", lambda: least <= self.ordered(client) <= most, 90)
+                print(f"\n  {rounds} leaders killed: {sent} sends, {failed} failed, consumed "
+                      "(and gaps, overlaps, repeats): " + client("orderlyseen"))
 
     def warm_up(self, client, cluster, try_ms=None):
         """A topic on all groups, and a client that knows its route."""

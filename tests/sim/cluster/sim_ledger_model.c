@@ -335,6 +335,7 @@ static void apply_operation(struct ledger_group *group, const struct operation *
     case OPERATION_GROUP_PUT:
     case OPERATION_GROUP_DELETE:
     case OPERATION_TICK:
+    case OPERATION_LOCK:
         return;
     case OPERATION_CUT:
         ledger_cut(group, operation->cut.position, entry_position);

@@ -243,6 +243,33 @@ static void cut_is_as_the_golden_file(void **state)
     buf_close(&entry);
 }
 
+static void lock_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct buf entry = {0};
+    const struct operation_lock lock = {
+        .action = LOCK_TAKE,
+        .group = slice_text("g1"),
+        .client = slice_text("10.0.0.1@77"),
+        .lease_ms = 60000,
+        .count = 2,
+        .places = {{slice_text("orders"), 0}, {slice_text("orders"), 1023}},
+    };
+    entry_begin(&entry);
+    entry_put_lock(&entry, &lock);
+    check(&entry, "machine/entry_lock.hex", operations);
+    const struct operation_lock *read = &operations[0].lock;
+    assert_int_equal(operations[0].type, OPERATION_LOCK);
+    assert_int_equal(read->action, LOCK_TAKE);
+    assert_true(slice_equals_text(read->group, "g1"));
+    assert_true(slice_equals_text(read->client, "10.0.0.1@77"));
+    assert_int_equal(read->lease_ms, 60000);
+    assert_int_equal(read->count, 2);
+    assert_true(slice_equals_text(read->places[1].topic, "orders"));
+    assert_int_equal(read->places[1].queue_id, 1023);
+    buf_close(&entry);
+}
+
 static void an_entry_may_be_empty_but_not_longer_than_its_operations(void **state)
 {
     (void)state;
@@ -282,7 +309,23 @@ static void what_a_later_version_may_write_is_refused(void **state)
         size_t size;
     } cases[] = {
         {"type 0", 0, 1, "\x80", 1},
-        {"type 14", 14, 1, "\x80", 1},
+        {"type 15", 15, 1, "\x80", 1},
+        {"a lock that is neither taken nor released", OPERATION_LOCK, 1,
+         "\x85\x01\x04\x02\xa1"
+         "g\x03\xa1"
+         "c\x04\x00\x05\x90",
+         12},
+        {"half a place to be locked", OPERATION_LOCK, 1,
+         "\x85\x01\x01\x02\xa1"
+         "g\x03\xa1"
+         "c\x04\x00\x05\x91\xa1"
+         "t",
+         14},
+        {"a lock for more than an hour", OPERATION_LOCK, 1,
+         "\x85\x01\x01\x02\xa1"
+         "g\x03\xa1"
+         "c\x04\xce\x00\x36\xee\x81\x05\x90",
+         16},
         {"a cut without a position", OPERATION_CUT, 1, "\x80", 1},
         {"a cut of an unknown field", OPERATION_CUT, 1, "\x81\x02\x01", 3},
         {"version 2", OPERATION_TICK, 2, "\x80", 1},
@@ -344,6 +387,7 @@ int main(void)
         cmocka_unit_test(tick_is_as_the_golden_file),
         cmocka_unit_test(cut_is_as_the_golden_file),
         cmocka_unit_test(messages_and_halves_are_as_the_golden_file),
+        cmocka_unit_test(lock_is_as_the_golden_file),
         cmocka_unit_test(an_entry_may_be_empty_but_not_longer_than_its_operations),
         cmocka_unit_test(what_a_later_version_may_write_is_refused),
         cmocka_unit_test(the_largest_lists_pass_and_one_more_does_not),

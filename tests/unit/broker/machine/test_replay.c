@@ -93,7 +93,20 @@ static void put_decision(struct generator *generator, struct driver *driver)
 static void put_other(struct generator *generator, struct driver *driver)
 {
     const char *topic = topics[below(generator, TOPICS)];
-    switch (below(generator, 14)) {
+    switch (below(generator, 16)) {
+    case 13:
+    case 14: {
+        struct operation_lock lock = {
+            .action = (enum lock_action)(LOCK_TAKE + below(generator, 3)),
+            .group = slice_text(groups[below(generator, GROUPS)]),
+            .client = slice_text(groups[below(generator, GROUPS)]),
+            .lease_ms = (uint32_t)below(generator, 60000),
+            .count = 1,
+            .places = {{slice_text(topic), (int32_t)below(generator, 5)}},
+        };
+        entry_put_lock(&driver->entry, &lock);
+        break;
+    }
     case 10:
     case 11:
         driver_next_segment(driver);

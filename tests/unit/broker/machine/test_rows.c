@@ -40,6 +40,7 @@ static void keys_are_as_the_golden_file(void **state)
     append_key(&out, key_index(7, 3, 512));
     append_key(&out, key_group(8));
     append_key(&out, key_offsets(slice_text("g1"), slice_text("orders")));
+    append_key(&out, key_lock(slice_text("g1"), slice_text("orders"), 3));
     append_key(&out, key_producer_group(9));
     append_key(&out, key_transaction(position));
     append_key(&out, key_outcomes(2));
@@ -77,6 +78,13 @@ static void keys_come_apart_again(void **state)
     assert_true(slice_equals_text(group, "g"));
     assert_true(slice_equals_text(topic, "%RETRY%g"));
     assert_false(key_offsets_parse(slice_text("ogroup"), &group, &topic));
+    key = key_lock(slice_text("g"), slice_text("orders"), 1023);
+    assert_true(key_lock_parse(key_slice(&key), &group, &topic, &queue));
+    assert_true(slice_equals_text(group, "g"));
+    assert_true(slice_equals_text(topic, "orders"));
+    assert_int_equal(queue, 1023);
+    assert_false(key_lock_parse(slice_of(key.bytes, 4), &group, &topic, &queue));
+    assert_false(key_lock_parse(slice_text("lgroup"), &group, &topic, &queue));
     uint16_t bucket;
     uint64_t time;
     uint64_t applied;
@@ -267,6 +275,23 @@ static void the_offsets_row_is_as_the_golden_file(void **state)
     buf_close(&out);
 }
 
+static void the_lock_row_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    const struct lock_row row = {.until_ms = time_ms, .client = slice_text("10.0.0.1@77")};
+    struct lock_row read;
+    lock_row_encode(&row, &out);
+    golden_check("machine/row_lock.hex", buf_slice(&out));
+    assert_int_equal(lock_row_decode(buf_slice(&out), &read), STATUS_OK);
+    assert_true(read.until_ms == time_ms);
+    assert_true(slice_equals_text(read.client, "10.0.0.1@77"));
+    assert_int_equal(lock_row_decode(slice_of(out.data, 7), &read), STATUS_CORRUPT);
+    memset(buf_extend(&out, NAME_MAX_SIZE), 'x', NAME_MAX_SIZE);
+    assert_int_equal(lock_row_decode(buf_slice(&out), &read), STATUS_CORRUPT);
+    buf_close(&out);
+}
+
 static enum status decode_transaction(struct slice bytes)
 {
     struct transaction_row row;
@@ -383,6 +408,7 @@ int main(void)
         cmocka_unit_test(the_queue_row_is_as_the_golden_file),
         cmocka_unit_test(the_group_row_is_as_the_golden_file),
         cmocka_unit_test(the_offsets_row_is_as_the_golden_file),
+        cmocka_unit_test(the_lock_row_is_as_the_golden_file),
         cmocka_unit_test(the_transaction_row_is_as_the_golden_file),
         cmocka_unit_test(the_rows_of_a_segment_are_as_the_golden_files),
         cmocka_unit_test(entries_of_the_indexes_are_as_the_golden_files),

@@ -6,3 +6,4 @@ raftmq_unit_test(broker/machine/replay LINK raftmq_machine SOURCES ${MACHINE_DRI
 raftmq_unit_test(broker/machine/machine LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/cut LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/transactions LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
+raftmq_unit_test(broker/machine/locks LINK raftmq_machine SOURCES ${MACHINE_DRIVER})

@@ -17,6 +17,7 @@ public final class Agent {
     private final Map<String, Command> commands = new HashMap<>();
     private final Producers producers;
     private final Consumers consumers = new Consumers();
+    private final Orderly orderly;
 
     interface Command {
         String run(String[] arguments) throws Exception;
@@ -25,9 +26,11 @@ public final class Agent {
     private Agent(String nameservers, boolean fast) {
         Clients clients = new Clients(nameservers, fast);
         producers = new Producers(clients);
+        orderly = new Orderly(clients);
         consumers.use(clients);
         producers.register(commands);
         consumers.register(commands);
+        orderly.register(commands);
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -45,6 +48,7 @@ public final class Agent {
         }
         agent.producers.shutdown();
         agent.consumers.shutdown();
+        agent.orderly.shutdown();
         System.exit(0);
     }
 
