@@ -41,6 +41,7 @@ static const struct processor processors[] = {
     {207, PLACE_HERE, process_delete_group},
     {208, PLACE_LEADER, process_consume_stats},
     {215, PLACE_HERE, process_delete_topic},
+    {222, PLACE_LEADER, process_reset_offset},
     {300, PLACE_LEADER, process_topic_consumers},
     {305, PLACE_HERE, process_system_topics},
     {310, PLACE_HERE, process_send},

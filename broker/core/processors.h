@@ -18,6 +18,8 @@ enum status process_search_offset(struct broker *broker, struct request *request
 enum status process_max_offset(struct broker *broker, struct request *request);
 enum status process_min_offset(struct broker *broker, struct request *request);
 enum status process_earliest_time(struct broker *broker, struct request *request);
+/* process_reset_offset.c: INVOKE_BROKER_TO_RESET_OFFSET */
+enum status process_reset_offset(struct broker *broker, struct request *request);
 /* process_lock.c: LOCK_BATCH_MQ, UNLOCK_BATCH_MQ */
 enum status process_lock_queues(struct broker *broker, struct request *request);
 enum status process_unlock_queues(struct broker *broker, struct request *request);

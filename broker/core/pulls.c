@@ -166,10 +166,23 @@ static void trust_only_a_leader(const struct broker *broker, const struct pull *
     }
 }
 
+/* An operator has put the group elsewhere, and this consumer does not know yet. */
+static void move_where_reset(struct broker *broker, const struct pull *pull, struct found *found)
+{
+    int64_t target;
+    if (machine_offset_held(broker->machine, name_slice(&pull->group), name_slice(&pull->topic),
+                            pull->queue_id, &target) &&
+        target != pull->offset) {
+        found->code = CODE_OFFSET_MOVED;
+        found->offset_next = target;
+    }
+}
+
 static void look(struct broker *broker, const struct pull *pull, struct found *found)
 {
     look_at_queue(broker, pull, found);
     trust_only_a_leader(broker, pull, found);
+    move_where_reset(broker, pull, found);
 }
 
 static void add_header(struct command *response, char (*numbers)[24], const struct found *found,
@@ -199,7 +212,7 @@ static const char *remark_of(int32_t code)
     case CODE_RETRY_IMMEDIATELY:
         return "no message matched the filter";
     default:
-        return "the offset is outside the queue, go on at nextBeginOffset";
+        return "the offset is outside the queue, or was reset: go on at nextBeginOffset";
     }
 }
 

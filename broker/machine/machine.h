@@ -186,7 +186,7 @@ struct machine_events {
     /* The result of an operation of this entry, by its ordinal. */
     void (*on_result)(void *context, uint32_t ordinal, const struct operation *operation,
                       const struct operation_result *result);
-    /* Messages became visible: [first, next) of a queue are new. */
+    /* Messages became visible: [first, next) of a queue are new; or an offset was reset. */
     void (*on_queue_grown)(void *context, const struct queue *queue, int64_t first);
     /* A topic was created, changed or deleted (then topic is about to go). */
     void (*on_topic_changed)(void *context, const struct topic *topic, bool deleted);
@@ -283,6 +283,9 @@ WARN_UNUSED enum status machine_queue_find_position(struct machine *machine,
 
 /* Offset of a group in a queue; false if it never committed one. */
 bool machine_offset_find(const struct machine *machine, struct slice group, struct slice topic,
+                         int32_t queue_id, int64_t *offset);
+/* The same if it was reset and its consumers have not taken note yet; else false. */
+bool machine_offset_held(const struct machine *machine, struct slice group, struct slice topic,
                          int32_t queue_id, int64_t *offset);
 /* All topics for which a group has offsets: calls visit for each (group, topic, queue). */
 void machine_offsets_visit(const struct machine *machine,

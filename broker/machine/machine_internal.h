@@ -98,6 +98,7 @@ struct machine {
 
     struct map offsets;
     struct list offsets_dirty;
+    size_t offsets_held; /* Asked for by every pull, and nearly always 0. */
 
     struct map locks;
     struct heap locks_due; /* By when they run out. */
@@ -177,6 +178,8 @@ static inline uint64_t topic_hash_of(const struct topic *topic)
 /* Make a message visible: it takes the queue's next offset. */
 int64_t queue_append(struct machine *machine, struct queue *queue, const struct index_entry *entry);
 /* Tell of all queues that grew. */
+/* Have those who wait at it look again. */
+void queue_report(struct machine *machine, struct queue *queue);
 void queues_report_grown(struct machine *machine);
 void queue_init(struct queue *queue, struct topic *topic, int32_t id);
 void queue_mark_dirty(struct machine *machine, struct queue *queue);

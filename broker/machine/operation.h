@@ -82,7 +82,7 @@ struct offset_commit {
     struct slice topic;
     int32_t queue_id;
     int64_t offset;
-    bool reset; /* May go back; otherwise offsets only rise. */
+    bool reset; /* May go back, and is held; otherwise offsets only rise. */
 };
 
 enum { OFFSETS_MAX = 1024 };

@@ -52,7 +52,10 @@ void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry
 void group_row_encode(const struct group_spec *config, struct buf *out);
 WARN_UNUSED enum status group_row_decode(struct slice value, struct group_spec *config);
 
-/* Offsets of queues 0 … count - 1, -1 for none, 8 bytes each. */
+/* Offsets of queues 0 … count - 1, -1 for none, 8 bytes each. An offset that was reset and is held
+ * (machine_offset.c) has OFFSET_HELD set. */
+#define OFFSET_HELD (INT64_C(1) << 62)
+#define OFFSET_MAX (OFFSET_HELD - 1)
 void offsets_row_encode(const int64_t *offsets, uint32_t count, struct buf *out);
 WARN_UNUSED enum status offsets_row_decode(struct slice value, uint32_t *count);
 int64_t offsets_row_get(struct slice value, uint32_t queue_id);

@@ -262,16 +262,17 @@ static void the_group_row_is_as_the_golden_file(void **state)
 static void the_offsets_row_is_as_the_golden_file(void **state)
 {
     (void)state;
-    const int64_t offsets[] = {5, -1, 1000};
+    const int64_t offsets[] = {5, -1, 1000, 7 | OFFSET_HELD};
     struct buf out = {0};
-    offsets_row_encode(offsets, 3, &out);
+    offsets_row_encode(offsets, 4, &out);
     golden_check("machine/row_offsets.hex", buf_slice(&out));
     uint32_t count;
     assert_int_equal(offsets_row_decode(buf_slice(&out), &count), STATUS_OK);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 4);
     assert_int_equal(offsets_row_get(buf_slice(&out), 1), -1);
+    assert_true(offsets_row_get(buf_slice(&out), 3) == offsets[3]);
     assert_int_equal(offsets_row_get(buf_slice(&out), 2), 1000);
-    assert_int_equal(offsets_row_decode(slice_of(out.data, 23), &count), STATUS_CORRUPT);
+    assert_int_equal(offsets_row_decode(slice_of(out.data, 31), &count), STATUS_CORRUPT);
     buf_close(&out);
 }
 
