@@ -39,6 +39,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     channels_init(&broker->channels, &ports->transport);
     proposer_init(&broker->proposer, broker);
     pulls_init(&broker->pulls, broker);
+    client_calls_init(&broker->client_calls, broker);
     checker_init(&broker->checker, broker);
     balancer_init(&broker->balancer, broker);
     retention_init(&broker->retention, broker);
@@ -50,6 +51,7 @@ void broker_close(struct broker *broker)
 {
     broker->stopping = true;
     checker_close(&broker->checker);
+    client_calls_close(&broker->client_calls);
     relay_free(broker->relay);
     broker->relay = NULL;
     pulls_close(&broker->pulls);
@@ -81,6 +83,7 @@ void broker_channel_close(struct broker *broker, struct channel *channel)
     bool relayed = channel->relayed;
     uint64_t id = channel->id;
     channel->transport = NULL;
+    client_calls_drop(&broker->client_calls, channel);
     pulls_drop_channel(&broker->pulls, channel);
     LIST_FOREACH(at, &channel->remotes)
     {
@@ -96,7 +99,8 @@ void broker_on_command(struct broker *broker, struct channel *channel,
                        const struct command *command)
 {
     if (command_is_response(command)) {
-        return; // What we ask of clients (39, 40) is oneway: nobody waits for an answer.
+        client_calls_on_answer(&broker->client_calls, channel, command);
+        return;
     }
     dispatch_request(broker, channel, command);
 }
@@ -238,6 +242,7 @@ void broker_tick(struct broker *broker)
     pulls_tick(&broker->pulls, now);
     proposer_tick(&broker->proposer);
     relay_tick(broker->relay);
+    client_calls_tick(&broker->client_calls, now);
     checker_tick(&broker->checker);
     balancer_tick(&broker->balancer);
     retention_tick(&broker->retention);

@@ -9,6 +9,7 @@
 #include "broker/core/balancer.h"
 #include "broker/core/channel.h"
 #include "broker/core/checker.h"
+#include "broker/core/client_calls.h"
 #include "broker/core/log_clock.h"
 #include "broker/core/members.h"
 #include "broker/core/proposer.h"
@@ -92,6 +93,7 @@ struct broker {
     struct relay *relay;
     uint64_t leader_connection; /* Number of the newest one. */
     struct pulls pulls;
+    struct client_calls client_calls;
     struct checker checker;
     struct balancer balancer;
     struct retention retention;

@@ -18,6 +18,11 @@ enum status process_search_offset(struct broker *broker, struct request *request
 enum status process_max_offset(struct broker *broker, struct request *request);
 enum status process_min_offset(struct broker *broker, struct request *request);
 enum status process_earliest_time(struct broker *broker, struct request *request);
+/* process_reply.c: SEND_REPLY_MESSAGE, _V2 */
+enum status process_send_reply(struct broker *broker, struct request *request);
+/* process_call_client.c: GET_CONSUMER_RUNNING_INFO, CONSUME_MESSAGE_DIRECTLY */
+enum status process_running_info(struct broker *broker, struct request *request);
+enum status process_consume_directly(struct broker *broker, struct request *request);
 /* process_reset_offset.c: INVOKE_BROKER_TO_RESET_OFFSET */
 enum status process_reset_offset(struct broker *broker, struct request *request);
 /* process_lock.c: LOCK_BATCH_MQ, UNLOCK_BATCH_MQ */

@@ -90,7 +90,7 @@ static bool optional_number_of(struct slice text, int32_t *value)
 enum status send_header_decode(const struct command *command, struct send_header *header)
 {
     struct slice values[FIELD_COUNT] = {0};
-    if (command->code == REQUEST_SEND_MESSAGE) {
+    if (command->code == REQUEST_SEND_MESSAGE || command->code == REQUEST_SEND_REPLY_MESSAGE) {
         collect_v1(command, values);
     } else {
         collect_v2(command, values);
