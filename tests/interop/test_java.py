@@ -8,7 +8,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 
-from agent import java, java_built  # noqa: E402
+from agent import AgentError, java, java_built  # noqa: E402
 from cluster import Cluster, wait_for  # noqa: E402
 
 # Shortened so that check-backs take seconds; the protocol is the same.
@@ -152,6 +152,23 @@ class JavaClient:
                 client("orderlystop", "one")
                 sent = int(client("loadstop").split()[0])
                 wait_for("all of it in order", lambda: self.ordered(client) == sent, 90)
+
+    def test_a_request_gets_its_reply(self):
+        with Cluster() as cluster:
+            cluster.wait_ready()
+            cluster.create_topic("Asked")
+            with java(self.version, cluster) as client:
+                client("replier", "R", "Asked")
+                client("asker", "A")
+                wait_for("the first reply", lambda: self.asked(client, "first"), 30)
+                for i in range(20):
+                    self.assertEqual(client("request", "Asked", f"q{i}"), f"to q{i}")
+
+    def asked(self, client, text):
+        try:
+            return client("request", "Asked", text) == f"to {text}"
+        except AgentError:
+            return False  # The consumer has no queues yet.
 
     def ordered(self, client):
         """How many messages were consumed, all of them in order."""

@@ -18,6 +18,7 @@ public final class Agent {
     private final Producers producers;
     private final Consumers consumers = new Consumers();
     private final Orderly orderly;
+    private final Calls calls;
 
     interface Command {
         String run(String[] arguments) throws Exception;
@@ -27,10 +28,12 @@ public final class Agent {
         Clients clients = new Clients(nameservers, fast);
         producers = new Producers(clients);
         orderly = new Orderly(clients);
+        calls = new Calls(clients);
         consumers.use(clients);
         producers.register(commands);
         consumers.register(commands);
         orderly.register(commands);
+        calls.register(commands);
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -49,6 +52,7 @@ public final class Agent {
         agent.producers.shutdown();
         agent.consumers.shutdown();
         agent.orderly.shutdown();
+        agent.calls.shutdown();
         System.exit(0);
     }
 
