@@ -9,6 +9,7 @@
 enum {
     RETRY_MS = 300,
     PROGRESS_MS = 5000,
+    PATIENCE_MS = 5000, /* Since somebody gave a piece of a copy that has to reach somewhere. */
     CACHE_SIZE = 8 * 1024 * 1024,
     NAMES_MAX = 4096, /* Removed in one go. */
 };
@@ -17,7 +18,9 @@ struct fetch {
     const struct fetch_options *options;
     struct fetch_client client;
     struct segment_log *log;
-    uint64_t first_index; /* Of the leader's log. */
+    bool begun;           /* The last server that was asked gave us something. */
+    uint64_t heard_ms;    /* When somebody did. */
+    uint64_t first_index; /* Of its log. */
     uint64_t applied;     /* What its image contains. */
     uint64_t bytes;
     uint64_t begun_ms;
@@ -30,6 +33,12 @@ struct fetch {
 static uint64_t now_ms(const struct fetch *fetch)
 {
     return clock_monotonic_ms(fetch->options->clock);
+}
+
+static void heard(struct fetch *fetch)
+{
+    fetch->begun = true;
+    fetch->heard_ms = now_ms(fetch);
 }
 
 /* ---- Files ---- */
@@ -147,11 +156,23 @@ static void tell_progress(struct fetch *fetch, uint64_t last)
         return;
     }
     uint64_t rate = (fetch->bytes - fetch->told_bytes) * 1000 / (now - fetch->told_ms);
-    log_info(fetch->options->log, "copying from the leader",
+    log_info(fetch->options->log, "copying entries",
              "entry=%" PRIu64 " of=%" PRIu64 " bytes=%" PRIu64 " bytes_per_second=%" PRIu64,
              segment_log_last_index(fetch->log), last, fetch->bytes, rate);
     fetch->told_ms = now;
     fetch->told_bytes = fetch->bytes;
+}
+
+/* Is what we have so far a whole copy? An interrupted one may have come from somebody who knew of
+ * more committed entries than this server does, which is then not asked for more. */
+static enum status judge_end(const struct fetch *fetch, enum status status)
+{
+    uint64_t last = segment_log_last_index(fetch->log);
+    bool reached = last >= fetch->applied && last >= fetch->options->reach;
+    if (status == STATUS_NOT_FOUND && reached && fetch->options->reach != 0) {
+        return STATUS_OK;
+    }
+    return status != STATUS_OK || reached ? status : STATUS_MALFORMED;
 }
 
 /* All committed entries, until there is nothing new. */
@@ -163,12 +184,10 @@ static enum status copy_entries(struct fetch *fetch)
         enum status status = fetch_client_call(
             &fetch->client, &(struct fetch_request){.type = FETCH_ENTRIES, .index = index},
             &answer);
-        if (status != STATUS_OK) {
-            return status;
+        if (status != STATUS_OK || answer.count == 0) {
+            return judge_end(fetch, status);
         }
-        if (answer.count == 0) {
-            return index > fetch->applied ? STATUS_OK : STATUS_MALFORMED;
-        }
+        heard(fetch);
         status = take_entries(fetch, &answer);
         if (status != STATUS_OK) {
             return status;
@@ -191,6 +210,7 @@ static enum status copy_image(struct fetch *fetch)
         if (status != STATUS_OK) {
             return status;
         }
+        heard(fetch);
         fetch->bytes += fetch->client.body.size;
         end = answer.end;
         status = sink->put(sink->context, buf_slice(&fetch->client.body));
@@ -201,7 +221,7 @@ static enum status copy_image(struct fetch *fetch)
 
 /* ---- Beginning and end ---- */
 
-/* The log to be is empty, or ends before the leader's begins: begin where the leader's does. */
+/* The log to be does not fit the server's (goes_on()): begin where that does. */
 static enum status begin_log(struct fetch *fetch, uint64_t position)
 {
     const struct fetch_options *options = fetch->options;
@@ -236,17 +256,31 @@ static enum status begin_log(struct fetch *fetch, uint64_t position)
     return status;
 }
 
-static enum status open_copy(struct fetch *fetch)
+/* Can what an interrupted copy left be gone on with? Not if there is a gap, nor if the server's log
+ * reaches back further: its state may need what lies there. */
+static bool goes_on(const struct fetch *fetch)
+{
+    uint64_t first = segment_log_first_index(fetch->log);
+    uint64_t last = segment_log_last_index(fetch->log);
+    bool empty = last == 0 || last < first;
+    return !empty && last + 1 >= fetch->first_index && first <= fetch->first_index;
+}
+
+static enum status open_copy(struct fetch *fetch, uint64_t from)
 {
     struct fetch_answer answer;
-    enum status status =
-        fetch_client_call(&fetch->client, &(struct fetch_request){.type = FETCH_OPEN}, &answer);
+    enum status status = fetch_client_call(
+        &fetch->client, &(struct fetch_request){.type = FETCH_OPEN, .index = fetch->options->reach},
+        &answer);
     if (status == STATUS_OK && (fetch->client.body.size < 8 || answer.first_index == 0)) {
         status = STATUS_MALFORMED;
     }
     if (status != STATUS_OK) {
         return status;
     }
+    heard(fetch);
+    log_info(fetch->options->log, "copying the group's data", "from member=%" PRIu64 " leader=%s",
+             from, answer.term != 0 ? "true" : "false");
     uint64_t position = le64_get(fetch->client.body.data);
     fetch->first_index = answer.first_index;
     fetch->applied = answer.applied;
@@ -255,19 +289,34 @@ static enum status open_copy(struct fetch *fetch)
         answer.term >= fetch->state.term) {
         fetch->state.rejoin_index = answer.last_index;
     }
-    uint64_t last = segment_log_last_index(fetch->log);
-    bool fresh = last == 0 || last < segment_log_first_index(fetch->log);
-    if (fresh || last + 1 < answer.first_index) {
+    if (!goes_on(fetch)) {
         return begin_log(fetch, position);
     }
-    log_info(fetch->options->log, "going on with an interrupted copy", "entry=%" PRIu64, last);
+    log_info(fetch->options->log, "going on with an interrupted copy", "entry=%" PRIu64,
+             segment_log_last_index(fetch->log));
     return STATUS_OK;
+}
+
+/* From the start on, the log vouches for all that was copied. */
+static enum status mark_log(struct segment_log *log)
+{
+    struct log_mark_job job;
+    if (!segment_log_mark_begin(log, &job)) {
+        return STATUS_OK; // It was marked by an earlier try.
+    }
+    enum status status = log_mark_run(&job);
+    segment_log_mark_end(log, status);
+    return status;
 }
 
 /* Term and vote are the last file: with them it is a replica's directory. */
 static enum status finish(struct fetch *fetch)
 {
     const struct fetch_options *options = fetch->options;
+    enum status status = mark_log(fetch->log);
+    if (status != STATUS_OK) {
+        return own(fetch, status);
+    }
     struct term_vote vote;
     struct term_vote_state state = fetch->state;
     uint64_t last_term = segment_log_term(fetch->log, segment_log_last_index(fetch->log));
@@ -276,20 +325,20 @@ static enum status finish(struct fetch *fetch)
         state.voted_for = 0;
     }
     state.empty_origin = true;
-    enum status status = term_vote_create(&vote, &options->directory,
-                                          replica_group_identity(options->cluster, options->group),
-                                          options->id, &state);
+    status = term_vote_create(&vote, &options->directory,
+                              replica_group_identity(options->cluster, options->group), options->id,
+                              &state);
     if (status == STATUS_OK) {
         term_vote_close(&vote);
     }
     return own(fetch, status);
 }
 
-static enum status copy(struct fetch *fetch)
+static enum status copy(struct fetch *fetch, uint64_t from)
 {
     enum status status = fetch->log == NULL ? open_log(fetch) : STATUS_OK;
     if (status == STATUS_OK) {
-        status = open_copy(fetch);
+        status = open_copy(fetch, from);
     }
     if (status == STATUS_OK) {
         status = copy_image(fetch);
@@ -300,7 +349,7 @@ static enum status copy(struct fetch *fetch)
     return status == STATUS_OK ? finish(fetch) : status;
 }
 
-/* ---- Finding the leader ---- */
+/* ---- Finding who gives it ---- */
 
 static struct hello our_hello(const struct fetch *fetch, enum hello_kind kind, uint64_t receiver)
 {
@@ -317,30 +366,33 @@ static struct hello our_hello(const struct fetch *fetch, enum hello_kind kind, u
     };
 }
 
-static enum status copy_from(struct fetch *fetch, const struct replica_voter *server)
+static enum status ask_for_leader(struct fetch *fetch, struct host host, uint64_t id)
+{
+    struct probe probe;
+    struct hello hello = our_hello(fetch, HELLO_PROBE, id);
+    enum status status = fetch_client_probe(&fetch->client, host, &hello, &probe);
+    bool leads = status == STATUS_OK && probe.answer == HELLO_WELCOME && probe.leader;
+    return status == STATUS_OK && !leads ? STATUS_NOT_LEADER : status;
+}
+
+static enum status copy_from(struct fetch *fetch, const struct replica_voter *server, bool leader)
 {
     struct host host;
-    struct probe probe;
     if (replica_address_parse(server->address, &host) != STATUS_OK) {
         return STATUS_INVALID_ARGUMENT;
     }
-    struct hello hello = our_hello(fetch, HELLO_PROBE, server->id);
-    enum status status = fetch_client_probe(&fetch->client, host, &hello, &probe);
+    enum status status = leader ? ask_for_leader(fetch, host, server->id) : STATUS_OK;
     if (status != STATUS_OK) {
         return status;
     }
-    if (probe.answer != HELLO_WELCOME || !probe.leader) {
-        return STATUS_NOT_LEADER;
-    }
     enum hello_answer answer = HELLO_WELCOME;
-    hello = our_hello(fetch, HELLO_FETCH, server->id);
+    struct hello hello = our_hello(fetch, HELLO_FETCH, server->id);
+    fetch->begun = leader;
     status = fetch_client_connect(&fetch->client, host, &hello, &answer);
     if (status == STATUS_OK) {
-        log_info(fetch->options->log, "copying the group's data", "from member=%" PRIu64,
-                 server->id);
-        status = copy(fetch);
+        status = copy(fetch, server->id);
     }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK && fetch->begun) {
         log_warn(fetch->options->log, "copy interrupted", "member=%" PRIu64 ": %s; trying again",
                  server->id,
                  status == STATUS_REFUSED ? hello_answer_text(answer) : status_text(status));
@@ -348,24 +400,48 @@ static enum status copy_from(struct fetch *fetch, const struct replica_voter *se
     return status;
 }
 
+/* Ask one after the other: who leads, or everybody. */
+static enum status copy_from_any(struct fetch *fetch, bool leader)
+{
+    const struct fetch_options *options = fetch->options;
+    enum status status = STATUS_NO_LEADER;
+    for (size_t i = 0; i < options->server_count && status != STATUS_OK; i++) {
+        if (fetch->local || *options->canceled) {
+            break;
+        }
+        status = copy_from(fetch, &options->servers[i], leader);
+        fetch_client_close(&fetch->client);
+    }
+    return status;
+}
+
+/* Until it is done, or there is no point in going on. */
+static enum status try_again_and_again(struct fetch *fetch)
+{
+    const struct fetch_options *options = fetch->options;
+    for (;;) {
+        enum status status = copy_from_any(fetch, true);
+        if (status != STATUS_OK && options->reach != 0) {
+            status = copy_from_any(fetch, false);
+        }
+        if (status == STATUS_OK || fetch->local) {
+            return status;
+        }
+        if (*options->canceled || !fetch_client_pause(&fetch->client, RETRY_MS)) {
+            return STATUS_CANCELED;
+        }
+        if (options->reach != 0 && now_ms(fetch) >= fetch->heard_ms + PATIENCE_MS) {
+            return STATUS_TIMED_OUT;
+        }
+    }
+}
+
 enum status fetch_run(const struct fetch_options *options)
 {
     struct fetch fetch = {.options = options};
     fetch.client = (struct fetch_client){.loop = options->loop, .canceled = options->canceled};
-    fetch.begun_ms = fetch.told_ms = now_ms(&fetch);
-    enum status status = STATUS_NO_LEADER;
-    while (status != STATUS_OK && !fetch.local && !*options->canceled) {
-        for (size_t i = 0; i < options->server_count && !fetch.local; i++) {
-            status = copy_from(&fetch, &options->servers[i]);
-            fetch_client_close(&fetch.client);
-            if (status == STATUS_OK || *options->canceled) {
-                break;
-            }
-        }
-        if (status != STATUS_OK && !fetch.local) {
-            (void)fetch_client_pause(&fetch.client, RETRY_MS);
-        }
-    }
+    fetch.begun_ms = fetch.told_ms = fetch.heard_ms = now_ms(&fetch);
+    enum status status = try_again_and_again(&fetch);
     if (status == STATUS_OK) {
         log_info(options->log, "copy complete",
                  "entries=%" PRIu64 "-%" PRIu64 " bytes=%" PRIu64 " ms=%" PRIu64,
@@ -373,5 +449,5 @@ enum status fetch_run(const struct fetch_options *options)
                  now_ms(&fetch) - fetch.begun_ms);
     }
     segment_log_close(fetch.log);
-    return status == STATUS_OK || fetch.local ? status : STATUS_CANCELED;
+    return status;
 }

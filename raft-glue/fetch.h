@@ -1,5 +1,7 @@
-/* Getting a copy of a group's data from its leader: the machine's state and the committed part of
- * the log, as an empty or hopelessly late replica needs it.
+/* Getting a copy of a group's data: the machine's state and the committed part of the log, as an
+ * empty or hopelessly late replica needs it. From the leader, or if it is known how far the copy
+ * must reach, from any member that has committed as much: while there is no leader, one may be
+ * waiting for us to be elected.
  *
  * The copy is made beside whatever is there, and nothing of it counts before all of it is durable.
  * Entries are appended to a log of our own, so an interrupted copy goes on where it stopped,
@@ -27,8 +29,10 @@ struct fetch_options {
     uint64_t id;
     const struct replica_identity *identity; /* Stored with the copy. */
     struct host client_host;
-    const struct replica_voter *servers; /* Who may lead; without ourselves. */
+    const struct replica_voter *servers; /* Who may have a copy; without ourselves. */
     size_t server_count;
+    uint64_t reach; /* An entry known to be committed that the copy must contain; 0: the leader's
+                       copy is wanted. */
     struct image_sink sink;
     /* Stored with the copy. If rejoin_term is set and rejoin_index is not, the index is learned
      * from the leader, if it leads in this term or a later one. */
@@ -37,7 +41,8 @@ struct fetch_options {
 };
 
 /* Try until it is done.
- * Errors: STATUS_CANCELED; STATUS_IO, STATUS_DISK_FULL of our own disk. */
+ * Errors: STATUS_CANCELED; STATUS_IO, STATUS_DISK_FULL of our own disk; with `reach`
+ * STATUS_TIMED_OUT: nobody gives such a copy now. */
 WARN_UNUSED enum status fetch_run(const struct fetch_options *options);
 
 /* Remove all files of a directory. Errors: STATUS_IO. */

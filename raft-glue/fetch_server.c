@@ -21,6 +21,7 @@ struct fetch_session {
     uv_tcp_t *tcp; /* NULL once the connection has ended. */
     uint64_t member;
     uint64_t pin;
+    uint64_t reach; /* The copy must contain this entry; 0: there is none such. */
     void *image;
     uint64_t sent_bytes;
     uint64_t begun_ms;
@@ -245,12 +246,29 @@ static void put_base(const struct replica_storage *storage, struct buf *body)
     replica_base_encode(&base, buf_extend(body, REPLICA_BASE_RECORD_SIZE));
 }
 
-static void open_copy(struct fetch_session *session)
+/* The last entry that is committed, as far as we know, and durable here. */
+static uint64_t committed(const struct fetch_server *server)
+{
+    uint64_t commit = replica_commit_index(server->options.replica);
+    uint64_t durable = segment_log_durable_index(server->options.storage->log);
+    return commit < durable ? commit : durable;
+}
+
+/* Will a copy from here hold what it must? A leader has all that was ever committed, though it may
+ * take it a moment to know. */
+static bool may_give(const struct fetch_session *session, const struct replica_state *state)
+{
+    bool reached = session->reach != 0 && committed(session->server) >= session->reach;
+    return state->role == REPLICA_LEADER || reached;
+}
+
+static void open_copy(struct fetch_session *session, uint64_t reach)
 {
     struct fetch_server *server = session->server;
     const struct replica_storage *storage = server->options.storage;
     struct replica_state state = replica_state(server->options.replica);
-    if (state.role != REPLICA_LEADER) {
+    session->reach = reach;
+    if (!may_give(session, &state)) {
         refuse(session, STATUS_NOT_LEADER);
         return;
     }
@@ -267,7 +285,7 @@ static void open_copy(struct fetch_session *session)
     update_pin(server);
     session->answer.first_index = segment_log_first_index(storage->log);
     session->answer.last_index = segment_log_last_index(storage->log);
-    session->answer.term = state.term;
+    session->answer.term = state.role == REPLICA_LEADER ? state.term : 0;
     put_base(storage, &session->body);
     log_info(server->options.log, "copy begins",
              "member=%" PRIu64 " entries=%" PRIu64 "-%" PRIu64 " state=%" PRIu64, session->member,
@@ -288,10 +306,12 @@ static void send_entries(struct fetch_session *session, uint64_t index);
 
 /* What this member acknowledged before it lost it still counts for the leader, which would never
  * send it again: a copy that ends below leaves a gap for as long as the term lasts. It will be
- * committed without the member's help, so the copy waits for it. */
+ * committed without the member's help, so the copy waits for it. So it does for what it must
+ * reach. */
 static bool ends_too_early(const struct fetch_session *session, uint64_t last)
 {
-    return replica_match_index(session->server->options.replica, session->member) > last;
+    return last < session->reach ||
+           replica_match_index(session->server->options.replica, session->member) > last;
 }
 
 static void on_wait_over(uv_timer_t *timer)
@@ -306,9 +326,7 @@ static void send_entries(struct fetch_session *session, uint64_t index)
 {
     struct fetch_server *server = session->server;
     struct segment_log *log = server->options.storage->log;
-    uint64_t last = replica_commit_index(server->options.replica);
-    uint64_t durable = segment_log_durable_index(log);
-    last = last < durable ? last : durable;
+    uint64_t last = committed(server);
     session->answer.first_index = index;
     session->answer.last_index = last;
     if (index == last + 1 && ends_too_early(session, last)) {
@@ -338,7 +356,7 @@ static void serve(struct fetch_session *session, const struct fetch_request *req
     session->answer = (struct fetch_answer){.type = request->type};
     switch (request->type) {
     case FETCH_OPEN:
-        open_copy(session);
+        open_copy(session, request->index);
         return;
     case FETCH_IMAGE:
         send_image(session);

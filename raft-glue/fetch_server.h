@@ -1,5 +1,6 @@
 /* Gives copies of a replica's data to members that lack it: the machine's state and the committed
- * part of the log, over FETCH connections (fetch_wire.h).
+ * part of the log, over FETCH connections (fetch_wire.h). A leader gives them to all, another
+ * member to those who need no more than what it knows to be committed.
  *
  * The log is not cut below what a copy began with, as long as its connection lasts. At most
  * `rate` bytes a second leave, all copies together. Loop thread only. */

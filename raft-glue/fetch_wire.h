@@ -1,7 +1,9 @@
 /* Copying a replica's data over a FETCH connection: requests one way, answers the other. Pure.
  *
  * OPEN asks what there is, IMAGE for the next piece of the machine's state, ENTRIES for committed
- * entries from some index on, as frames of the log. One request at a time.
+ * entries from some index on, as frames of the log. One request at a time. OPEN says which entry
+ * the copy must reach: who has that committed gives it, leader or not. 0: a leader's copy is
+ * wanted.
  *
  *   request                          answer                   (little-endian)
  *   at  size  field                  at  size  field
@@ -9,14 +11,14 @@
  *    4     4  crc of [8, 32)          4     4  crc of [8, 64)
  *    8     4  type                    8     4  type
  *   12     4  0                      12     4  status         enum status; not OK: no body
- *   16     8  index    ENTRIES       16     4  body_size
+ *   16     8  index    OPEN, ENTRIES 16     4  body_size
  *   24     8  0                      20     4  body_crc
  *                                    24     8  first_index    OPEN: of the log; ENTRIES: of these
  *                                    32     4  count          ENTRIES
  *                                    36     4  end            IMAGE: 1 with the last piece
  *                                    40     8  last_index     OPEN: of the log; ENTRIES: committed
- *                                    48     8  term           OPEN: in which it leads
- *                                    56     8  applied        OPEN: index that the image is of
+ *                                    48     8  term           OPEN: in which it leads; 0: it does
+ * not 56     8  applied        OPEN: index that the image is of
  *
  * The body of OPEN is u64, the position where the log begins, and if it was cut, the record of
  * replica_base.h as of the entry before its first. */

@@ -2,9 +2,10 @@
  *
  * Complete segments are taken from their summaries, where they have one that can be trusted.
  * A frame is taken if it is whole and continues the one before it. Where that ends, the log ends,
- * unless some frame behind it says, by its durable mark, that this place was once synced: then
- * something that may have been acknowledged is lost, and nothing is cut. What is taken is synced: a
- * process that was killed may have left it written only. */
+ * unless some frame behind it says, by its durable mark, that this place was once synced, or the
+ * stored mark (log_mark.h) does: then something that may have been acknowledged is lost, and
+ * nothing is cut. What is taken is synced: a process that was killed may have left it written only.
+ */
 #include "raft-glue/segment_log_internal.h"
 
 #include "common/base/bytes.h"
@@ -40,6 +41,8 @@ struct scan {
     uint64_t last_term;
     uint64_t mark; // The highest durable mark of the frames taken.
 };
+
+static const char damaged[] = "the log is damaged where it was already synced";
 
 static enum status refuse(struct scan *scan, const char *what, uint64_t position)
 {
@@ -372,7 +375,7 @@ static enum status cut_tail(struct scan *scan, size_t stopped)
             return status;
         }
         if (has_witness(scan, end)) {
-            return refuse(scan, "the log is damaged where it was already synced", end);
+            return refuse(scan, damaged, end);
         }
         uint64_t start = scan->number * size;
         uint64_t from = end > start ? end - start : 0;
@@ -436,6 +439,22 @@ static enum status finish_cut(struct scan *scan)
     return status == STATUS_OK ? status : fail(scan, status, "finish an interrupted cut");
 }
 
+static enum status open_mark(struct scan *scan)
+{
+    struct segment_log *log = scan->log;
+    enum status status = log_mark_open(&log->writer.mark_file, log->writer.directory, &log->marked);
+    if (status == STATUS_REFUSED) {
+        return foreign(scan, "the log was written by another version of raftmq");
+    }
+    return status == STATUS_OK ? status : fail(scan, status, "open durable.0 and durable.1");
+}
+
+/* A log that ends too early, or is another one, lost what was synced. */
+static enum status check_mark(struct scan *scan)
+{
+    return log_reaches_mark(scan->log) ? STATUS_OK : refuse(scan, damaged, scan->log->end_position);
+}
+
 /* Segments [first, newest) are complete. Summaries of others are left over. */
 static void settle_summaries(struct scan *scan, uint64_t first, uint64_t newest)
 {
@@ -465,15 +484,22 @@ enum status log_recover(struct segment_log *log, char **error)
     }
     log_writer_trim_spares(&log->writer);
     status = finish_cut(&scan);
+    if (status == STATUS_OK) {
+        status = open_mark(&scan);
+    }
     if (status != STATUS_OK) {
         goto out;
     }
     size_t stopped = 0;
     if (scan.segments.count == 0) {
         settle_summaries(&scan, 0, 0);
+        status = check_mark(&scan);
         goto out;
     }
     status = scan_segments(&scan, &stopped);
+    if (status == STATUS_OK) {
+        status = check_mark(&scan);
+    }
     if (status == STATUS_OK) {
         status = cut_tail(&scan, stopped);
     }

@@ -19,6 +19,8 @@ struct log_write {
     struct log_writer *writer;
     uint64_t cut_from;
     uint64_t cut_until; // 0: nothing to cut.
+    bool lowers_mark;
+    struct log_mark cut_keeps;
     uint64_t recycle_from;
     uint64_t recycle_until;
     struct log_record **records;
@@ -31,6 +33,9 @@ struct log_write {
 bool segment_log_wants_write(const struct segment_log *log)
 {
     bool has_entries = log->handed_index < segment_log_last_index(log) && !log->blocked;
+    if (log->cut_until != 0 && log->mark_under_way) {
+        return false; // The mark that is on its way to the disk may have to be lowered.
+    }
     return log->write == NULL && (has_entries || log->cut_until != 0 || log->recycle_until != 0);
 }
 
@@ -53,6 +58,10 @@ struct log_write *segment_log_write_begin(struct segment_log *log)
     write->cut_until = log->cut_until;
     write->recycle_from = log->recycle_from;
     write->recycle_until = log->recycle_until;
+    write->cut_keeps = log->cut_keeps;
+    write->lowers_mark = log->cut_until != 0 && log->marked.position > log->cut_keeps.position;
+    log->marked = write->lowers_mark ? log->cut_keeps : log->marked;
+    log->cutting = log->cut_until != 0;
     log->cut_from = log->cut_until = 0;
     if (log->recycle_until > log->recycle_from + RECYCLE_MAX) {
         write->recycle_until = log->recycle_from = log->recycle_from + RECYCLE_MAX;
@@ -92,6 +101,7 @@ static void write_free(struct segment_log *log, struct log_write *write)
 {
     ASSERT(log->write == write);
     log->write = NULL;
+    log->cutting = false;
     for (size_t i = 0; i < write->record_count; i++) {
         log_record_release(write->records[i]);
     }
@@ -166,6 +176,7 @@ void log_writer_close(struct log_writer *writer)
     directory_close_file(writer->directory, writer->file);
     log_stage_close(&writer->stage);
     twin_file_close(&writer->cut_mark);
+    log_mark_close(&writer->mark_file);
     free(writer->spares);
     *writer = (struct log_writer){0};
 }
@@ -387,7 +398,10 @@ enum status log_write_run(struct log_write *write)
 {
     struct log_writer *writer = write->writer;
     enum status status = STATUS_OK;
-    if (write->cut_until != 0) {
+    if (write->lowers_mark) {
+        status = log_mark_lower(&writer->mark_file, &write->cut_keeps);
+    }
+    if (status == STATUS_OK && write->cut_until != 0) {
         leave_segment(writer); // What the stage keeps of its last block may be cut.
         status = log_writer_cut(writer, write->cut_from, write->cut_until);
     }

@@ -168,8 +168,10 @@ struct slice replica_membership(const struct replica *replica);
 bool replica_removed(const struct replica *replica, uint64_t id, uint64_t its_change_index);
 /* Is an entry that is to be applied damaged on disk? Nothing is applied any more then. */
 bool replica_damaged(const struct replica *replica);
-/* Did the leader say that it no longer has the entries that we lack? */
-bool replica_behind(const struct replica *replica);
+/* A committed entry that we lack, of a leader that no longer has what leads up to it: a copy must
+ * reach at least that far. What we ever acknowledged lies before it, or is of no group's log any
+ * more. 0: there is none, or we got there meanwhile. */
+uint64_t replica_behind(const struct replica *replica);
 struct term_vote_state replica_vote(const struct replica *replica);
 /* Voters of the newest membership that this replica knows. */
 unsigned replica_voter_count(const struct replica *replica);

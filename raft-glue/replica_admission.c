@@ -25,10 +25,10 @@ static void add(struct admission *admission, uint64_t id, const char *address, b
     snprintf(peer->server.address, sizeof peer->server.address, "%s", address);
 }
 
-void admission_init(struct admission *admission, uint64_t self, const struct replica_voter *voters,
-                    size_t count)
+void admission_init(struct admission *admission, uint64_t self, bool set_aside,
+                    const struct replica_voter *voters, size_t count)
 {
-    *admission = (struct admission){.self = self};
+    *admission = (struct admission){.self = self, .set_aside = set_aside};
     for (size_t i = 0; i < count; i++) {
         add(admission, voters[i].id, voters[i].address, true);
     }
@@ -146,7 +146,7 @@ void admission_decide(const struct admission *admission, struct admission_decisi
             decision->missing = peer->server.id;
         }
     }
-    if (counted || (!data && all_blank)) {
+    if (!admission->set_aside && (counted || (!data && all_blank))) {
         decision->verdict = ADMISSION_BOOTSTRAP;
     } else if (data && admission->membership.change_index != 0) {
         decide_by_membership(admission, decision);

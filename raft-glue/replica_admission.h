@@ -6,7 +6,9 @@
  * others what they are:
  *
  *   All others are blank, or some say that this very disk was there, blank, when they began:
- *     BOOTSTRAP, with entry 1.
+ *     BOOTSTRAP, with entry 1. Not if there was data here that was set aside because it was
+ *     damaged: that may have happened to all, and what they had between them is for a person to
+ *     judge.
  *   A majority of the group's voters agree that this server is no member: JOIN, with nothing.
  *   It is a member, and all other voters have answered: REJOIN, with nothing, in a state of term
  *     and vote that cannot contradict what was promised (struct term_vote_state):
@@ -39,6 +41,7 @@ struct admission_peer {
 
 struct admission {
     uint64_t self;
+    bool set_aside;                                   /* This server's data was. */
     struct admission_peer peers[ADMISSION_PEERS_MAX]; /* All but ourselves. */
     size_t peer_count;
     struct replica_base membership; /* The newest one that was heard of; change_index 0: none. */
@@ -58,8 +61,8 @@ struct admission_decision {
 };
 
 /* Copies voters, which contain ourselves. */
-void admission_init(struct admission *admission, uint64_t self, const struct replica_voter *voters,
-                    size_t count);
+void admission_init(struct admission *admission, uint64_t self, bool set_aside,
+                    const struct replica_voter *voters, size_t count);
 
 /* A peer's answer to our PROBE. */
 void admission_answer(struct admission *admission, uint64_t from, const struct probe *probe);

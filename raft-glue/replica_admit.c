@@ -95,7 +95,7 @@ static enum hello_answer judge(const struct admit *admit, const struct hello *he
     if (hello->receiver != options->id) {
         return HELLO_OTHER_RECEIVER;
     }
-    if (hello->kind != HELLO_PROBE) {
+    if (hello->kind != HELLO_PROBE || options->set_aside) {
         return HELLO_NOT_READY;
     }
     // A probe comes from a blank one, too: together we would begin a group.
@@ -255,7 +255,15 @@ static void ask(struct admit *admit, const struct admission_peer *peer)
 
 static void complain(struct admit *admit)
 {
-    if (++admit->complained % COMPLAIN_ROUNDS == 0) {
+    if (++admit->complained % COMPLAIN_ROUNDS != 0) {
+        return;
+    }
+    if (admit->options->set_aside) {
+        log_warn(admit->options->log, "waiting for the other members to get a copy of their data",
+                 "member=%" PRIu64 " has not answered; if no member has data that is whole, keep "
+                 "what was set aside and see the operations manual",
+                 admit->decision.missing);
+    } else {
         log_warn(admit->options->log, "waiting for the other members before the first start",
                  "member=%" PRIu64 " has not answered; start it: without its answer this node "
                  "cannot tell a new group from one whose data it lost",
@@ -324,7 +332,8 @@ static void init(struct admit *admit, const struct replica_admit_options *option
     }
     list_init(&admit->exchanges);
     admit->members_hash = hello_members_hash(ids, options->member_count);
-    admission_init(admit->admission, options->id, voters, options->member_count);
+    admission_init(admit->admission, options->id, options->set_aside, voters,
+                   options->member_count);
     admission_decide(admit->admission, &admit->decision);
 }
 

@@ -19,6 +19,7 @@ struct replica_admit_options {
     size_t member_count;
     struct host client_host;
     const struct replica_identity *identity;
+    bool set_aside; /* There was data here: we begin no group, and tell nobody that we are blank. */
     const bool *canceled; /* Looked at after each event. */
 };
 

@@ -20,6 +20,7 @@ void replica_disk_init(struct replica_disk *disk, uv_loop_t *loop, const struct 
     disk->summary_work.data = disk;
     disk->scrub_work.data = disk;
     disk->reserve_work.data = disk;
+    disk->mark_work.data = disk;
     list_init(&disk->reads_waiting);
 }
 
@@ -38,9 +39,12 @@ static void start(struct replica_disk *disk, uv_work_t *work, uv_work_cb run,
     }
 }
 
+static void start_last_mark(struct replica_disk *disk);
+
 static void done(struct replica_disk *disk)
 {
     disk->under_way--;
+    start_last_mark(disk);
     disk->on_done(disk->context);
 }
 
@@ -108,6 +112,58 @@ static void after_summary(uv_work_t *work, int status)
     done(disk);
 }
 
+static void run_mark(uv_work_t *work)
+{
+    struct replica_disk *disk = work->data;
+    disk->mark_status = log_mark_run(&disk->mark);
+}
+
+static void after_mark(uv_work_t *work, int status)
+{
+    (void)status;
+    struct replica_disk *disk = work->data;
+    if (disk->mark_status != STATUS_OK && disk->mark_status != STATUS_DISK_FULL) {
+        FATAL("the log's durable end cannot be stored (%s); check the disk, then restart this node",
+              status_text(disk->mark_status));
+    }
+    segment_log_mark_end(disk->segments, disk->mark_status);
+    disk->idle_work = false;
+    done(disk);
+}
+
+/* Time to store the mark, and possible? */
+static bool begin_mark(struct replica_disk *disk, uint64_t now_ms)
+{
+    if (!segment_log_mark_lags(disk->segments)) {
+        disk->mark_due_ms = 0;
+    } else if (disk->mark_due_ms == 0) {
+        disk->mark_due_ms = now_ms + MARK_DELAY_MS;
+    } else if (now_ms >= disk->mark_due_ms && segment_log_mark_begin(disk->segments, &disk->mark)) {
+        disk->mark_due_ms = 0;
+        return true;
+    }
+    return false;
+}
+
+/* An orderly end leaves nothing unmarked. */
+static void start_last_mark(struct replica_disk *disk)
+{
+    if (!disk->closing || disk->under_way > 0 || disk->mark_last) {
+        return;
+    }
+    disk->mark_last = true;
+    if (segment_log_mark_begin(disk->segments, &disk->mark)) {
+        start(disk, &disk->mark_work, run_mark, after_mark);
+    }
+}
+
+uint64_t replica_disk_due_ms(const struct replica_disk *disk)
+{
+    // What is due and was not started waits for something whose end is a reason to pump.
+    bool ahead = disk->mark_due_ms > clock_monotonic_ms(disk->clock);
+    return ahead ? disk->mark_due_ms : UINT64_MAX;
+}
+
 static void run_reserve(uv_work_t *work)
 {
     struct replica_disk *disk = work->data;
@@ -140,15 +196,17 @@ static void after_scrub(uv_work_t *work, int status)
 
 static void start_reads(struct replica_disk *disk);
 
-/* What can wait, one at a time: the reserve first. */
+/* What can wait, one at a time: the mark first, then the reserve. */
 static void start_idle_work(struct replica_disk *disk, uint64_t now_ms)
 {
     if (disk->idle_work) {
         return;
     }
     disk->idle_work = true;
-    if (now_ms >= disk->reserve_due_ms &&
-        segment_log_reserve_begin(disk->segments, &disk->reserve)) {
+    if (begin_mark(disk, now_ms)) {
+        start(disk, &disk->mark_work, run_mark, after_mark);
+    } else if (now_ms >= disk->reserve_due_ms &&
+               segment_log_reserve_begin(disk->segments, &disk->reserve)) {
         disk->reserve_due_ms = now_ms + RESERVE_RETRY_MS;
         start(disk, &disk->reserve_work, run_reserve, after_reserve);
     } else if (segment_log_spare_begin(disk->segments, &disk->spare)) {
@@ -236,6 +294,10 @@ static void start_reads(struct replica_disk *disk)
 
 void replica_disk_read(struct replica_disk *disk, struct replica_read *read)
 {
+    if (disk->closing) { // Asked for by what followed on one that was still in the pool.
+        read->done(read, STATUS_CANCELED);
+        return;
+    }
     list_append(&disk->reads_waiting, &read->queue);
 }
 
@@ -247,6 +309,7 @@ void replica_disk_close(struct replica_disk *disk)
         struct replica_read *read = CONTAINER_OF(node, struct replica_read, queue);
         read->done(read, STATUS_CANCELED);
     }
+    start_last_mark(disk);
 }
 
 bool replica_disk_idle(const struct replica_disk *disk)

@@ -52,7 +52,7 @@ enum hello_answer {
     HELLO_OTHER_MEMBERS = 6, /* Of a group that is about to begin. */
     HELLO_REMOVED = 7,       /* You were a member, and are no more. */
     HELLO_NOT_READY = 8,     /* We have no data yet, or are about to stop. */
-    HELLO_NOT_LEADER = 9,    /* Only a leader gives copies. */
+    HELLO_NOT_LEADER = 9,    /* Said by versions in which only a leader gave copies. */
     HELLO_BUSY = 10,         /* It gives as many copies as it may. */
 };
 

@@ -50,6 +50,8 @@ static void on_timer(uv_timer_t *timer);
 static void arm_timer(struct replica_host *host)
 {
     uint64_t due = replica_due_ms(host->replica);
+    uint64_t disk_due = replica_disk_due_ms(&host->disk);
+    due = disk_due < due ? disk_due : due;
     // A timer that fires too early only looks again, so it is moved forward alone.
     if (due == UINT64_MAX || due >= host->armed_ms) {
         return;
@@ -105,7 +107,7 @@ static void part_with_removed(struct replica_host *host)
 
 static void tell_if_behind(struct replica_host *host)
 {
-    if (!replica_behind(host->replica) || host->behind_told) {
+    if (replica_behind(host->replica) == 0 || host->behind_told) {
         return;
     }
     host->behind_told = true;
@@ -207,8 +209,8 @@ static enum hello_answer judge_hello(void *context, const struct hello *hello)
         return vouches ? HELLO_WELCOME : HELLO_NOT_READY;
     }
     if (hello->kind == HELLO_FETCH) {
-        return replica_state(host->replica).role == REPLICA_LEADER ? HELLO_WELCOME
-                                                                   : HELLO_NOT_LEADER;
+        // What is wanted of the copy, and whether we have it, it says when it begins.
+        return segment_log_last_index(host->storage.log) > 0 ? HELLO_WELCOME : HELLO_NOT_READY;
     }
     if (replica_removed(host->replica, hello->sender, hello->change)) {
         return HELLO_REMOVED;
@@ -663,6 +665,7 @@ void replica_host_view(const struct replica_host *host, struct replica_view *vie
         .log_end_position = segment_log_end_position(segments),
         .written_bytes = segment_log_appended_bytes(segments),
         .sync_count = host->disk.sync_count,
+        .behind = replica_behind(host->replica),
         .abstaining = replica_abstaining(host->replica),
         .removed = host->removed,
         .member_count = replica_known(host->replica, known, &version),

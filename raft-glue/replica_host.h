@@ -107,7 +107,8 @@ WARN_UNUSED enum status replica_host_read_now(struct replica_host *host, uint64_
                                               size_t size, uint8_t *to);
 
 /* The same through the thread pool. `to` and `request` belong to the caller and stay until
- * `done` is called from the loop, exactly once. */
+ * `done` is called from the loop, exactly once, maybe from in here; STATUS_CANCELED while the
+ * replica is closing. */
 struct replica_read {
     struct list queue; /* Private. */
     uint64_t position;
@@ -180,6 +181,7 @@ struct replica_view {
     uint64_t first_index;  /* Lowest entry still in the log. */
     uint64_t change_index; /* The entry that the membership is of. */
     bool change_pending;   /* It is not committed yet. */
+    uint64_t behind;       /* See replica_behind(). */
     bool abstaining;       /* See replica_abstaining(). */
     bool removed;          /* Others say that we are no member any more. */
     enum replica_room log_room;

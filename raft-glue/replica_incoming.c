@@ -117,13 +117,14 @@ static void on_welcome_written(uv_write_t *write, int status)
     }
 }
 
-/* R2: the sender's older connection goes, with everything unread on it. */
-static void replace_older(struct incoming *incoming)
+/* R2: the sender's older connection goes, with everything unread on it. So does an older one for a
+ * copy: a sender that lost power will never close it. */
+static void replace_older(struct incoming *incoming, enum incoming_state state)
 {
     LIST_FOREACH(node, &incoming->peers->incoming)
     {
         struct incoming *other = CONTAINER_OF(node, struct incoming, queue);
-        if (other != incoming && other->state == INCOMING_OPEN && other->from == incoming->from) {
+        if (other != incoming && other->state == state && other->from == incoming->from) {
             incoming_close(other);
         }
     }
@@ -176,7 +177,7 @@ static void open_link(struct incoming *incoming, size_t hello_size)
     free(incoming->buffer);
     incoming->buffer = buffer;
     incoming->buffer_size = READ_BUFFER_SIZE;
-    replace_older(incoming);
+    replace_older(incoming, INCOMING_OPEN);
     answer_hello(incoming, HELLO_WELCOME);
     if (incoming->peers->paused) {
         incoming_pause(incoming, true);
@@ -186,6 +187,7 @@ static void open_link(struct incoming *incoming, size_t hello_size)
 static void open_fetch(struct incoming *incoming)
 {
     struct replica_peers *peers = incoming->peers;
+    replace_older(incoming, INCOMING_FETCH);
     incoming->session = fetch_session_begin(peers->options.fetch, &incoming->tcp, incoming->from);
     if (incoming->session == NULL) {
         uv_read_stop((uv_stream_t *)&incoming->tcp);

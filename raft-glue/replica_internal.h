@@ -107,11 +107,12 @@ struct replica {
     struct replica_cut cut;
     struct term_vote_state vote; /* The last one that was handed to the disk. */
     bool damaged;                /* An entry to be applied cannot be read as it was written. */
-    bool behind;                 /* The leader offered a snapshot. */
-    uint64_t begun_term;         /* As leader of this term a barrier was seen to. */
-    uint64_t vote_wanted;        /* Sequence of the newest term and vote ... */
-    uint64_t vote_durable;       /* ... and of what is on disk. */
-    bool reopening;              /* Lone voter: waits for the raised term to be durable. */
+    uint64_t offered_index;      /* Of the snapshot that a leader offered last; 0: none. */
+    uint64_t offered_term;
+    uint64_t begun_term;   /* As leader of this term a barrier was seen to. */
+    uint64_t vote_wanted;  /* Sequence of the newest term and vote ... */
+    uint64_t vote_durable; /* ... and of what is on disk. */
+    bool reopening;        /* Lone voter: waits for the raised term to be durable. */
     bool disk_under_way;
     uint64_t base_retry_ms;  /* Not before that, after a base that found no room. */
     uint64_t write_retry_ms; /* Not before that, after a write that found no room. */

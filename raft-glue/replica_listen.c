@@ -12,6 +12,8 @@ enum {
     LISTEN_BACKLOG = 64,
     /* For data that nobody acknowledges. */
     UNACKNOWLEDGED_TIMEOUT_MS = 5000,
+    /* Of silence, then the kernel asks whether the other end is still there. */
+    SILENCE_S = 10,
 };
 
 void replica_socket_options(uv_tcp_t *tcp)
@@ -21,6 +23,11 @@ void replica_socket_options(uv_tcp_t *tcp)
     int timeout_ms = UNACKNOWLEDGED_TIMEOUT_MS;
     if (uv_fileno((uv_handle_t *)tcp, &fd) == 0) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+        // Who loses power when nothing is under way to it would otherwise count as there for ever.
+        int one = 1;
+        int silence_s = SILENCE_S;
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &silence_s, sizeof silence_s);
     }
 }
 

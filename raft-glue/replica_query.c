@@ -164,9 +164,14 @@ bool replica_damaged(const struct replica *replica)
     return replica->damaged;
 }
 
-bool replica_behind(const struct replica *replica)
+uint64_t replica_behind(const struct replica *replica)
 {
-    return replica->behind;
+    const struct segment_log *log = replica->log;
+    uint64_t index = replica->offered_index;
+    bool cut = index + 1 < segment_log_first_index(log); // So it was committed here, too.
+    bool held = index <= segment_log_last_index(log) &&
+                (cut || segment_log_term(log, index) == replica->offered_term);
+    return held ? 0 : index;
 }
 
 struct term_vote_state replica_vote(const struct replica *replica)

@@ -229,9 +229,9 @@ static void receive(struct replica *replica, const struct replica_inbound *inbou
         // a new replica on it.
         if (message.install_snapshot.term < raft_current_term(&replica->raft)) {
             answer_stale(replica, inbound->from); // R7
-        } else if (segment_log_term(replica->log, message.install_snapshot.last_index) !=
-                   message.install_snapshot.last_term) {
-            replica->behind = true;
+        } else {
+            replica->offered_index = message.install_snapshot.last_index;
+            replica->offered_term = message.install_snapshot.last_term;
         }
         return;
     }

@@ -90,7 +90,7 @@ void segment_log_close(struct segment_log *log)
     if (log == NULL) {
         return;
     }
-    ASSERT(log->write == NULL);
+    ASSERT(log->write == NULL && !log->mark_under_way);
     for (uint64_t i = log->cache_first; i > 0 && i < log->entries.next_index; i++) {
         log_record_release(*ring_slot(log, i));
     }
@@ -288,6 +288,7 @@ void segment_log_truncate(struct segment_log *log, uint64_t index)
     if (entry.position < log->dirty_end) {
         if (log->cut_until == 0 || entry.position < log->cut_from) {
             log->cut_from = entry.position;
+            log->cut_keeps = log_mark_at(log, index - 1);
         }
         log->cut_until = log->dirty_end > log->cut_until ? log->dirty_end : log->cut_until;
         log->dirty_end = log->cut_from;

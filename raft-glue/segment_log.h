@@ -18,6 +18,7 @@
 #include "raft-glue/directory.h"
 #include "raft-glue/log_entries.h"
 #include "raft-glue/log_frame.h"
+#include "raft-glue/log_mark.h"
 
 struct segment_log;
 
@@ -47,7 +48,8 @@ struct log_record {
 struct log_record *log_record_hold(struct log_record *record);
 void log_record_release(struct log_record *record);
 
-/* Open and recover: a torn tail is cut, damage below a durable mark is refused.
+/* Open and recover: a torn tail is cut, damage below a durable mark is refused, and a log that ends
+ * below the one that was stored (log_mark.h).
  *
  * Errors (*error is a sentence for the operator, to be freed):
  *   STATUS_CORRUPT  damaged where it was synced
@@ -56,7 +58,7 @@ void log_record_release(struct log_record *record);
 WARN_UNUSED enum status segment_log_open(const struct segment_log_options *options,
                                          struct segment_log **out, char **error);
 
-/* No write, load or spare may be under way. Accepts NULL. */
+/* No write, load, spare or mark may be under way. Accepts NULL. */
 void segment_log_close(struct segment_log *log);
 
 /* Begins frames' checksums: the low half of the group's identity. */
@@ -143,6 +145,22 @@ WARN_UNUSED enum status log_write_run(struct log_write *write);
 void segment_log_write_end(struct segment_log *log, struct log_write *write);
 /* Instead of end, when the process gives up: only frees. */
 void segment_log_write_abandon(struct segment_log *log, struct log_write *write);
+
+/* ---- The mark: how far the log is durable, for the next start (log_mark.h). It is stored beside
+ * writes, which do not wait for it, but for those that truncate: they lower it first. ---- */
+
+struct log_mark_job {
+    struct log_mark_file *file;
+    struct log_mark mark;
+};
+
+/* Is the log durable up to elsewhere than the mark says? */
+bool segment_log_mark_lags(const struct segment_log *log);
+/* Does it lag, and may it be stored now? Fills job; at most one under way. */
+bool segment_log_mark_begin(struct segment_log *log, struct log_mark_job *job);
+/* Any thread; blocks. Errors: STATUS_DISK_FULL: harmless, the mark lags; STATUS_IO. */
+WARN_UNUSED enum status log_mark_run(struct log_mark_job *job);
+void segment_log_mark_end(struct segment_log *log, enum status status);
 
 /* ---- The reserve: one segment's blocks in hand, which nobody else can take. When the disk is full
  * the log goes on in it, so that decisions can be taken while messages are refused. ---- */

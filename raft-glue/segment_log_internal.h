@@ -13,7 +13,8 @@ struct log_writer {
     uint64_t group;
     uint32_t segment_size;
     struct twin_file cut_mark;
-    struct file *file; /* The segment being written, or NULL. */
+    struct log_mark_file mark_file; /* Not the writer's while a mark is under way. */
+    struct file *file;              /* The segment being written, or NULL. */
     uint64_t number;
     struct log_stage stage; /* Of that segment. */
     uint64_t *spares;       /* Numbers of spare files, taken from the end. */
@@ -71,10 +72,15 @@ struct segment_log {
     uint64_t dirty_end;        /* End of the bytes that writes were given. */
     uint64_t cut_from;         /* A truncation that the disk does not know of yet ... */
     uint64_t cut_until;        /* ... none if this is 0. */
-    uint64_t recycle_until;    /* Segments below this number are to become spares ... */
-    uint64_t recycle_from;     /* ... from this one on. */
-    struct log_write *write;   /* Under way. */
-    bool blocked;              /* The last one found no room for its next segment. */
+    struct log_mark cut_keeps; /* The end of what it leaves. */
+    struct log_mark marked;    /* The highest mark that may be stored. */
+    bool mark_failed;          /* Perhaps a lower one is. */
+    bool mark_under_way;
+    bool cutting;            /* The write under way carries out a truncation. */
+    uint64_t recycle_until;  /* Segments below this number are to become spares ... */
+    uint64_t recycle_from;   /* ... from this one on. */
+    struct log_write *write; /* Under way. */
+    bool blocked;            /* The last one found no room for its next segment. */
     enum log_reserve reserve;
     bool reserve_short; /* It was used, or there was no room to make it. */
     size_t write_bytes; /* Of the frames in the last one. */
@@ -106,6 +112,13 @@ void log_writer_close(struct log_writer *writer);
 
 /* Fill an opened log from its directory. Errors as segment_log_open(). */
 WARN_UNUSED enum status log_recover(struct segment_log *log, char **error);
+
+/* ---- log_marking.c ---- */
+
+/* The mark of a log that is durable up to this entry, which it holds. */
+struct log_mark log_mark_at(const struct segment_log *log, uint64_t index);
+/* Does the log hold what was durable when its mark was stored? */
+bool log_reaches_mark(const struct segment_log *log);
 
 /* ---- log_summary.c ---- */
 

@@ -1,5 +1,6 @@
 #include "broker/host/group_internal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum { TRANSFER_WAIT_MS = 2000 /* At an orderly stop. */ };
@@ -86,16 +87,19 @@ static void init_data(struct group_host *host)
     };
 }
 
-/* Who may lead, and what our term and vote are, while the replica is still open. */
+/* Who may have a copy, and what we said: the last before the replica says no more. Until then it
+ * may vote in a new term, or get from a new leader what it lacked. */
 static void remember_for_copy(struct group_host *host)
 {
     struct replica_view view;
     replica_host_view(host->replica, &view);
-    host->copy_state = replica_host_vote(host->replica);
-    host->copy_server_count = 0;
+    host->copy = (struct group_copy){
+        .state = replica_host_vote(host->replica),
+        .reach = view.behind,
+    };
     for (size_t i = 0; i < view.member_count; i++) {
         if (view.members[i].id != host->settings->node_id) {
-            struct replica_voter *server = &host->copy_servers[host->copy_server_count++];
+            struct replica_voter *server = &host->copy.servers[host->copy.server_count++];
             server->id = view.members[i].id;
             replica_address_format(view.members[i].raft_host, server->address);
         }
@@ -108,9 +112,19 @@ static enum status get_copy(struct group_host *host)
     bool damaged = host->damaged;
     host->behind = host->damaged = false;
     host->hand_over_ms = 0;
-    return damaged ? group_data_replace(&host->data)
-                   : group_data_copy(&host->data, &host->copy_state, host->copy_servers,
-                                     host->copy_server_count);
+    if (damaged) {
+        return group_data_replace(&host->data);
+    }
+    if (host->copy.reach == 0) {
+        return STATUS_OK; // It lacks nothing any more.
+    }
+    enum status status = group_data_copy(&host->data, &host->copy);
+    if (status != STATUS_TIMED_OUT) {
+        return status;
+    }
+    log_warn(&host->log, "nobody gives a copy of what this replica lacks, going on without",
+             "entry=%" PRIu64 "; it can still vote, and a leader may have it", host->copy.reach);
+    return STATUS_OK;
 }
 
 static enum status recover_alone(struct group_host *host)
@@ -183,7 +197,6 @@ void group_on_tick(uv_timer_t *timer)
     }
     if (host->stopping == RUNNING &&
         (host->behind || host->recover_alone || may_close_damaged(host, now))) {
-        remember_for_copy(host);
         close_network(host);
     }
     if (host->stopping >= CLOSING_NETWORK) {
@@ -274,5 +287,6 @@ static void on_replica_closed(void *context)
 void group_on_clients_gone(struct group_host *host)
 {
     host->stopping = CLOSING_REPLICA;
+    remember_for_copy(host);
     replica_host_close(host->replica, on_replica_closed, host);
 }

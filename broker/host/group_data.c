@@ -103,8 +103,7 @@ static enum status run_copy(struct group_data *data, struct fetch_options *optio
     return status;
 }
 
-enum status group_data_copy(struct group_data *data, const struct term_vote_state *state,
-                            const struct replica_voter *servers, size_t server_count)
+enum status group_data_copy(struct group_data *data, const struct group_copy *copy)
 {
     enum status status = make_tree(data, "copy");
     if (status == STATUS_OK) {
@@ -125,13 +124,14 @@ enum status group_data_copy(struct group_data *data, const struct term_vote_stat
         .id = data->settings->node_id,
         .identity = &data->identity,
         .client_host = own_client_host(data),
-        .servers = servers,
-        .server_count = server_count,
-        .state = *state,
+        .servers = copy->servers,
+        .server_count = copy->server_count,
+        .reach = copy->reach,
+        .state = copy->state,
         .canceled = data->canceled,
     };
     status = run_copy(data, &options);
-    if (status == STATUS_CANCELED) {
+    if (status == STATUS_CANCELED || status == STATUS_TIMED_OUT) {
         return status;
     }
     if (status == STATUS_OK) {
@@ -155,6 +155,8 @@ static size_t list_members(const struct group_data *data, struct replica_member 
     }
     return data->group->member_count;
 }
+
+static_assert((int)ADMISSION_PEERS_MAX <= (int)REPLICA_MEMBERS_KNOWN, "all may give a copy");
 
 /* All other servers that admission knows of. */
 static size_t list_peers(const struct admission *admission, struct replica_voter *servers)
@@ -181,6 +183,8 @@ static enum status admit(struct group_data *data, const struct directory *direct
     struct admission admission;
     struct admission_decision decision;
     char *error = NULL;
+    char damaged[GROUP_PATH_SIZE];
+    group_data_path(data, "damaged/log", damaged);
     struct replica_admit_options options = {
         .loop = data->loop,
         .log = data->log,
@@ -191,6 +195,7 @@ static enum status admit(struct group_data *data, const struct directory *direct
         .member_count = list_members(data, members),
         .client_host = own_client_host(data),
         .identity = &data->identity,
+        .set_aside = tree_exists(damaged),
         .canceled = data->canceled,
     };
     tell_wait(data);
@@ -209,27 +214,26 @@ static enum status admit(struct group_data *data, const struct directory *direct
              decision.verdict == ADMISSION_JOIN ? "joining a group that exists"
                                                 : "this member's data is gone, getting a copy",
              "term=%" PRIu64, decision.state.term);
-    struct replica_voter servers[ADMISSION_PEERS_MAX];
-    size_t count = list_peers(&admission, servers);
-    return group_data_copy(data, &decision.state, servers, count);
+    struct group_copy copy = {.state = decision.state};
+    copy.server_count = list_peers(&admission, copy.servers);
+    return group_data_copy(data, &copy);
 }
 
 /* Copy what a member had that still knows its term and vote. */
 static enum status copy_lost_log(struct group_data *data, const struct term_vote_state *state)
 {
-    struct replica_voter servers[MEMBERS_MAX];
-    size_t count = 0;
+    struct group_copy copy = {.state = *state};
     for (size_t i = 0; i < data->group->member_count; i++) {
         const struct member_settings *member = &data->group->members[i];
         if (member->id != data->settings->node_id) {
-            servers[count].id = member->id;
-            replica_address_format(member->raft_host, servers[count++].address);
+            struct replica_voter *server = &copy.servers[copy.server_count++];
+            server->id = member->id;
+            replica_address_format(member->raft_host, server->address);
         }
     }
-    struct term_vote_state rejoin = *state;
-    rejoin.rejoin_term = state->term > state->rejoin_term ? state->term : state->rejoin_term;
-    rejoin.rejoin_index = 0; // The leader says.
-    return group_data_copy(data, &rejoin, servers, count);
+    copy.state.rejoin_term = state->term > state->rejoin_term ? state->term : state->rejoin_term;
+    copy.state.rejoin_index = 0; // The leader says.
+    return group_data_copy(data, &copy);
 }
 
 /* Give the directory an identity: the one it has, unless its log is gone. */

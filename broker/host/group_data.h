@@ -30,6 +30,14 @@ struct group_data {
     struct replica_identity identity; /* Of the log's directory, after prepare. */
 };
 
+/* A copy of the group's data that is wanted. */
+struct group_copy {
+    struct term_vote_state state; /* To carry on with. */
+    uint64_t reach;               /* As in fetch.h. */
+    struct replica_voter servers[REPLICA_MEMBERS_KNOWN];
+    size_t server_count;
+};
+
 /* Name a path below the directory. */
 void group_data_path(const struct group_data *data, const char *name, char to[GROUP_PATH_SIZE]);
 
@@ -40,11 +48,9 @@ void group_data_path(const struct group_data *data, const char *name, char to[GR
  * STATUS_CORRUPT. */
 WARN_UNUSED enum status group_data_prepare(struct group_data *data);
 
-/* Replace log and store by a copy of the leader's data, carrying on with this term and vote.
- * `servers` says who may lead. Errors as above. */
-WARN_UNUSED enum status group_data_copy(struct group_data *data,
-                                        const struct term_vote_state *state,
-                                        const struct replica_voter *servers, size_t server_count);
+/* Replace log and store by a copy of another member's data. Errors as above, and STATUS_TIMED_OUT
+ * as fetch_run(): what there was is still there. */
+WARN_UNUSED enum status group_data_copy(struct group_data *data, const struct group_copy *copy);
 
 /* The store cannot be used: set it aside; it is built again from the log, or copied.
  * Errors: STATUS_IO. */

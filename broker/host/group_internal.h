@@ -38,15 +38,11 @@ struct group_host {
     uv_async_t stop;
     bool stop_wanted;
     struct group_data data;
-    bool recover_alone;    /* Closed, or to be closed, to become the only member. */
-    bool damaged;          /* Closed, or to be closed, because its log is damaged. */
-    uint64_t hand_over_ms; /* When leadership began to be handed over for that; 0: not yet. */
-    /* Closed, or to be closed, for a copy of the leader's data, carrying on with this term and
-     * vote, from one of these. */
-    bool behind;
-    struct term_vote_state copy_state;
-    struct replica_voter copy_servers[REPLICA_MEMBERS_KNOWN];
-    size_t copy_server_count;
+    bool recover_alone;     /* Closed, or to be closed, to become the only member. */
+    bool damaged;           /* Closed, or to be closed, because its log is damaged. */
+    uint64_t hand_over_ms;  /* When leadership began to be handed over for that; 0: not yet. */
+    bool behind;            /* Closed, or to be closed, for a copy of another member's data. */
+    struct group_copy copy; /* That one: since the replica began to close. */
     uv_timer_t tick;
     uv_check_t turn_end;
     struct kv *kv;

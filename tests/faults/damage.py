@@ -7,7 +7,11 @@ SEGMENT_HEADER = 64
 FRAME = struct.Struct("<4sIIIQQQQ")  # Magic, crc, size, crc, index, term, position, durable mark.
 FRAME_HEADER = 56
 
+MARK = struct.Struct("<4sIQIIQQQ")  # Magic, crc, sequence, size, version, index, term, position.
+
 COMPLETE = "in a complete segment"
+# Nothing vouches for it: a torn tail, at a start.
+UNVOUCHED = "above the durable marks"
 
 # What a replica may say when it refuses to start. Each tells the operator what it is about.
 REFUSALS = [
@@ -55,7 +59,19 @@ def frames(path):
             at += whole
 
 
-def segment_targets(path, number, segment_size, last, chance):
+def stored_mark(log):
+    """Up to where a log's stored mark vouches for it; 0 without one."""
+    found = (0, 0)
+    for name in ("durable.0", "durable.1"):
+        path = os.path.join(log, name)
+        if os.path.exists(path) and os.path.getsize(path) == MARK.size:
+            with open(path, "rb") as file:
+                _, _, sequence, _, _, _, _, position = MARK.unpack(file.read())
+            found = max(found, (sequence, position))
+    return found[1]
+
+
+def segment_targets(path, number, segment_size, last, mark, chance):
     """Places in a segment: where it vouches for itself, in its last frames, and behind them. A start
     does not read those that are complete."""
     found = frames(path)
@@ -70,9 +86,12 @@ def segment_targets(path, number, segment_size, last, chance):
     targets = [Target("behind the log's end", path, chance.randrange(end, segment_size))]
     if vouched > 0:
         targets.append(Target("below the durable mark", path, chance.randrange(min(vouched, end))))
-    if vouched < end:
-        targets.append(Target("above the durable mark", path,
-                              chance.randrange(max(vouched, 0), end)))
+    stored = min(mark - start, end)
+    if vouched < stored:
+        targets.append(Target("below the stored mark", path,
+                              chance.randrange(max(vouched, 0), stored)))
+    if max(vouched, stored) < end:
+        targets.append(Target(UNVOUCHED, path, chance.randrange(max(vouched, stored, 0), end)))
     return targets
 
 
@@ -84,10 +103,10 @@ def targets(folder, chance):
     for name in segments[-2:]:
         path = os.path.join(log, name)
         found += segment_targets(path, int(name.split("-")[1], 16), os.path.getsize(path),
-                                 name == segments[-1], chance)
-    for name in ("vote.0", "vote.1", "cut.0", "cut.1"):
+                                 name == segments[-1], stored_mark(log), chance)
+    for name in ("vote.0", "vote.1", "cut.0", "cut.1", "durable.0", "durable.1"):
         path = os.path.join(log, name)
-        if os.path.getsize(path) > 0:
+        if os.path.exists(path) and os.path.getsize(path) > 0:
             found.append(Target(name.split(".")[0], path, chance.randrange(os.path.getsize(path))))
     store = os.path.join(folder, "store")
     for name in sorted(os.listdir(store)):

@@ -258,11 +258,12 @@ class Flip(Fault):
         try:
             wait_for("", level, CATCH_UP_S)
         except NotInTime:
-            # It cut frames off that the leader knows it had, and C-Raft's leader does not believe
-            # that they are gone. The next one asks anew.
-            self.told += ", needs another leader"
-            self.world.history.count("damage that needed another leader")
-            self.other_leader(node, group, leader)
+            if target.kind == damage.UNVOUCHED:
+                # It cut frames off that the leader knows it had, and C-Raft's leader does not
+                # believe that they are gone. The next one asks anew.
+                self.told += ", needs another leader"
+                self.world.history.count("damage that needed another leader")
+                self.other_leader(node, group, leader)
             wait_for(f"node {node} to catch up after: {self.told}", level, 60.0)
         if target.kind == "store":
             # Of the store only what is needed is read: have all of it read, or damage stays there

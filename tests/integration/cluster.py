@@ -250,6 +250,14 @@ class Cluster:
 
         wait_for("all groups led and routed", ready, seconds)
 
+    def wait_spread(self, seconds=30.0):
+        """Until each group is led by another node, as it is a moment after all nodes are there."""
+        def spread():
+            leaders = [self.leader(group) for group in self.group_names]
+            return None not in leaders and len(set(leaders)) == len(leaders)
+
+        wait_for("leaders on all nodes", spread, seconds)
+
     def routed_leader(self, group, number=0):
         """Whom a nameserver names as master of a group."""
         with Connection(f"127.0.0.1:{self.nameserver_ports[number]}") as connection:

@@ -3,6 +3,7 @@
 import glob
 import os
 import shutil
+import struct
 import threading
 import unittest
 
@@ -52,6 +53,15 @@ def data(cluster, node, *below):
 
 def segments(cluster, node):
     return sorted(glob.glob(data(cluster, node, "log", "segment-*")))
+
+
+def marked(cluster, node):
+    """Up to which position the mark beside the log vouches for it; 0 without one."""
+    try:
+        with open(data(cluster, node, "log", "durable.1"), "rb") as file:
+            return struct.unpack("<4sIQIIQQQ", file.read())[7]
+    except (FileNotFoundError, struct.error):
+        return 0
 
 
 def follower_of(cluster):
@@ -148,6 +158,29 @@ class Copies(unittest.TestCase):
                 self.assertTrue(os.path.exists(data(cluster, node, "damaged", "log")))
             self.check_everywhere(cluster, load.sent)
 
+    def test_damage_at_the_end_of_a_log_that_rested_is_healed_from_the_others(self):
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            with cluster.connect("broker-a") as connection:
+                connection.invoke(310, send_fields("Load", 0, {}), b"kept")
+            leader = cluster.wait_leader("broker-a")
+            for node in (follower_of(cluster), leader):
+                def rested():
+                    end = cluster.status(node, "broker-a")["logEndPosition"]
+                    return end if end == marked(cluster, node) else 0
+
+                end = wait_for("the mark of a log at rest", rested)
+                cluster.kill(node)
+                with open(segments(cluster, node)[0], "r+b") as segment:
+                    segment.seek(end - 20)
+                    byte = segment.read(1)
+                    segment.seek(end - 20)
+                    segment.write(bytes([byte[0] ^ 0x10]))
+                cluster.start(node)
+                self.wait_whole(cluster, node)
+                self.assertIn("this replica's data is damaged", cluster.log(node))
+            self.check_everywhere(cluster, [b"kept"])
+
     def test_damage_that_only_the_scrub_sees_is_healed_while_the_node_runs(self):
         """A start takes complete segments from their summaries; the scrub reads them after it."""
         with Cluster(groups=1) as cluster:
@@ -209,6 +242,32 @@ class Copies(unittest.TestCase):
             # It is a full member: with it and one other, the group goes on.
             cluster.kill(leader)
             cluster.wait_leader("broker-a", other_than=leader)
+            with cluster.connect("broker-a") as connection:
+                connection.invoke(310, send_fields("T", 0, {}), b"after")
+
+    def test_a_bare_majority_of_which_one_lags_behind_a_cut_log_goes_on(self):
+        """Neither can lead without the other, and one is closed until it has a copy."""
+        settings = {"logSizeMax": 2 * SEGMENT, "checkpointIntervalMs": 200,
+                    "copyBytesPerSecond": 32 * MIB}
+        with Cluster(groups=1, settings=settings) as cluster:
+            cluster.wait_ready()
+            late = follower_of(cluster)
+            cluster.kill(late)
+            others = [node for node in cluster.nodes if node != late]
+
+            def cut(node):
+                status = cluster.status(node, "broker-a")
+                return status is not None and status["logFirstPosition"] >= 2 * SEGMENT
+
+            with Load(cluster, MIB):
+                wait_for("cut logs", lambda: all(cut(node) for node in others), 120)
+            leader = cluster.wait_leader("broker-a")
+            gone = next(node for node in others if node != leader)
+            cluster.kill(gone)
+            cluster.start(late)
+            self.wait_whole(cluster, late)
+            self.assertIn("too far behind", cluster.log(late))
+            self.assertIn("no longer leader", cluster.log(leader))  # While it gave the copy.
             with cluster.connect("broker-a") as connection:
                 connection.invoke(310, send_fields("T", 0, {}), b"after")
 

@@ -218,6 +218,9 @@ class Java533(JavaClient, unittest.TestCase):
                     time.sleep(0.7)  # Down for a while, as a crashed process is.
                     cluster.start(node)
                     cluster.wait_ready()
+                    # One node at a time: a client polls routes every 30 s, and must never have
+                    # learned that the next one to die leads everything.
+                    cluster.wait_spread()
                 self.check_load(client, rounds, cluster, excuse=try_ms is None)
 
     def test_planned_transfers_under_load_fail_no_request(self):

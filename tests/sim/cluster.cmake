@@ -82,7 +82,7 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 function(raftmq_sim_test name mode binary)
   add_test(NAME sim/${name} COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tests/sim/seeds.py
            ${mode} $<TARGET_FILE:${binary}> ${ARGN})
-  set_tests_properties(sim/${name} PROPERTIES LABELS sim PROCESSORS 2 TIMEOUT 900)
+  set_tests_properties(sim/${name} PROPERTIES LABELS sim PROCESSORS 2 TIMEOUT 3000)
 endfunction()
 raftmq_sim_test(cluster_corpus corpus sim_cluster)
 raftmq_sim_test(cluster_repeats repeat sim_cluster --count 32)

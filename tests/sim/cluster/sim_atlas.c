@@ -1,6 +1,8 @@
 #include "tests/sim/cluster/sim_atlas.h"
 
 #include "broker/host/group_internal.h"
+#include "common/base/bytes.h"
+#include "common/base/crc32c.h"
 #include "raft-glue/log_frame.h"
 #include "raft-glue/segment_file.h"
 #include "tests/sim/cluster/sim_ledger.h"
@@ -20,6 +22,10 @@ struct wound {
     size_t offset;
     uint8_t byte;
 };
+
+/* The files of log_mark.h. */
+static const char *const mark_files[2] = {"durable.0", "durable.1"};
+enum { MARK_FILE_SIZE = 48 };
 
 static struct {
     int node; /* -1: none. */
@@ -165,6 +171,37 @@ static uint64_t safe_mark(const struct sim_disk *disk, size_t group, uint64_t nu
     }
 }
 
+/* Up to where the mark beside a log vouches for it, as both its files on the medium say. */
+static uint64_t safe_stored_mark(const struct sim_disk *disk, size_t group)
+{
+    uint64_t position = UINT64_MAX;
+    for (size_t i = 0; i < 2; i++) {
+        size_t size = 0;
+        const uint8_t *bytes = sim_disk_synced(disk, mark_files[i], &size);
+        bool whole = bytes != NULL && size == MARK_FILE_SIZE &&
+                     le32_get(bytes + 4) == crc32c(0, bytes + 8, MARK_FILE_SIZE - 8);
+        if (!whole || le64_get(bytes + 24) > ledger_of(group)->last_index) {
+            return 0;
+        }
+        uint64_t says = le64_get(bytes + 40);
+        position = says < position ? says : position;
+    }
+    return position;
+}
+
+/* Is the other one of the files that hold the mark damaged? Then this one is all there is. */
+static bool is_last_mark(struct sim_host *host, const char *name)
+{
+    for (size_t i = 0; i < atlas.wound_count; i++) {
+        const char *wounded = atlas.wounds[i].name;
+        bool mark = strcmp(wounded, mark_files[0]) == 0 || strcmp(wounded, mark_files[1]) == 0;
+        if (mark && strcmp(wounded, name) != 0 && is_open(&atlas.wounds[i], host)) {
+            return strcmp(name, mark_files[0]) == 0 || strcmp(name, mark_files[1]) == 0;
+        }
+    }
+    return false;
+}
+
 /* How much of a file, from its beginning, may be damaged. */
 static size_t vulnerable(const struct sim_disk *disk, size_t group, const char *name)
 {
@@ -177,6 +214,8 @@ static size_t vulnerable(const struct sim_disk *disk, size_t group, const char *
         return size;
     }
     uint64_t mark = safe_mark(disk, group, number);
+    uint64_t stored = safe_stored_mark(disk, group);
+    mark = stored > mark ? stored : mark;
     uint64_t begin = number * size;
     return mark <= begin ? 0 : mark - begin < size ? (size_t)(mark - begin) : size;
 }
@@ -244,7 +283,7 @@ bool atlas_damage(size_t node)
     size_t place = (size_t)sim_draw(SIM_FAULT, sim_disk_count(store->disk));
     snprintf(name, sizeof name, "%s", sim_disk_name(store->disk, place));
     size_t size = vulnerable(store->disk, group, name);
-    if (size == 0) {
+    if (size == 0 || is_last_mark(host, name)) {
         return false;
     }
     if (size >= SECTOR && sim_one_in(SIM_FAULT, 4)) {

@@ -2,8 +2,8 @@
  *
  * One node at a time may have lost something of its disks, and only while all others have what
  * they acknowledged. It counts as hurt until nothing that was damaged is in use any more and its
- * replicas vote again. Damage to the log stays below a durable mark that is sure to stay: a bad
- * frame beyond the last mark is, to anybody, a write that was torn. */
+ * replicas vote again. Damage to the log stays below a durable mark, of a frame or beside the log,
+ * that is sure to stay: a bad frame beyond the last mark is, to anybody, a write that was torn. */
 #ifndef TESTS_SIM_CLUSTER_SIM_ATLAS_H
 #define TESTS_SIM_CLUSTER_SIM_ATLAS_H
 

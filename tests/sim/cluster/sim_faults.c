@@ -2,7 +2,6 @@
 
 #include "tests/sim/cluster/sim_atlas.h"
 #include "tests/sim/cluster/sim_faults_internal.h"
-#include "tests/sim/cluster/sim_ledger.h"
 #include "tests/sim/cluster/sim_nodes.h"
 
 #include <stdlib.h>
@@ -115,10 +114,8 @@ void sim_faults_heal(void)
     }
     sim_nodes_spare();
     // Of groups whose members have changed there may be a bare majority already.
-    // Who lost its disk, or will find out that it has, needs all others to be whole again; and who
-    // needs a copy because the logs were cut needs a leader without its help (docs/limits.md).
-    bool bare = faults.plan->bare_majority && atlas_hurt() < 0 && ledger_counts()->cuts == 0 &&
-                faults.plan->spares == 0;
+    // Who lost its disk, or will find out that it has, needs all others to be whole again.
+    bool bare = faults.plan->bare_majority && atlas_hurt() < 0 && faults.plan->spares == 0;
     size_t down = bare ? (sim_node_count() - 1) / 2 : 0;
     for (size_t i = 0; i < sim_node_count(); i++) {
         sim_node_rest(i, 0);

@@ -2,6 +2,7 @@
 #include "tests/support/test.h"
 
 #include "raft-glue/fetch.h"
+#include "raft-glue/fetch_server.h"
 #include "raft-glue/replica_host.h"
 #include "raft-glue/replica_recover.h"
 #include "tests/support/temp_directory.h"
@@ -102,7 +103,10 @@ static uint32_t free_port(void)
     return ntohs(address.sin_port);
 }
 
-static void start_leader(struct fixture *f)
+/* A voter that does not exist: with it we do not lead. */
+static const struct replica_member nobody = {3, {INADDR_LOOPBACK, 9}};
+
+static void start_host(struct fixture *f, uint64_t applied)
 {
     struct replica_host_options options = {
         .loop = &f->loop,
@@ -116,11 +120,18 @@ static void start_leader(struct fixture *f)
         .member_count = 1,
         .election_timeout_ms = 50,
         .heartbeat_timeout_ms = 10,
+        .applied_index = applied,
         .machine = {.context = f, .apply = on_apply, .drop = on_drop, .on_state = on_state},
         .image = {f, image_open, image_read, image_close},
     };
     char *error = NULL;
+    f->closed = false;
     assert_int_equal(replica_host_start(&options, &f->host, &error), STATUS_OK);
+}
+
+static void start_leader(struct fixture *f)
+{
+    start_host(f, 0);
     while (f->state.role != REPLICA_LEADER) {
         uv_run(&f->loop, UV_RUN_ONCE);
     }
@@ -167,19 +178,30 @@ static enum status sink_end(void *context)
     return STATUS_OK;
 }
 
-static enum status fetch(struct fixture *f, const struct term_vote_state *state)
+/* A clock in a hurry: each look at it takes a second. */
+static uint64_t hurried_ms(void *context)
+{
+    static uint64_t now_ms;
+    (void)context;
+    return now_ms += 1000;
+}
+
+static enum status fetch_reaching(struct fixture *f, const struct term_vote_state *state,
+                                  uint64_t reach)
 {
     static const struct replica_identity identity = {.number = 7, .begun = true};
     struct replica_voter server = {.id = 1};
     replica_address_format(f->self.raft_host, server.address);
+    const struct clock hurried = {.monotonic_ms = hurried_ms, .context = f};
     struct fetch_options options = {
         .loop = &f->loop,
         .log = &f->log,
-        .clock = clock_system(),
+        .clock = reach == 0 ? clock_system() : &hurried,
         .segment_size = SEGMENT_SIZE,
         .cluster = slice_text("test"),
         .group = slice_text("broker-a"),
         .id = 2,
+        .reach = reach,
         .identity = &identity,
         .servers = &server,
         .server_count = 1,
@@ -191,6 +213,11 @@ static enum status fetch(struct fixture *f, const struct term_vote_state *state)
     enum status status = fetch_run(&options);
     directory_posix_close(&options.directory);
     return status;
+}
+
+static enum status fetch(struct fixture *f, const struct term_vote_state *state)
+{
+    return fetch_reaching(f, state, 0);
 }
 
 /* Open what was copied as replica 2 would. */
@@ -250,11 +277,18 @@ static void on_closed(void *context)
     ((struct fixture *)context)->closed = true;
 }
 
-static void fixture_close(struct fixture *f)
+static void stop_host(struct fixture *f)
 {
     replica_host_close(f->host, on_closed, f);
+    while (!f->closed) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static void fixture_close(struct fixture *f)
+{
+    stop_host(f);
     uv_run(&f->loop, UV_RUN_DEFAULT);
-    assert_true(f->closed);
     assert_int_equal(f->images_open, 0);
     assert_int_equal(uv_loop_close(&f->loop), 0);
     temp_directory_remove(&f->leader_directory);
@@ -289,6 +323,16 @@ static void a_copy_of_a_cut_log_begins_where_that_does(void **state)
         replica_host_view(f->host, &view);
     } while (view.first_index == 1);
     f->applied = view.applied_index * 2; // What the image says of itself.
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    assert_whole(f);
+    // It does not go on at a member whose log reaches back further: its state may need that.
+    stop_host(f);
+    temp_directory_remove(&f->leader_directory);
+    temp_directory_make(&f->leader_directory);
+    f->applied = 0;
+    f->state = (struct replica_state){0};
+    start_leader(f);
+    propose(f, 5);
     assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
     assert_whole(f);
     fixture_close(f);
@@ -351,6 +395,94 @@ static void the_copy_of_a_lost_member_knows_how_far_it_must_get(void **state)
     fixture_close(f);
 }
 
+/* The leader gets a voter that does not exist, and loses its majority. Returns how far it knows the
+ * log to be committed. */
+static uint64_t lose_leadership(struct fixture *f)
+{
+    struct replica_view view;
+    assert_int_equal(
+        replica_host_change(f->host, nobody.id, nobody.raft_host, REPLICA_MEMBER_VOTER), STATUS_OK);
+    do {
+        uv_run(&f->loop, UV_RUN_ONCE);
+        replica_host_view(f->host, &view);
+    } while (view.state.role == REPLICA_LEADER || view.last_index == view.commit_index);
+    assert_int_equal(view.last_index, view.commit_index + 1); // The change is not.
+    return view.commit_index;
+}
+
+static void assert_copied_until(struct fixture *f, uint64_t index)
+{
+    struct directory directory;
+    struct replica_storage storage;
+    open_copy(f, &directory, &storage);
+    assert_int_equal(segment_log_last_index(storage.log), index);
+    assert_int_equal(storage.state.term, 9);
+    assert_int_equal(storage.state.voted_for, 3);
+    assert_int_equal(storage.state.rejoin_index, 0); // Only a leader could tell.
+    replica_storage_close(&storage);
+    directory_posix_close(&directory);
+    assert_true(f->image_ended);
+}
+
+static const struct term_vote_state voted = {.term = 9, .voted_for = 3, .rejoin_term = 1};
+
+static void a_member_that_does_not_lead_gives_what_it_knows_to_be_committed(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 10);
+    uint64_t commit = lose_leadership(f);
+    assert_int_equal(fetch_reaching(f, &voted, commit + 1), STATUS_TIMED_OUT);
+    assert_int_equal(f->images_opened, 0);
+    assert_int_equal(fetch_reaching(f, &voted, commit), STATUS_OK);
+    assert_copied_until(f, commit);
+    fixture_close(f);
+}
+
+/* Who does not know what it may have acknowledged needs the leader. */
+static void without_a_place_to_reach_only_a_leader_gives_a_copy(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 1);
+    lose_leadership(f);
+    struct fetch_client client = {.loop = &f->loop, .canceled = &f->canceled};
+    struct hello hello = {
+        .version = HELLO_VERSION,
+        .kind = HELLO_FETCH,
+        .sender = 2,
+        .receiver = 1,
+        .cluster = slice_text("test"),
+        .group = slice_text("broker-a"),
+    };
+    enum hello_answer answer = HELLO_WELCOME;
+    struct fetch_answer got;
+    assert_int_equal(fetch_client_connect(&client, f->self.raft_host, &hello, &answer), STATUS_OK);
+    assert_int_equal(fetch_client_call(&client, &(struct fetch_request){.type = FETCH_OPEN}, &got),
+                     STATUS_NOT_LEADER);
+    fetch_client_close(&client);
+    fixture_close(f);
+}
+
+/* It was interrupted, and goes on at a member that knows of fewer committed entries. */
+static void a_copy_that_has_more_than_the_next_member_knows_of_is_whole(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 10);
+    uint64_t commit = lose_leadership(f);
+    assert_int_equal(fetch_reaching(f, &voted, commit), STATUS_OK);
+    stop_host(f);
+    f->applied = 6;
+    start_host(f, 6);
+    struct replica_view view;
+    replica_host_view(f->host, &view);
+    assert_int_equal(view.commit_index, 6);
+    assert_int_equal(fetch_reaching(f, &voted, 6), STATUS_OK);
+    assert_copied_until(f, commit);
+    fixture_close(f);
+}
+
 static void nobody_copies_from_another_group(void **state)
 {
     (void)state;
@@ -379,6 +511,46 @@ static void nobody_copies_from_another_group(void **state)
                           &got),
         STATUS_NOT_FOUND);
     fetch_client_close(&client);
+    fixture_close(f);
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* One that lost power in the middle never closes its connection, nor does it use it again. */
+static void a_member_that_comes_back_takes_the_place_of_its_older_copies(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 5);
+    struct fetch_client clients[FETCH_SESSIONS_MAX];
+    struct hello hello = {
+        .version = HELLO_VERSION,
+        .kind = HELLO_FETCH,
+        .sender = 2,
+        .receiver = 1,
+        .cluster = slice_text("test"),
+        .group = slice_text("broker-a"),
+    };
+    for (size_t i = 0; i < FETCH_SESSIONS_MAX; i++) {
+        enum hello_answer answer = HELLO_WELCOME;
+        hello.sender = 2 + i; // The last place is another member's.
+        clients[i] = (struct fetch_client){.loop = &f->loop, .canceled = &f->canceled};
+        assert_int_equal(fetch_client_connect(&clients[i], f->self.raft_host, &hello, &answer),
+                         STATUS_OK);
+    }
+    uv_timer_t patience;
+    uv_timer_init(&f->loop, &patience);
+    patience.data = &f->canceled;
+    uv_timer_start(&patience, on_patience, 10000, 0);
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    assert_whole(f);
+    uv_close((uv_handle_t *)&patience, NULL);
+    for (size_t i = 0; i < FETCH_SESSIONS_MAX; i++) {
+        fetch_client_close(&clients[i]);
+    }
     fixture_close(f);
 }
 
@@ -422,7 +594,11 @@ int main(void)
         cmocka_unit_test(an_interrupted_copy_goes_on_where_it_stopped),
         cmocka_unit_test(a_state_that_is_ahead_of_the_log_is_copied_again),
         cmocka_unit_test(the_copy_of_a_lost_member_knows_how_far_it_must_get),
+        cmocka_unit_test(a_member_that_does_not_lead_gives_what_it_knows_to_be_committed),
+        cmocka_unit_test(without_a_place_to_reach_only_a_leader_gives_a_copy),
+        cmocka_unit_test(a_copy_that_has_more_than_the_next_member_knows_of_is_whole),
         cmocka_unit_test(nobody_copies_from_another_group),
+        cmocka_unit_test(a_member_that_comes_back_takes_the_place_of_its_older_copies),
         cmocka_unit_test(a_survivor_makes_itself_the_only_member),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "common/base/crc32c.h"
 #include "raft-glue/fetch_wire.h"
 #include "raft-glue/log_frame.h"
+#include "raft-glue/log_mark.h"
 #include "raft-glue/replica.h"
 #include "raft-glue/replica_configuration.h"
 #include "raft-glue/replica_hello.h"
@@ -252,6 +253,29 @@ static void a_vote_file_is_as_its_golden_file(void **state)
     size_t size = 0;
     const uint8_t *bytes = sim_disk_bytes(disk, "vote.0", &size);
     golden_check("raft-glue/vote.hex", slice_of(bytes, size));
+    sim_disk_free(disk);
+}
+
+static void a_log_mark_is_as_its_golden_file(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct directory directory = sim_disk_directory(disk);
+    struct log_mark_file file;
+    struct log_mark mark;
+    assert_int_equal(log_mark_open(&file, &directory, &mark), STATUS_OK);
+    assert_int_equal(mark.index, 0);
+    const struct log_mark stored = {.index = 1000, .term = 12, .position = 0x10203040};
+    assert_int_equal(log_mark_store(&file, &stored), STATUS_OK);
+    log_mark_close(&file);
+    size_t size = 0;
+    const uint8_t *bytes = sim_disk_bytes(disk, "durable.0", &size);
+    golden_check("raft-glue/log_mark.hex", slice_of(bytes, size));
+    assert_int_equal(log_mark_open(&file, &directory, &mark), STATUS_OK);
+    assert_int_equal(mark.index, 1000);
+    assert_int_equal(mark.term, 12);
+    assert_int_equal(mark.position, 0x10203040);
+    log_mark_close(&file);
     sim_disk_free(disk);
 }
 
@@ -659,6 +683,7 @@ int main(void)
         cmocka_unit_test(a_summary_that_no_segment_has_is_refused),
         cmocka_unit_test(segment_names_are_parsed_strictly),
         cmocka_unit_test(a_vote_file_is_as_its_golden_file),
+        cmocka_unit_test(a_log_mark_is_as_its_golden_file),
         cmocka_unit_test(messages_are_as_their_golden_files),
         cmocka_unit_test(append_entries_carry_the_log_s_own_frames),
         cmocka_unit_test(a_message_beyond_the_bounds_takes_no_memory),

@@ -17,7 +17,7 @@ static const struct replica_voter servers[] = {
 
 static void begin(struct fixture *f, size_t configured)
 {
-    admission_init(&f->admission, SELF, servers, configured);
+    admission_init(&f->admission, SELF, false, servers, configured);
     admission_decide(&f->admission, &f->decision);
 }
 
@@ -85,6 +85,22 @@ static void who_was_counted_when_the_others_began_begins_like_them(void **state)
     begin(&f, 3);
     assert_int_equal(hear_data(&f, 2, 4, "123", (struct probe){.counted = true}),
                      ADMISSION_BOOTSTRAP);
+}
+
+/* All members may have set their data aside, after a power cut that disks had lied about. */
+static void whose_data_was_set_aside_begins_no_group_but_takes_part_in_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    admission_init(&f.admission, SELF, true, servers, 3);
+    admission_decide(&f.admission, &f.decision);
+    assert_int_equal(hear_blank(&f, 2), ADMISSION_WAIT);
+    assert_int_equal(hear_blank(&f, 3), ADMISSION_WAIT);
+    assert_int_equal(hear_data(&f, 2, 4, "123", (struct probe){.counted = true}), ADMISSION_WAIT);
+    assert_int_equal(hear_data(&f, 3, 4, "123", (struct probe){0}), ADMISSION_REJOIN);
+    admission_init(&f.admission, SELF, true, servers, 1);
+    admission_decide(&f.admission, &f.decision);
+    assert_int_equal(f.decision.verdict, ADMISSION_WAIT);
 }
 
 static void a_refusal_is_no_answer(void **state)
@@ -181,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_single_member_begins_at_once),
         cmocka_unit_test(a_group_begins_when_all_are_blank),
         cmocka_unit_test(who_was_counted_when_the_others_began_begins_like_them),
+        cmocka_unit_test(whose_data_was_set_aside_begins_no_group_but_takes_part_in_one),
         cmocka_unit_test(a_refusal_is_no_answer),
         cmocka_unit_test(a_lost_disk_waits_for_all_other_voters),
         cmocka_unit_test(a_leader_of_the_highest_term_says_what_the_lost_disk_may_have_had),

@@ -50,6 +50,15 @@ static void a_cut_drops_whole_segments_and_survives_a_restart(void **state)
     assert_int_equal(segment_log_last_index(f.storage.log), last);
     assert_int_equal(f.replica->raft.configuration.n, 3);
     assert_int_equal(replica_commit_index(f.replica), last);
+    // What was cut is not lacking, though a leader that thinks so offers a copy.
+    struct raft_message offer = {.type = RAFT_INSTALL_SNAPSHOT};
+    offer.install_snapshot = (struct raft_install_snapshot){
+        .version = 1, .term = 100, .last_index = first - 2, .last_term = 1};
+    fixture_receive(&f, 2, offer);
+    assert_int_equal(replica_behind(f.replica), 0);
+    offer.install_snapshot.last_index = last + 1;
+    fixture_receive(&f, 2, offer);
+    assert_int_equal(replica_behind(f.replica), last + 1);
     // And it goes on as a follower ...
     receive_large(&f, last, 3);
     // ... and as a leader.

@@ -183,7 +183,7 @@ static void entries_and_our_own_snapshot_go_on_beside_an_offered_one(void **stat
     offer.install_snapshot =
         (struct raft_install_snapshot){.version = 1, .term = 2, .last_index = 90, .last_term = 2};
     fixture_receive(&f, 2, offer);
-    assert_true(replica_behind(f.replica));
+    assert_int_equal(replica_behind(f.replica), 90);
     // Until the copy is there, the replica goes on as it is: what it has stays, what fits is taken.
     for (uint64_t last = 1; last < COMPACT_EVERY + 10;) {
         struct fixture_entry entries[WIRE_ENTRIES_MAX];
@@ -201,7 +201,9 @@ static void entries_and_our_own_snapshot_go_on_beside_an_offered_one(void **stat
     replica_machine_durable(f.replica, last);
     fixture_append(&f, 2, 2, last, 2, last, NULL, 0);
     assert_int_equal(f.replica->snapshot_index, last);
-    fixture_receive(&f, 2, offer); // Again, and late.
+    assert_int_equal(replica_behind(f.replica), 0); // No copy is needed any more.
+    fixture_receive(&f, 2, offer);                  // Again, and late.
+    assert_int_equal(replica_behind(f.replica), 0);
     fixture_restart(&f);
     assert_int_equal(segment_log_last_index(f.storage.log), last);
     fixture_close(&f);

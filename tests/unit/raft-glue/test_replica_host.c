@@ -1,6 +1,8 @@
 /* replica_host: three members on loopback in one process, on one loop. */
 #include "tests/support/test.h"
 
+#include "common/base/bytes.h"
+#include "raft-glue/log_mark.h"
 #include "raft-glue/replica_hello.h"
 #include "raft-glue/replica_host.h"
 #include "tests/support/temp_directory.h"
@@ -34,6 +36,8 @@ struct cluster {
     struct node nodes[NODES];
     size_t count;
     uint32_t election_timeout_ms;
+    struct clock clock;
+    uint64_t ahead_ms; /* Of real time; it only grows. */
     uv_timer_t patience;
     bool out_of_patience;
 };
@@ -89,7 +93,7 @@ static enum status start_node_as(struct cluster *cluster, size_t i, const char *
     struct replica_host_options options = {
         .loop = &cluster->loop,
         .log = &cluster->log,
-        .clock = clock_system(),
+        .clock = &cluster->clock,
         .directory = node->directory.path,
         .cluster = slice_text(name),
         .group = slice_text("broker-a"),
@@ -121,9 +125,21 @@ static void on_patience(uv_timer_t *timer)
     cluster->out_of_patience = true;
 }
 
+static uint64_t monotonic_ms(void *context)
+{
+    return clock_monotonic_ms(clock_system()) + ((struct cluster *)context)->ahead_ms;
+}
+
+static uint64_t wall_ms(void *context)
+{
+    (void)context;
+    return clock_wall_ms(clock_system());
+}
+
 static struct cluster *cluster_open(size_t count)
 {
     struct cluster *cluster = calloc(1, sizeof *cluster);
+    cluster->clock = (struct clock){monotonic_ms, wall_ms, cluster};
     cluster->count = count;
     cluster->election_timeout_ms = count == 1 ? 50 : 200;
     log_init(&cluster->log, stderr, getenv("VERBOSE") ? LOG_DEBUG : LOG_SILENT, "test");
@@ -443,6 +459,41 @@ static void reads_by_position_through_the_pool(void **state)
     cluster_close(cluster);
 }
 
+/* A read that goes on with the next one when it ends, as a reader of several messages does. */
+static void on_first_read(struct replica_read *read, enum status status)
+{
+    struct replica_read *next = read->context;
+    assert_int_equal(status, STATUS_OK);
+    replica_host_read(next->context, next);
+}
+
+static void a_read_that_is_asked_for_while_closing_ends_as_canceled(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_open(1);
+    start_node(cluster, 0);
+    run_until(cluster, has_leader);
+    assert_int_equal(propose(&cluster->nodes[0], 1, 8), STATUS_OK);
+    wanted_count = 1;
+    run_until(cluster, all_running_have_wanted);
+    struct replica_host *host = cluster->nodes[0].host;
+    uint64_t to = 0;
+    struct replica_read second = {.position = cluster->nodes[0].position_last,
+                                  .size = 8,
+                                  .to = (uint8_t *)&to,
+                                  .done = on_read,
+                                  .context = host};
+    struct replica_read first = second;
+    first.done = on_first_read;
+    first.context = &second;
+    read_is_done = false;
+    replica_host_read(host, &first); // It is in the pool when the replica begins to close.
+    stop_node(cluster, 0);
+    assert_true(read_is_done);
+    assert_int_equal(read_status, STATUS_CANCELED);
+    cluster_close(cluster);
+}
+
 static enum status transfer_status;
 
 static void on_transferred(void *context, enum status status)
@@ -528,6 +579,97 @@ static void a_store_that_is_ahead_of_the_log_is_refused(void **state)
     assert_int_equal(start_node_as(cluster, 0, "test", &error), STATUS_CORRUPT);
     assert_non_null(strstr(error, "the store contains entry 5"));
     free(error);
+    cluster_close(cluster);
+}
+
+/* Index and position of the mark, as a look at its file shows them while the member runs. */
+static struct log_mark stored_mark(const struct node *node)
+{
+    struct directory directory;
+    struct file *file = NULL;
+    struct log_mark mark = {0};
+    uint8_t bytes[48] = {0};
+    assert_int_equal(directory_posix_open(node->directory.path, &directory), STATUS_OK);
+    if (directory_open(&directory, "durable.1", &file) == STATUS_OK &&
+        directory_read(&directory, file, 0, bytes, sizeof bytes) == STATUS_OK) {
+        mark.index = le64_get(bytes + 24);
+        mark.position = le64_get(bytes + 40);
+    }
+    directory_close_file(&directory, file);
+    directory_posix_close(&directory);
+    return mark;
+}
+
+/* Flip a bit in the last of the bytes below a position of the log's first segment. */
+static void flip_below(const struct node *node, uint64_t position)
+{
+    struct directory directory;
+    struct file *file = NULL;
+    uint8_t byte = 0;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    assert_int_equal(directory_posix_open(node->directory.path, &directory), STATUS_OK);
+    assert_int_equal(directory_open(&directory, "segment-0000000000000000", &file), STATUS_OK);
+    assert_int_equal(directory_read(&directory, file, position - 1, &byte, 1), STATUS_OK);
+    byte ^= 4;
+    assert_int_equal(directory_write(&directory, file, position - 1, &part, 1), STATUS_OK);
+    directory_close_file(&directory, file);
+    directory_posix_close(&directory);
+}
+
+static bool mark_is_level(struct cluster *cluster)
+{
+    struct replica_view view;
+    replica_host_view(cluster->nodes[0].host, &view);
+    return stored_mark(&cluster->nodes[0]).position == view.log_end_position;
+}
+
+/* A member that is alone, has applied `count` entries, and rests. */
+static struct cluster *cluster_at_rest(size_t count)
+{
+    struct cluster *cluster = cluster_open(1);
+    start_node(cluster, 0);
+    run_until(cluster, has_leader);
+    for (uint64_t i = 0; i < count; i++) {
+        assert_int_equal(propose(&cluster->nodes[0], i, 64), STATUS_OK);
+    }
+    wanted_count = count;
+    run_until(cluster, all_running_have_wanted);
+    return cluster;
+}
+
+/* The clock is put ahead instead of waiting. */
+static void a_log_at_rest_is_marked(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_at_rest(3);
+    cluster->ahead_ms += 1000;
+    run_until(cluster, mark_is_level);
+    assert_int_equal(propose(&cluster->nodes[0], 3, 64), STATUS_OK); // And again when it moves.
+    wanted_count = 4;
+    run_until(cluster, all_running_have_wanted);
+    cluster->ahead_ms += 1000;
+    run_until(cluster, mark_is_level);
+    cluster_close(cluster);
+}
+
+static void
+a_stopped_replica_whose_last_frame_is_damaged_says_corrupt_instead_of_cutting_it(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_at_rest(3);
+    struct replica_view view;
+    replica_host_view(cluster->nodes[0].host, &view);
+    stop_node(cluster, 0);
+    assert_int_equal(stored_mark(&cluster->nodes[0]).index, view.last_index);
+    assert_int_equal(stored_mark(&cluster->nodes[0]).position, view.log_end_position);
+    flip_below(&cluster->nodes[0], view.log_end_position);
+    char *error = NULL;
+    assert_int_equal(start_node_as(cluster, 0, "test", &error), STATUS_CORRUPT);
+    assert_non_null(strstr(error, "damaged where it was already synced"));
+    free(error);
+    flip_below(&cluster->nodes[0], view.log_end_position);
+    start_node(cluster, 0); // Nothing was cut.
+    run_until(cluster, has_leader);
     cluster_close(cluster);
 }
 
@@ -726,10 +868,14 @@ int main(void)
         cmocka_unit_test(a_member_that_was_away_gets_from_disk_what_left_the_cache),
         cmocka_unit_test(room_is_announced_when_the_write_under_way_is_done),
         cmocka_unit_test(reads_by_position_through_the_pool),
+        cmocka_unit_test(a_read_that_is_asked_for_while_closing_ends_as_canceled),
         cmocka_unit_test(leadership_is_handed_to_the_member_that_was_asked_for),
         cmocka_unit_test(a_member_of_another_cluster_is_refused),
         cmocka_unit_test(the_data_of_another_group_is_not_started_on),
         cmocka_unit_test(a_store_that_is_ahead_of_the_log_is_refused),
+        cmocka_unit_test(a_log_at_rest_is_marked),
+        cmocka_unit_test(
+            a_stopped_replica_whose_last_frame_is_damaged_says_corrupt_instead_of_cutting_it),
         cmocka_unit_test(the_logs_membership_counts_not_the_configured_one),
         cmocka_unit_test(a_port_that_is_taken_is_an_error_with_a_sentence),
         cmocka_unit_test(closing_ends_waiting_proposals_as_unknown),

@@ -333,7 +333,8 @@ static void r14_r15_install_snapshot_never_reaches_c_raft(void **state)
     fixture_receive(&f, 2, message);
     assert_int_equal(term_of(&f), 1);
     assert_int_equal(raft_last_index(&f.replica->raft), 1);
-    assert_true(replica_behind(f.replica)); // What we have stays; a copy is made beside it.
+    assert_int_equal(replica_behind(f.replica),
+                     50); // What we have stays; a copy is made beside it.
     fixture_close(&f);
 }
 
@@ -355,7 +356,7 @@ static void r7_r15_a_snapshot_that_is_stale_or_known_changes_nothing(void **stat
     message.install_snapshot =
         (struct raft_install_snapshot){.version = 1, .term = 4, .last_index = 2, .last_term = 4};
     fixture_receive(&f, 2, message);
-    assert_false(replica_behind(f.replica));
+    assert_int_equal(replica_behind(f.replica), 0);
     fixture_close(&f);
 }
 
@@ -796,6 +797,27 @@ static void a_large_append_is_split_into_messages_of_bounded_size(void **state)
     fixture_close(&f);
 }
 
+/* Whether a copy is needed, and how far it must reach at least. */
+static void what_is_lacking_is_looked_at_anew_and_an_entry_that_conflicts_is_lacking(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    struct fixture_entry entries[] = {command(2), command(2), command(2)};
+    fixture_append(&f, 2, 2, 1, 1, 1, entries, 3); // Entries 2 to 4, not committed.
+    fixture_write(&f);
+    struct raft_message offer = {.type = RAFT_INSTALL_SNAPSHOT};
+    offer.install_snapshot =
+        (struct raft_install_snapshot){.version = 1, .term = 3, .last_index = 3, .last_term = 3};
+    fixture_receive(&f, 3, offer);
+    assert_int_equal(replica_behind(f.replica), 3);
+    // A leader whose log goes further back has meanwhile sent what was committed there.
+    struct fixture_entry other[] = {command(3), command(3)};
+    fixture_append(&f, 3, 3, 1, 1, 3, other, 2);
+    assert_int_equal(replica_behind(f.replica), 0);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -813,6 +835,7 @@ int main(void)
         cmocka_unit_test(r12_the_commit_index_is_capped_and_never_goes_back),
         cmocka_unit_test(r13_an_append_below_the_floor_is_anchored_at_the_snapshot),
         cmocka_unit_test(r14_r15_install_snapshot_never_reaches_c_raft),
+        cmocka_unit_test(what_is_lacking_is_looked_at_anew_and_an_entry_that_conflicts_is_lacking),
         cmocka_unit_test(r7_r15_a_snapshot_that_is_stale_or_known_changes_nothing),
         cmocka_unit_test(a_follower_below_the_log_is_offered_a_copy),
         cmocka_unit_test(r16_a_snapshot_point_only_moves_forward),
