@@ -57,6 +57,7 @@ void broker_close(struct broker *broker)
     pulls_close(&broker->pulls);
     proposer_close(&broker->proposer);
     channels_close(&broker->channels);
+    rates_close(&broker->rates);
     buf_close(&broker->properties);
     buf_close(&broker->ids);
 }
@@ -203,7 +204,14 @@ static void on_result(void *context, uint32_t ordinal, const struct operation *o
 static void on_queue_grown(void *context, const struct queue *queue, int64_t first)
 {
     struct broker *broker = context;
-    (void)first;
+    uint64_t count = (uint64_t)(queue->offset_next - first);
+    if (broker_leads(broker) && count > 0) {
+        struct slice topic = name_slice(&queue->topic->name);
+        rates_add(&broker->rates, RATE_TOPIC_PUT_NUMS, topic, count);
+        rates_add(&broker->rates, RATE_TOPIC_PUT_SIZE, topic, queue->grown_size);
+        rates_add(&broker->rates, RATE_BROKER_PUT_NUMS, name_slice(&broker->settings->cluster),
+                  count);
+    }
     pulls_on_queue_grown(&broker->pulls, queue);
 }
 
@@ -243,6 +251,7 @@ void broker_tick(struct broker *broker)
     proposer_tick(&broker->proposer);
     relay_tick(broker->relay);
     client_calls_tick(&broker->client_calls, now);
+    rates_tick(&broker->rates, now);
     checker_tick(&broker->checker);
     balancer_tick(&broker->balancer);
     retention_tick(&broker->retention);

@@ -14,6 +14,7 @@
 #include "broker/core/members.h"
 #include "broker/core/proposer.h"
 #include "broker/core/pulls.h"
+#include "broker/core/rates.h"
 #include "broker/core/retention.h"
 #include "broker/core/settings.h"
 #include "broker/machine/machine.h"
@@ -98,6 +99,7 @@ struct broker {
     struct balancer balancer;
     struct retention retention;
     struct log_clock log_clock;
+    struct rates rates;
     uint64_t started_ms; /* Wall clock. */
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;

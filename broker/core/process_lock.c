@@ -5,6 +5,7 @@
  * Source: AdminBrokerProcessor, RebalanceLockManager, RebalanceImpl. */
 #include "broker/core/broker.h"
 #include "broker/core/processors.h"
+#include "broker/core/several.h"
 #include "common/remoting/body_lock.h"
 #include "common/remoting/names.h"
 
@@ -12,33 +13,28 @@
 
 /* A request until all its operations have results. */
 struct lock_call {
-    struct reply_to to;
+    struct several several;
     enum lock_action action;
-    enum status why; /* Not OK: some operation came to nothing. */
-    uint32_t left;
     struct body body; /* Holds the texts of request. */
     struct lock_request request;
     struct queue_name *locked; /* Those taken so far. */
     size_t locked_count;
 };
 
-/* An operation is done: with the last one the request is answered. */
-static void call_done(struct broker *broker, struct lock_call *call)
+static void on_all_locked(struct broker *broker, struct several *several, enum status status)
 {
-    if (--call->left > 0) {
-        return;
-    }
-    if (call->why != STATUS_OK) {
-        broker_reply_status(broker, &call->to, call->why, NULL);
+    struct lock_call *call = CONTAINER_OF(several, struct lock_call, several);
+    if (status != STATUS_OK) {
+        broker_reply_status(broker, &several->to, status, NULL);
     } else {
         struct command response;
         struct buf body = {0};
-        reply_init(&response, &call->to, 0);
+        reply_init(&response, &several->to, 0);
         if (call->action == LOCK_TAKE) {
             lock_response_encode(call->locked, call->locked_count, &body);
             response.body = buf_slice(&body);
         }
-        broker_reply(broker, &call->to, &response);
+        broker_reply(broker, &several->to, &response);
         buf_close(&body);
     }
     body_close(&call->body);
@@ -51,21 +47,17 @@ static void on_locked(struct broker *broker, const struct waiter *waiter,
 {
     struct lock_call *call = waiter->context;
     (void)operation;
-    if (result->status != STATUS_OK) {
-        call->why = result->status;
-    }
     const struct queue_name *queues = call->request.queues + waiter->number;
     for (uint32_t i = 0; i < LOCK_PLACES_MAX && result->locked >> i != 0; i++) {
         if ((result->locked >> i & 1) != 0) {
             call->locked[call->locked_count++] = queues[i];
         }
     }
-    call_done(broker, call);
+    several_result(broker, &call->several, result->status);
 }
 
-/* Propose for the queues from `first` on; how many went into the operation, 0 if none could be
- * proposed. */
-static size_t propose_some(struct broker *broker, struct lock_call *call, size_t first)
+/* Propose for the queues from *first on, and move it to the first of the next operation. */
+static enum status propose_some(struct broker *broker, struct lock_call *call, size_t *first)
 {
     const struct lock_request *request = &call->request;
     struct operation_lock lock = {
@@ -75,8 +67,8 @@ static size_t propose_some(struct broker *broker, struct lock_call *call, size_t
         .lease_ms = broker->settings->lock_lease_ms,
     };
     size_t size = 64 + request->group.size + request->client_id.size;
-    while (lock.count < LOCK_PLACES_MAX && first + lock.count < request->queue_count) {
-        const struct queue_name *queue = &request->queues[first + lock.count];
+    while (lock.count < LOCK_PLACES_MAX && *first + lock.count < request->queue_count) {
+        const struct queue_name *queue = &request->queues[*first + lock.count];
         // A name that no topic has must not reach the log; none is locked under it.
         bool possible = queue->topic.size <= TOPIC_NAME_DERIVED_MAX;
         lock.places[lock.count].topic = possible ? queue->topic : slice_of(NULL, 0);
@@ -85,15 +77,16 @@ static size_t propose_some(struct broker *broker, struct lock_call *call, size_t
         lock.count++;
     }
     struct buf *entry;
-    call->why = proposer_begin(&broker->proposer, size, &entry);
-    if (call->why != STATUS_OK) {
-        return 0;
+    enum status status = proposer_begin(&broker->proposer, size, &entry);
+    if (status != STATUS_OK) {
+        return status;
     }
     entry_put_lock(entry, &lock);
-    const struct waiter waiter = {.done = on_locked, .context = call, .number = first};
-    call->left++;
+    const struct waiter waiter = {.done = on_locked, .context = call, .number = *first};
+    several_expect(&call->several);
     proposer_add(&broker->proposer, &waiter);
-    return lock.count;
+    *first += lock.count;
+    return STATUS_OK;
 }
 
 static enum status process(struct broker *broker, struct request *request, enum lock_action action)
@@ -117,18 +110,17 @@ static enum status process(struct broker *broker, struct request *request, enum 
     }
     struct lock_call *call = mem_alloc(sizeof *call);
     *call = (struct lock_call){
-        .to = request->to,
         .action = action,
-        .left = 1, // So that operations which end at once do not end the call.
         .body = body,
         .request = decoded,
         .locked = mem_alloc((decoded.queue_count + 1) * sizeof *call->locked),
     };
-    size_t count = 1;
-    for (size_t at = 0; at < decoded.queue_count && count > 0; at += count) {
-        count = propose_some(broker, call, at);
+    several_begin(&call->several, &request->to, on_all_locked);
+    status = STATUS_OK;
+    for (size_t at = 0; at < decoded.queue_count && status == STATUS_OK;) {
+        status = propose_some(broker, call, &at);
     }
-    call_done(broker, call);
+    several_proposed(broker, &call->several, status);
     return STATUS_PENDING;
 }
 

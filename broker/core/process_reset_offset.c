@@ -5,6 +5,7 @@
  * Source: AdminBrokerProcessor.resetOffset with useServerSideResetOffset. */
 #include "broker/core/broker.h"
 #include "broker/core/processors.h"
+#include "broker/core/several.h"
 #include "common/remoting/body_stats.h"
 
 #include <inttypes.h>
@@ -22,9 +23,7 @@ struct reset_header {
 
 /* A request until all its operations have results. */
 struct reset_call {
-    struct reply_to to;
-    enum status why; /* Not OK: some operation came to nothing. */
-    uint32_t left;
+    struct several several;
     struct name topic;
     size_t count;
     struct queue_offset offsets[];
@@ -93,45 +92,34 @@ static enum status targets(struct broker *broker, struct request *request,
     return STATUS_OK;
 }
 
-static void call_done(struct broker *broker, struct reset_call *call)
+static void on_all_reset(struct broker *broker, struct several *several, enum status status)
 {
-    if (--call->left > 0) {
-        return;
-    }
-    if (call->why != STATUS_OK) {
-        broker_reply_status(broker, &call->to, call->why, NULL);
+    struct reset_call *call = CONTAINER_OF(several, struct reset_call, several);
+    if (status != STATUS_OK) {
+        broker_reply_status(broker, &several->to, status, NULL);
     } else {
         struct command response;
         struct buf body = {0};
-        reply_init(&response, &call->to, 0);
+        reply_init(&response, &several->to, 0);
         offset_table_encode(call->offsets, call->count, &body);
         response.body = buf_slice(&body);
-        broker_reply(broker, &call->to, &response);
+        broker_reply(broker, &several->to, &response);
         buf_close(&body);
     }
     free(call);
 }
 
-static void on_reset(struct broker *broker, const struct waiter *waiter,
-                     const struct operation *operation, const struct operation_result *result)
-{
-    struct reset_call *call = waiter->context;
-    (void)operation;
-    call->why = call->why == STATUS_OK ? result->status : call->why;
-    call_done(broker, call);
-}
-
 static void propose(struct broker *broker, struct reset_call *call, struct slice group)
 {
     struct operation_offsets *offsets = mem_alloc(sizeof *offsets);
-    for (size_t at = 0; at < call->count && call->why == STATUS_OK; at += offsets->count) {
+    enum status status = STATUS_OK;
+    for (size_t at = 0; at < call->count; at += offsets->count) {
         size_t left = call->count - at;
         struct buf *entry;
         offsets->count = (uint32_t)(left < OFFSETS_MAX ? left : OFFSETS_MAX);
         size_t size = 64 + offsets->count * (32 + group.size + call->topic.size);
-        enum status status = proposer_begin(&broker->proposer, size, &entry);
+        status = proposer_begin(&broker->proposer, size, &entry);
         if (status != STATUS_OK) {
-            call->why = status;
             break;
         }
         for (uint32_t i = 0; i < offsets->count; i++) {
@@ -144,10 +132,11 @@ static void propose(struct broker *broker, struct reset_call *call, struct slice
             };
         }
         entry_put_offsets(entry, offsets);
-        call->left++;
-        proposer_add(&broker->proposer, &(struct waiter){.done = on_reset, .context = call});
+        const struct waiter waiter = several_waiter(&call->several);
+        proposer_add(&broker->proposer, &waiter);
     }
     free(offsets);
+    several_proposed(broker, &call->several, status);
 }
 
 enum status process_reset_offset(struct broker *broker, struct request *request)
@@ -173,15 +162,13 @@ enum status process_reset_offset(struct broker *broker, struct request *request)
     }
     size_t count = (size_t)topic->read_queue_count;
     struct reset_call *call = mem_zalloc(sizeof *call + count * sizeof call->offsets[0]);
-    call->to = request->to;
+    several_begin(&call->several, &request->to, on_all_reset);
     call->topic = topic->name;
     status = targets(broker, request, &header, topic, call);
     if (status != STATUS_OK) {
         free(call);
         return status;
     }
-    call->left = 1; // So that operations which end at once do not end the call.
     propose(broker, call, header.group);
-    call_done(broker, call);
     return STATUS_PENDING;
 }

@@ -1,4 +1,4 @@
-/* What tools ask about topics, groups and the broker (26, 28, 202, 203, 204, 208, 300).
+/* What tools ask about topics, groups and the broker (26, 28, 202, 203, 204, 208, 300, 317).
  * Source: AdminBrokerProcessor. */
 #include "broker/core/broker.h"
 #include "broker/core/processors.h"
@@ -136,6 +136,57 @@ enum status process_consume_stats(struct broker *broker, struct request *request
     const struct consume_stats stats = {.entries = consumed.entries, .count = consumed.count};
     consume_stats_encode(&stats, &request->body);
     free(consumed.entries);
+    return STATUS_OK;
+}
+
+/* The offsets of one group in all its topics, one ConsumeStats for each topic. */
+static int64_t put_group_stats(struct broker *broker, struct json_writer *json, struct slice group)
+{
+    int64_t behind = 0;
+    struct consumed consumed = {.broker = broker, .group = group};
+    machine_offsets_visit(broker->machine, visit_offset, &consumed);
+    json_begin(json, '[');
+    for (size_t at = 0, next; at < consumed.count; at = next) {
+        struct slice topic = consumed.entries[at].queue.topic;
+        for (next = at;
+             next < consumed.count && slice_equals(consumed.entries[next].queue.topic, topic);
+             next++) {
+            behind += consumed.entries[next].broker_offset - consumed.entries[next].consumer_offset;
+        }
+        const struct consume_stats stats = {.entries = consumed.entries + at, .count = next - at};
+        struct buf text = {0};
+        consume_stats_encode(&stats, &text);
+        json_raw(json, buf_slice(&text));
+        buf_close(&text);
+    }
+    json_end(json, ']');
+    free(consumed.entries);
+    return behind;
+}
+
+enum status process_all_consume_stats(struct broker *broker, struct request *request)
+{
+    struct json_writer json = {.out = &request->body};
+    struct buf address = {0};
+    int64_t behind = 0;
+    host_format(broker->self->client_host, &address);
+    json_begin(&json, '{');
+    json_member_text(&json, "brokerAddr", buf_slice(&address));
+    json_key(&json, "consumeStatsList");
+    json_begin(&json, '[');
+    MAP_FOREACH(node, machine_groups(broker->machine))
+    {
+        const struct group *group = CONTAINER_OF(node, struct group, node);
+        json_begin(&json, '{');
+        json_key_slice(&json, group->config.name);
+        behind += put_group_stats(broker, &json, group->config.name);
+        json_end(&json, '}');
+    }
+    json_end(&json, ']');
+    json_member_int(&json, "totalDiff", behind);
+    json_member_int(&json, "totalInflightDiff", 0);
+    json_end(&json, '}');
+    buf_close(&address);
     return STATUS_OK;
 }
 
@@ -346,6 +397,7 @@ enum status process_runtime_info(struct broker *broker, struct request *request)
     put_number(&json, "msgGetTotalTodayNow", broker->counters.messages_out);
     put_number(&json, "putMessageSizeTotal", counters.message_bytes);
     put_number(&json, "putMessageTimesTotal", counters.messages);
+    put_rates(broker, &json);
     put_storage(broker, &json);
     put_number(&json, "raftmqTerm", broker->state.term);
     put_number(&json, "raftmqLeaderId", broker->state.leader_id);

@@ -18,6 +18,17 @@ enum status process_search_offset(struct broker *broker, struct request *request
 enum status process_max_offset(struct broker *broker, struct request *request);
 enum status process_min_offset(struct broker *broker, struct request *request);
 enum status process_earliest_time(struct broker *broker, struct request *request);
+/* process_rates.c: VIEW_BROKER_STATS_DATA; and the rates among the runtime information (28) */
+enum status process_view_rates(struct broker *broker, struct request *request);
+struct json_writer;
+void put_rates(struct broker *broker, struct json_writer *json);
+/* process_tools.c */
+enum status process_housekeeping(struct broker *broker, struct request *request);
+enum status process_update_config(struct broker *broker, struct request *request);
+enum status process_put_groups(struct broker *broker, struct request *request);
+enum status process_clone_offsets(struct broker *broker, struct request *request);
+enum status process_query_queue(struct broker *broker, struct request *request);
+enum status process_all_producers(struct broker *broker, struct request *request);
 /* process_reply.c: SEND_REPLY_MESSAGE, _V2 */
 enum status process_send_reply(struct broker *broker, struct request *request);
 /* process_call_client.c: GET_CONSUMER_RUNNING_INFO, CONSUME_MESSAGE_DIRECTLY */
@@ -48,6 +59,9 @@ enum status process_get_topic(struct broker *broker, struct request *request);
 enum status process_all_topics(struct broker *broker, struct request *request);
 enum status process_system_topics(struct broker *broker, struct request *request);
 /* process_group.c */
+struct group_config;
+/* May a group be so? Errors: STATUS_GROUP_INVALID, STATUS_INVALID_ARGUMENT. */
+enum status check_group(struct request *request, const struct group_config *config);
 enum status process_put_group(struct broker *broker, struct request *request);
 enum status process_delete_group(struct broker *broker, struct request *request);
 enum status process_get_group(struct broker *broker, struct request *request);
@@ -55,6 +69,7 @@ enum status process_all_groups(struct broker *broker, struct request *request);
 /* process_stats.c */
 enum status process_topic_stats(struct broker *broker, struct request *request);
 enum status process_consume_stats(struct broker *broker, struct request *request);
+enum status process_all_consume_stats(struct broker *broker, struct request *request);
 enum status process_topic_consumers(struct broker *broker, struct request *request);
 enum status process_broker_config(struct broker *broker, struct request *request);
 enum status process_runtime_info(struct broker *broker, struct request *request);

@@ -43,6 +43,7 @@ struct queue {
     struct list dirty;
     struct list grown; /* Linked while on_queue_grown is due. */
     int64_t grown_first;
+    uint64_t grown_size;   /* Bytes of the messages since grown_first: for on_queue_grown. */
     struct list touched;   /* Linked if it grew in the newest segment of the log, */
     uint64_t grew_segment; /* and which segment it last grew in. */
 };

@@ -80,6 +80,7 @@ int64_t queue_append(struct machine *machine, struct queue *queue, const struct 
         list_append(&machine->queues_touched, &queue->touched);
     }
     queue_report(machine, queue);
+    queue->grown_size += entry->size;
     return queue->offset_next++;
 }
 
@@ -87,6 +88,7 @@ void queue_report(struct machine *machine, struct queue *queue)
 {
     if (!list_linked(&queue->grown)) {
         queue->grown_first = queue->offset_next;
+        queue->grown_size = 0;
         list_append(&machine->queues_grown, &queue->grown);
     }
 }

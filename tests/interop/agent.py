@@ -1,5 +1,6 @@
 """Unmodified RocketMQ clients as child processes: one command a line, one answer a line."""
 
+import base64
 import os
 import queue
 import subprocess
@@ -58,6 +59,11 @@ class Agent:
             self.process.wait()
         self.process.stdout.close()
         self.log.close()
+
+    def mqadmin(self, *arguments):
+        """What a subcommand of mqadmin prints."""
+        words = [base64.b64encode(str(word).encode()).decode() for word in arguments]
+        return base64.b64decode(self("mqadmin", *words)).decode()
 
     def seen(self, key):
         """How often a consumer of this agent got the message with that key."""

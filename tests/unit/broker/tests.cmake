@@ -6,6 +6,8 @@ raftmq_unit_test(broker/transactions SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/hostile SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/locks SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/reset_offset SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/rates LINK raftmq_core)
+raftmq_unit_test(broker/tools SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/client_calls SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/admin_requests SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/parts SOURCES ${HARNESS} ${CMAKE_SOURCE_DIR}/tests/support/golden.c

@@ -34,6 +34,7 @@ public final class Agent {
         consumers.register(commands);
         orderly.register(commands);
         calls.register(commands);
+        new Mqadmin().register(commands);
     }
 
     public static void main(String[] arguments) throws Exception {
