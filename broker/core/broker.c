@@ -244,6 +244,14 @@ static void propose_clock(struct broker *broker)
     }
 }
 
+static void count_day(struct broker *broker)
+{
+    struct machine_counters counters;
+    machine_counters(broker->machine, &counters);
+    day_totals_tick(&broker->day_totals, clock_wall_ms(broker->ports->clock), counters.messages,
+                    broker->counters.messages_out);
+}
+
 void broker_tick(struct broker *broker)
 {
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
@@ -255,6 +263,7 @@ void broker_tick(struct broker *broker)
     checker_tick(&broker->checker);
     balancer_tick(&broker->balancer);
     retention_tick(&broker->retention);
+    count_day(broker);
     if (now - broker->expired_ms >= EXPIRE_PERIOD_MS) {
         broker->expired_ms = now;
         uint64_t expiry = broker->settings->channel_expiry_ms;

@@ -100,6 +100,7 @@ struct broker {
     struct retention retention;
     struct log_clock log_clock;
     struct rates rates;
+    struct day_totals day_totals;
     uint64_t started_ms; /* Wall clock. */
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;

@@ -393,7 +393,11 @@ enum status process_runtime_info(struct broker *broker, struct request *request)
     json_member_text(&json, "brokerActive", slice_text("true"));
     put_number(&json, "bootTimestamp", broker->started_ms);
     put_number(&json, "runtimeMs", now - broker->started_ms);
+    put_number(&json, "msgPutTotalYesterdayMorning", broker->day_totals.put_yesterday);
+    put_number(&json, "msgPutTotalTodayMorning", broker->day_totals.put_today);
     put_number(&json, "msgPutTotalTodayNow", counters.messages);
+    put_number(&json, "msgGetTotalYesterdayMorning", broker->day_totals.got_yesterday);
+    put_number(&json, "msgGetTotalTodayMorning", broker->day_totals.got_today);
     put_number(&json, "msgGetTotalTodayNow", broker->counters.messages_out);
     put_number(&json, "putMessageSizeTotal", counters.message_bytes);
     put_number(&json, "putMessageTimesTotal", counters.messages);

@@ -30,6 +30,23 @@ struct rate {
     uint8_t key[]; /* Kind, key. */
 };
 
+void day_totals_tick(struct day_totals *totals, uint64_t wall_ms, uint64_t put, uint64_t got)
+{
+    const uint64_t day_ms = UINT64_C(24) * 3600 * 1000;
+    uint64_t day = wall_ms / day_ms;
+    if (totals->day == day) {
+        return;
+    }
+    bool first = totals->day == 0;
+    *totals = (struct day_totals){
+        .day = day,
+        .put_today = put,
+        .put_yesterday = first ? put : totals->put_today,
+        .got_today = got,
+        .got_yesterday = first ? got : totals->got_today,
+    };
+}
+
 static void rate_free(struct rates *rates, struct rate *rate)
 {
     map_remove(&rates->by_key, &rate->node);

@@ -47,6 +47,18 @@ struct rate_view {
     struct rate_sum day;
 };
 
+/* Totals as a day (UTC) began: of this process, or as it started. */
+struct day_totals {
+    uint64_t day; /* Days since 1970; 0: none was seen yet. */
+    uint64_t put_today;
+    uint64_t put_yesterday;
+    uint64_t got_today;
+    uint64_t got_yesterday;
+};
+
+/* Another day? Then keep the totals it begins with. */
+void day_totals_tick(struct day_totals *totals, uint64_t wall_ms, uint64_t put, uint64_t got);
+
 void rates_close(struct rates *rates);
 
 /* Count something once. Copies key. */

@@ -125,6 +125,23 @@ static void a_long_pause_costs_no_samples(void **state)
     assert_true(view().day.sum <= 20);
 }
 
+static void totals_are_kept_as_days_begin(void **state)
+{
+    (void)state;
+    const uint64_t noon_ms = UINT64_C(19700) * 24 * HOUR + 12 * HOUR;
+    struct day_totals totals = {0};
+    day_totals_tick(&totals, noon_ms, 100, 10);
+    day_totals_tick(&totals, noon_ms + 11 * HOUR, 150, 15);
+    assert_int_equal(totals.put_today, 100);
+    assert_int_equal(totals.put_yesterday, 100);
+    day_totals_tick(&totals, noon_ms + 12 * HOUR, 160, 16);
+    day_totals_tick(&totals, noon_ms + 20 * HOUR, 170, 17);
+    assert_int_equal(totals.put_today, 160);
+    assert_int_equal(totals.put_yesterday, 100);
+    assert_int_equal(totals.got_today, 16);
+    assert_int_equal(totals.got_yesterday, 10);
+}
+
 #define rates_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -136,6 +153,7 @@ int main(void)
         rates_test(a_new_one_has_the_rate_of_its_own_time),
         rates_test(keys_are_bounded),
         rates_test(a_long_pause_costs_no_samples),
+        rates_test(totals_are_kept_as_days_begin),
     };
     return cmocka_run_group_tests_name("rates", tests, NULL, NULL);
 }
