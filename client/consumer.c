@@ -1,6 +1,8 @@
 #include "client/consumer.h"
 
+#include "client/expression.h"
 #include "client/heartbeat.h"
+#include "client/invoke.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
 
@@ -16,6 +18,9 @@ enum {
 
 static enum raftmq_status check(const struct raftmq_consumer_options *options,
                                 struct raftmq_error *error);
+static enum raftmq_status ask_about_expressions(struct raftmq_client *client,
+                                                const struct raftmq_consumer_options *options,
+                                                struct raftmq_error *error);
 static void copy_topics(struct raftmq_consumer *consumer,
                         const struct raftmq_consumer_options *options);
 static void consumer_free(struct raftmq_consumer *consumer);
@@ -31,6 +36,9 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
                                        struct raftmq_consumer **out, struct raftmq_error *error)
 {
     enum raftmq_status status = check(options, error);
+    if (status == RAFTMQ_OK) {
+        status = ask_about_expressions(client, options, error);
+    }
     if (status != RAFTMQ_OK) {
         return status;
     }
@@ -84,8 +92,62 @@ static enum raftmq_status check(const struct raftmq_consumer_options *options,
         if (!topic_name_valid(slice_text(options->subscriptions[i].topic))) {
             return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic name is not valid");
         }
+        if (options->subscriptions[i].type == RAFTMQ_SQL92 &&
+            slice_text(options->subscriptions[i].expression).size == 0) {
+            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "an SQL92 expression is missing");
+        }
     }
     return RAFTMQ_OK;
+}
+
+/* Ask one broker of the topic whether it takes an SQL92 expression. */
+static enum raftmq_status ask_about(struct raftmq_client *client, const char *group,
+                                    const struct raftmq_subscription *subscription,
+                                    struct raftmq_error *error)
+{
+    struct raftmq_route *route;
+    if (raftmq_topic_route(client, subscription->topic, &route, error) != RAFTMQ_OK) {
+        return RAFTMQ_OK;
+    }
+    enum raftmq_status status = RAFTMQ_OK;
+    if (route->queue_count > 0) {
+        const struct client_check question = {
+            .client_id = name_slice(&client->id),
+            .group = slice_text(group),
+            .subscription = {.topic = slice_text(subscription->topic),
+                             .expression = slice_text(subscription->expression),
+                             .expression_type = expression_type_name(subscription->type)},
+        };
+        struct command request;
+        struct reply reply = {0};
+        struct buf body = {0};
+        client_check_encode(&question, &body);
+        command_init_request(&request, REQUEST_CHECK_CLIENT_CONFIG, 0);
+        request.body = buf_slice(&body);
+        status =
+            invoke_broker(client, slice_text(subscription->topic),
+                          slice_text(route->queues[0].broker), &request, 0, NULL, &reply, error);
+        if (status == RAFTMQ_REFUSED && reply.command.code == RESPONSE_SERVICE_NOT_AVAILABLE) {
+            status = RAFTMQ_OK;
+        }
+        reply_close(&reply);
+        buf_close(&body);
+    }
+    raftmq_route_free(route);
+    return status == RAFTMQ_REFUSED ? status : RAFTMQ_OK;
+}
+
+static enum raftmq_status ask_about_expressions(struct raftmq_client *client,
+                                                const struct raftmq_consumer_options *options,
+                                                struct raftmq_error *error)
+{
+    enum raftmq_status status = RAFTMQ_OK;
+    for (size_t i = 0; status == RAFTMQ_OK && i < options->subscription_count; i++) {
+        if (options->subscriptions[i].type == RAFTMQ_SQL92) {
+            status = ask_about(client, options->group, &options->subscriptions[i], error);
+        }
+    }
+    return status;
 }
 
 static void copy_topics(struct raftmq_consumer *consumer,
@@ -95,6 +157,7 @@ static void copy_topics(struct raftmq_consumer *consumer,
     for (size_t i = 0; i < options->subscription_count; i++) {
         struct consumer_topic *topic = &consumer->topics[consumer->topic_count++];
         const char *expression = options->subscriptions[i].expression;
+        topic->type = options->subscriptions[i].type;
         (void)name_set(&topic->topic, slice_text(options->subscriptions[i].topic));
         buf_put_text(&topic->expression,
                      expression == NULL || expression[0] == '\0' ? "*" : expression);
@@ -147,7 +210,7 @@ void consumer_describe(const struct raftmq_consumer *consumer, struct arena *are
         out->subscriptions[i] = (struct subscription_data){
             .topic = name_slice(&consumer->topics[i].topic),
             .expression = buf_slice(&consumer->topics[i].expression),
-            .expression_type = slice_text("TAG"),
+            .expression_type = expression_type_name(consumer->topics[i].type),
             .version = consumer->version,
         };
     }

@@ -15,6 +15,7 @@
 struct consumer_topic {
     struct name topic;
     struct buf expression;
+    enum raftmq_expression type;
 };
 
 struct raftmq_consumer {
@@ -47,6 +48,7 @@ struct consumed_queue {
     bool located;           /* next_offset is known. */
     bool pulling;           /* A pull is under way. */
     bool dropped;           /* Not ours any more; goes with its last running delivery. */
+    bool refusal_told;      /* That the broker does not take the expression. */
     bool keeps_failures;    /* The broker does not take messages back. */
     int64_t next_offset;    /* To be pulled. */
     int64_t stored_offset;  /* The broker knows; -1: nothing. */

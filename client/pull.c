@@ -1,9 +1,9 @@
 /* Pulling by hand, and offsets. */
+#include "client/expression.h"
 #include "client/invoke.h"
 #include "client/received.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
-#include "common/remoting/subscription.h"
 
 #include <stdlib.h>
 
@@ -23,8 +23,8 @@ struct pulled {
     struct raftmq_received *messages;
 };
 
-static void decode_messages(struct pulled *pulled, struct slice body, struct slice broker,
-                            struct slice expression);
+static void decode_messages(struct pulled *pulled, struct slice body,
+                            const struct raftmq_pull_options *options);
 static enum raftmq_status ask_offset(struct raftmq_client *client, const struct raftmq_queue *queue,
                                      struct command *request, struct buf *scratch, int64_t *offset,
                                      struct raftmq_error *error);
@@ -66,7 +66,7 @@ enum raftmq_status raftmq_pull(struct raftmq_client *client,
     command_add_i64(&request, "suspendTimeoutMillis", (int64_t)options->hold_ms, &scratch);
     command_add(&request, "subscription", expression.size == 0 ? slice_text("*") : expression);
     command_add(&request, "subVersion", slice_text("0"));
-    command_add(&request, "expressionType", slice_text("TAG"));
+    command_add(&request, "expressionType", expression_type_name(options->expression_type));
     command_add(&request, "bname", broker);
     uint64_t hold_ms = options->hold_ms > 0 ? options->hold_ms + HOLD_LATE_MS : 0;
     enum raftmq_status status =
@@ -86,7 +86,7 @@ enum raftmq_status raftmq_pull(struct raftmq_client *client,
                                                            RAFTMQ_PULL_OFFSET_MOVED};
         int32_t code = reply.command.code;
         if (code == RESPONSE_SUCCESS) {
-            decode_messages(pulled, reply.command.body, broker, expression);
+            decode_messages(pulled, reply.command.body, options);
             pulled->pulled.status =
                 pulled->pulled.count > 0 ? RAFTMQ_PULL_FOUND : RAFTMQ_PULL_NO_MATCH;
         } else {
@@ -100,9 +100,11 @@ enum raftmq_status raftmq_pull(struct raftmq_client *client,
     return status;
 }
 
-static void decode_messages(struct pulled *pulled, struct slice body, struct slice broker,
-                            struct slice expression)
+static void decode_messages(struct pulled *pulled, struct slice body,
+                            const struct raftmq_pull_options *options)
 {
+    struct slice broker = slice_text(options->queue.broker);
+    struct slice expression = slice_text(options->expression);
     size_t capacity = body.size / MESSAGE_SIZE_MIN + 1;
     capacity = capacity > MESSAGES_MAX ? MESSAGES_MAX : capacity;
     pulled->received = mem_zalloc(capacity * sizeof *pulled->received);
@@ -113,7 +115,7 @@ static void decode_messages(struct pulled *pulled, struct slice body, struct sli
         if (received_decode(&body, broker, received) != STATUS_OK) {
             continue; // Unreadable ones are left out.
         }
-        if (subscription_matches(expression, slice_text(received->message.tags))) {
+        if (expression_passes(options->expression_type, expression, &received->message)) {
             pulled->messages[pulled->pulled.count++] = received->message;
         } else {
             received_close(received);

@@ -3,9 +3,9 @@
  *   take ─► ask offset ──► (none stored: by consume-from) ─► pull ─► deliver ─┐
  *              ▲ later                                        ▲ ◄─────────────┘ */
 #include "client/consumer.h"
+#include "client/expression.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
-#include "common/remoting/subscription.h"
 
 #include <stdlib.h>
 
@@ -116,6 +116,13 @@ static void failed(struct consumed_queue *queue, enum status status, const struc
     if (response == NULL || response->code == RESPONSE_SERVICE_NOT_AVAILABLE) {
         routes_refresh(&client->routes, name_slice(&queue->topic->topic));
     }
+    if (response != NULL && response->code == RESPONSE_SUBSCRIPTION_PARSE_FAILED &&
+        !queue->refusal_told) {
+        log_warn(&client->log, "the broker refuses a subscription",
+                 "group=%s topic=%s broker=%s why=%.*s", queue->consumer->group.text,
+                 queue->topic->topic.text, queue->broker.text, SLICE_ARGS(response->remark));
+        queue->refusal_told = true;
+    }
     log_debug(&client->log, "a queue has to wait", "topic=%s broker=%s queue=%d error=%s code=%d",
               queue->topic->topic.text, queue->broker.text, queue->queue_id, status_name(status),
               response == NULL ? -1 : response->code);
@@ -199,7 +206,7 @@ static void pull(struct consumed_queue *queue)
     command_add_i64(&request, "suspendTimeoutMillis", HOLD_MS, &scratch);
     command_add(&request, "subscription", buf_slice(&queue->topic->expression));
     command_add_i64(&request, "subVersion", consumer->version, &scratch);
-    command_add(&request, "expressionType", slice_text("TAG"));
+    command_add(&request, "expressionType", expression_type_name(queue->topic->type));
     enum status status = call(queue, &request, PULL_TIMEOUT_MS, on_pulled, queue);
     buf_close(&scratch);
     if (status == STATUS_PENDING) {
@@ -251,7 +258,7 @@ static void deliver_all(struct consumed_queue *queue, struct slice body)
             log_warn(&queue->consumer->client->log, "a message cannot be read and is skipped",
                      "topic=%s broker=%s queue=%d", queue->topic->topic.text, queue->broker.text,
                      queue->queue_id);
-        } else if (subscription_matches(expression, slice_text(received.message.tags))) {
+        } else if (expression_passes(queue->topic->type, expression, &received.message)) {
             delivery_begin(queue, &received);
         } else {
             received_close(&received); // The broker compares hashes only.

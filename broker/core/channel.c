@@ -276,7 +276,7 @@ static void group_free(struct channels *channels, struct client_group *group)
 static void subscription_free(struct client_group *group, struct subscription *subscription)
 {
     map_remove(&group->subscriptions, &subscription->node);
-    tag_filter_close(&subscription->filter);
+    message_filter_release(subscription->filter);
     buf_close(&subscription->expression);
     free(subscription);
 }
@@ -305,51 +305,54 @@ void channels_expire(struct channels *channels, uint64_t before_ms, channels_cha
     expire_kind(channels, &channels->consumers, before_ms, changed, context);
 }
 
-static bool subscription_set(struct client_group *group, const struct subscription_offer *offer)
+static struct subscription *subscription_new(struct client_group *group, struct slice topic)
+{
+    struct subscription *subscription = mem_zalloc(sizeof *subscription);
+    if (group->subscriptions.count >= SUBSCRIPTIONS_PER_GROUP_MAX ||
+        !name_set(&subscription->topic, topic)) {
+        free(subscription);
+        return NULL;
+    }
+    map_put(&group->subscriptions, &subscription->node, name_slice(&subscription->topic));
+    return subscription;
+}
+
+static bool subscription_set(struct channels *channels, struct client_group *group,
+                             const struct subscription_offer *offer)
 {
     struct subscription *known = client_group_subscription(group, offer->topic);
-    if (known != NULL && offer->version <= known->version) {
+    bool is_new = known == NULL;
+    if (!is_new && offer->version <= known->version) {
         return false;
     }
-    struct tag_filter filter;
-    bool tags =
-        offer->expression_type.size == 0 || slice_equals_text(offer->expression_type, "TAG");
-    enum status status =
-        tags ? tag_filter_parse(offer->expression, &filter) : STATUS_SUBSCRIPTION_MALFORMED;
-    if (status != STATUS_OK) {
-        // Kept as a subscription that matches nothing: the pull says what is wrong with it.
-        filter = (struct tag_filter){0};
-        tags = false;
+    struct message_filter *filter;
+    struct sql_trouble trouble = {{0}};
+    enum status status = message_filter_new(&channels->filters, offer->expression_type,
+                                            offer->expression, &filter, &trouble);
+    if (is_new && status != STATUS_OVERLOADED) {
+        known = subscription_new(group, offer->topic);
     }
-    bool is_new = known == NULL;
-    if (is_new) {
-        if (group->subscriptions.count >= SUBSCRIPTIONS_PER_GROUP_MAX) {
-            tag_filter_close(&filter);
-            return false;
-        }
-        known = mem_zalloc(sizeof *known);
-        if (!name_set(&known->topic, offer->topic)) {
-            tag_filter_close(&filter);
-            free(known);
-            return false;
-        }
-        map_put(&group->subscriptions, &known->node, name_slice(&known->topic));
+    if (known == NULL || status == STATUS_OVERLOADED) {
+        message_filter_release(filter); // A later heartbeat may find room.
+        return false;
     }
-    tag_filter_close(&known->filter);
+    // One that is not valid is kept, too: the pull says what is wrong with it.
+    message_filter_release(known->filter);
     known->filter = filter;
-    known->tags = tags;
+    known->trouble = trouble;
+    known->tags = expression_is_tags(offer->expression_type);
     known->version = offer->version;
     buf_clear(&known->expression);
     buf_put_slice(&known->expression, offer->expression);
     return is_new;
 }
 
-bool client_group_subscribe(struct client_group *group, const struct subscription_offer *offers,
-                            size_t count)
+bool client_group_subscribe(struct channels *channels, struct client_group *group,
+                            const struct subscription_offer *offers, size_t count)
 {
     bool changed = false;
     for (size_t i = 0; i < count; i++) {
-        changed |= subscription_set(group, &offers[i]);
+        changed |= subscription_set(channels, group, &offers[i]);
     }
     MAP_FOREACH(node, &group->subscriptions)
     {

@@ -8,7 +8,7 @@
 #ifndef BROKER_CORE_CHANNEL_H
 #define BROKER_CORE_CHANNEL_H
 
-#include "broker/core/tag_filter.h"
+#include "broker/core/message_filter.h"
 #include "common/base/map.h"
 #include "common/base/name.h"
 #include "common/base/status.h"
@@ -74,9 +74,10 @@ struct subscription {
     struct map_node node; /* By topic. */
     struct name topic;
     int64_t version;
-    bool tags;             /* expressionType TAG; nothing else is supported yet. */
-    struct buf expression; /* subString */
-    struct tag_filter filter;
+    bool tags;                     /* expressionType TAG, else SQL92 or one that is not known. */
+    struct buf expression;         /* subString */
+    struct message_filter *filter; /* NULL: the expression is not valid, */
+    struct sql_trouble trouble;    /* for this reason. */
 };
 
 /* One subscription of a heartbeat. Borrows. */
@@ -108,6 +109,7 @@ struct channels {
     struct map by_client; /* By client id: producers, one connection of each. */
     struct map producers; /* struct client_group */
     struct map consumers;
+    struct message_filters filters; /* Of subscriptions and of pulls. */
     uint64_t next_id;
 };
 
@@ -158,9 +160,10 @@ struct client_group *channels_group(const struct channels *channels, enum member
                                     struct slice name);
 
 /* Replace the subscriptions of a consumer group by those of a heartbeat, as RocketMQ does: a known
- * topic only by a newer version, absent ones go. True if the set of topics changed. */
-bool client_group_subscribe(struct client_group *group, const struct subscription_offer *offers,
-                            size_t count);
+ * topic only by a newer version, absent ones go. What a limit leaves no room for is not taken.
+ * True if the set of topics changed. */
+bool client_group_subscribe(struct channels *channels, struct client_group *group,
+                            const struct subscription_offer *offers, size_t count);
 
 struct subscription *client_group_subscription(const struct client_group *group,
                                                struct slice topic);

@@ -98,7 +98,8 @@ static void join_consumer(struct broker *broker, struct channel *channel,
                 .version = subscription->version,
             };
         }
-        changed |= client_group_subscribe(group, offers, data->subscription_count);
+        changed |=
+            client_group_subscribe(&broker->channels, group, offers, data->subscription_count);
         free(offers);
     }
     if (changed && spec->notify_changes) {
@@ -207,13 +208,19 @@ enum status process_check_client_config(struct broker *broker, struct request *r
 {
     struct body body = {0};
     struct client_check check;
-    (void)broker;
     if (client_check_decode(request->command->body, &body, &check) != STATUS_OK) {
         return request_fail(request, STATUS_MALFORMED, "the body is no CheckClientRequestBody");
     }
-    bool tags = slice_equals_text(check.subscription.expression_type, "TAG");
+    const struct subscription_data *subscription = &check.subscription;
+    struct sql_trouble trouble;
+    enum status status = STATUS_OK;
+    // As RocketMQ: tags are not looked at.
+    if (!expression_is_tags(subscription->expression_type)) {
+        struct message_filter *filter;
+        status = message_filter_new(&broker->channels.filters, subscription->expression_type,
+                                    subscription->expression, &filter, &trouble);
+        message_filter_release(filter);
+    }
     body_close(&body);
-    return tags ? STATUS_OK
-                : request_fail(request, STATUS_SUBSCRIPTION_MALFORMED,
-                               "only TAG expressions are supported");
+    return status == STATUS_OK ? STATUS_OK : request_fail(request, status, "%s", trouble.text);
 }

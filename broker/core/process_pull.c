@@ -94,14 +94,10 @@ static enum status find_filter(struct broker *broker, struct request *request,
                                struct pull *pull)
 {
     if ((header->sys_flag & PULL_SUBSCRIPTION) != 0) {
-        bool tags =
-            header->expression_type.size == 0 || slice_equals_text(header->expression_type, "TAG");
-        if (!tags) {
-            return request_fail(request, STATUS_SUBSCRIPTION_MALFORMED,
-                                "expression type %.*s is not supported, only TAG is",
-                                SLICE_ARGS(header->expression_type));
-        }
-        return tag_filter_parse(header->expression, &pull->filter);
+        struct sql_trouble trouble;
+        enum status status = message_filter_new(&broker->channels.filters, header->expression_type,
+                                                header->expression, &pull->filter, &trouble);
+        return status == STATUS_OK ? STATUS_OK : request_fail(request, status, "%s", trouble.text);
     }
     struct client_group *members =
         channels_group(&broker->channels, MEMBER_CONSUMER, header->group);
@@ -124,13 +120,13 @@ static enum status find_filter(struct broker *broker, struct request *request,
     if (subscription->version < header->expression_version) {
         return STATUS_SUBSCRIPTION_STALE;
     }
-    if (!subscription->tags) {
-        return request_fail(request, STATUS_SUBSCRIPTION_MALFORMED,
-                            "the subscription of %.*s to %.*s is not a valid tag expression; other "
-                            "expression types are not supported",
-                            SLICE_ARGS(header->group), SLICE_ARGS(header->topic));
+    if (subscription->filter == NULL) {
+        return request_fail(
+            request, subscription->tags ? STATUS_SUBSCRIPTION_MALFORMED : STATUS_FILTER_UNKNOWN,
+            "the subscription of %.*s to %.*s: %s", SLICE_ARGS(header->group),
+            SLICE_ARGS(header->topic), subscription->trouble.text);
     }
-    tag_filter_copy(&pull->filter, &subscription->filter);
+    pull->filter = message_filter_hold(subscription->filter);
     return STATUS_OK;
 }
 

@@ -298,7 +298,7 @@ enum status process_consumer_connections(struct broker *broker, struct request *
         subscriptions[out.subscription_count++] = (struct subscription_data){
             .topic = name_slice(&known->topic),
             .expression = buf_slice(&known->expression),
-            .expression_type = slice_text("TAG"),
+            .expression_type = slice_text(known->tags ? "TAG" : "SQL92"),
             .version = known->version,
         };
     }

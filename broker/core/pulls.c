@@ -2,6 +2,7 @@
 
 #include "broker/core/broker.h"
 #include "broker/core/reader.h"
+#include "broker/core/sieve.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@ enum {
     CODE_NOT_FOUND = 19,
     CODE_RETRY_IMMEDIATELY = 20,
     CODE_OFFSET_MOVED = 21,
+    CODE_SIEVE = -1, /* No answer: what is there must be read to know. */
     /* Index entries one look at a queue may go through, as in RocketMQ (maxFilterMessageSize / 20).
      */
     SCAN_MAX = 800,
@@ -52,10 +54,18 @@ struct reading {
     int32_t group_sys_flag;
 };
 
+/* A pull whose messages are being looked through. */
+struct sieving {
+    struct pull pull;
+    struct found found;
+};
+
 static void look(struct broker *broker, const struct pull *pull, struct found *found);
 static void answer(struct broker *broker, const struct pull *pull, const struct found *found);
+static void conclude(struct pulls *pulls, struct pull *pull, const struct found *found);
+static void on_sieved(struct broker *broker, void *context, const struct sieved *sieved);
 static void park(struct pulls *pulls, struct pull *pull);
-static void parked_free(struct pulls *pulls, struct parked *parked);
+static struct pull unpark(struct pulls *pulls, struct parked *parked);
 
 void pulls_init(struct pulls *pulls, struct broker *broker)
 {
@@ -67,24 +77,50 @@ void pulls_close(struct pulls *pulls)
 {
     struct heap_node *node;
     while ((node = heap_first(&pulls->due)) != NULL) {
-        parked_free(pulls, CONTAINER_OF(node, struct parked, timer));
+        struct pull pull = unpark(pulls, CONTAINER_OF(node, struct parked, timer));
+        message_filter_release(pull.filter);
     }
     heap_close(&pulls->due);
     map_close(&pulls->queues);
+}
+
+static bool may_park(const struct pulls *pulls, const struct pull *pull)
+{
+    return pull->suspend && pulls->count < pulls->broker->settings->held_pulls_max &&
+           !pulls->broker->stopping;
 }
 
 void pulls_serve(struct pulls *pulls, struct pull *pull)
 {
     struct found found;
     look(pulls->broker, pull, &found);
-    bool nothing = found.code == CODE_NOT_FOUND;
-    bool may_park = pull->suspend && pulls->count < pulls->broker->settings->held_pulls_max;
-    if (nothing && may_park) {
+    if (found.code == CODE_NOT_FOUND && may_park(pulls, pull)) {
         park(pulls, pull);
+    } else {
+        conclude(pulls, pull, &found);
+    }
+}
+
+/* Go on with what was found, which is not for parking. Takes the pull. */
+static void conclude(struct pulls *pulls, struct pull *pull, const struct found *found)
+{
+    if (found->code != CODE_SIEVE) {
+        answer(pulls->broker, pull, found);
+        message_filter_release(pull->filter);
         return;
     }
-    answer(pulls->broker, pull, &found);
-    tag_filter_close(&pull->filter);
+    struct sieving *sieving = mem_alloc(sizeof *sieving);
+    sieving->pull = *pull;
+    sieving->found = *found;
+    const struct sieve_request request = {
+        .topic = pull->topic,
+        .queue_id = pull->queue_id,
+        .offset = pull->offset,
+        .messages_max = pull->messages_max,
+        .bytes_max = pull->bytes_max,
+        .filter = pull->filter,
+    };
+    sieve_start(pulls->broker, &request, on_sieved, sieving);
 }
 
 /* Which entries from the pull's offset on go into the answer. */
@@ -108,7 +144,7 @@ static void scan(struct broker *broker, const struct pull *pull, const struct qu
             break;
         }
         for (uint32_t i = 0; i < count && !full; i++) {
-            if (tag_filter_matches(&pull->filter, entries[i].tags_hash)) {
+            if (tag_filter_matches(&pull->filter->tags, entries[i].tags_hash)) {
                 full = found->count == messages_max ||
                        (found->count > 0 && bytes + entries[i].size > pull->bytes_max);
                 if (full) {
@@ -148,6 +184,8 @@ static void look_at_queue(struct broker *broker, const struct pull *pull, struct
     } else if (pull->offset > queue->offset_next) {
         found->code = CODE_OFFSET_MOVED;
         found->offset_next = queue->offset_next;
+    } else if (pull->filter->sql != NULL) {
+        found->code = CODE_SIEVE;
     } else {
         scan(broker, pull, queue, found);
         found->code = found->count > 0 ? CODE_FOUND : CODE_RETRY_IMMEDIATELY;
@@ -228,6 +266,15 @@ static void send_answer(struct broker *broker, const struct reply_to *to, const 
     broker_reply(broker, to, &response);
 }
 
+static void send_messages(struct broker *broker, const struct reply_to *to,
+                          const struct found *found, int32_t topic_sys_flag, int32_t group_sys_flag,
+                          struct slice messages)
+{
+    broker->counters.messages_out += found->count;
+    broker->counters.bytes_out += messages.size;
+    send_answer(broker, to, found, topic_sys_flag, group_sys_flag, messages);
+}
+
 static void on_messages_read(struct broker *broker, void *context, enum status status,
                              uint8_t *data, size_t size)
 {
@@ -241,10 +288,8 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
         send_answer(broker, &reading->to, &reading->found, reading->topic_sys_flag,
                     reading->group_sys_flag, slice_of(NULL, 0));
     } else if (status == STATUS_OK) {
-        broker->counters.messages_out += reading->found.count;
-        broker->counters.bytes_out += size;
-        send_answer(broker, &reading->to, &reading->found, reading->topic_sys_flag,
-                    reading->group_sys_flag, slice_of(data, size));
+        send_messages(broker, &reading->to, &reading->found, reading->topic_sys_flag,
+                      reading->group_sys_flag, slice_of(data, size));
     } else {
         broker_reply_status(broker, &reading->to, status, NULL);
     }
@@ -297,6 +342,40 @@ static void answer(struct broker *broker, const struct pull *pull, const struct 
     read_messages(broker, reading->found.refs, reading->found.count, on_messages_read, reading);
 }
 
+static void answer_sieved(struct broker *broker, const struct pull *pull, struct found *found,
+                          const struct sieved *sieved)
+{
+    if (sieved->status != STATUS_OK) {
+        broker_reply_status(broker, &pull->to, sieved->status, NULL);
+        return;
+    }
+    found->code = sieved->count > 0 ? CODE_FOUND : CODE_RETRY_IMMEDIATELY;
+    found->offset_next = sieved->offset_next;
+    found->count = sieved->count;
+    send_messages(broker, &pull->to, found, pull->topic_sys_flag, pull->group_sys_flag,
+                  sieved->messages);
+}
+
+/* One that has waited goes on waiting if nothing passed of all there is. */
+static void on_sieved(struct broker *broker, void *context, const struct sieved *sieved)
+{
+    struct sieving *sieving = context;
+    struct pull *pull = &sieving->pull;
+    const struct queue *queue =
+        machine_queue_find(broker->machine, name_slice(&pull->topic), pull->queue_id);
+    bool at_end = queue != NULL && sieved->offset_next == queue->offset_next;
+    bool nothing = sieved->status == STATUS_OK && sieved->count == 0;
+    if (nothing && at_end && pull->parked && may_park(&broker->pulls, pull)) {
+        pull->moved |= sieved->offset_next > pull->offset;
+        pull->offset = sieved->offset_next;
+        park(&broker->pulls, pull);
+    } else {
+        answer_sieved(broker, pull, &sieving->found, sieved);
+        message_filter_release(pull->filter);
+    }
+    free(sieving);
+}
+
 /* --- Parking ------------------------------------------------------------------------------ */
 
 static struct slice queue_key(struct slice topic, int32_t queue_id, uint8_t *key)
@@ -306,12 +385,13 @@ static struct slice queue_key(struct slice topic, int32_t queue_id, uint8_t *key
     return slice_of(key, topic.size + 4);
 }
 
+/* Takes the pull. */
 static void park(struct pulls *pulls, struct pull *pull)
 {
     uint8_t key[NAME_MAX_SIZE + 4];
     struct channel *channel = channels_find(&pulls->broker->channels, pull->to.channel_id);
     if (channel == NULL) {
-        tag_filter_close(&pull->filter);
+        message_filter_release(pull->filter);
         return;
     }
     struct slice wanted = queue_key(name_slice(&pull->topic), pull->queue_id, key);
@@ -332,12 +412,14 @@ static void park(struct pulls *pulls, struct pull *pull)
     list_append(&channel->held, &parked->at_channel);
     heap_put(&pulls->due, &parked->timer, pull->deadline_ms, pulls->next_tie++);
     pulls->count++;
-    pulls->broker->counters.pulls_held++;
+    pulls->broker->counters.pulls_held += pull->parked ? 0 : 1;
+    parked->pull.parked = true;
 }
 
-/* Unlink and free, with the filter. */
-static void parked_free(struct pulls *pulls, struct parked *parked)
+/* Unlink and free. Gives the pull back. */
+static struct pull unpark(struct pulls *pulls, struct parked *parked)
 {
+    struct pull pull = parked->pull;
     struct parked_queue *queue = parked->queue;
     list_remove(&parked->at_queue);
     list_remove(&parked->at_channel);
@@ -348,8 +430,8 @@ static void parked_free(struct pulls *pulls, struct parked *parked)
         map_remove(&pulls->queues, &queue->node);
         free(queue);
     }
-    tag_filter_close(&parked->pull.filter);
     free(parked);
+    return pull;
 }
 
 void pulls_on_queue_grown(struct pulls *pulls, const struct queue *queue)
@@ -378,8 +460,8 @@ static void try_again(struct pulls *pulls, struct parked *parked)
     if (found.code == CODE_NOT_FOUND || found.code == CODE_RETRY_IMMEDIATELY) {
         return;
     }
-    answer(pulls->broker, &parked->pull, &found);
-    parked_free(pulls, parked);
+    struct pull pull = unpark(pulls, parked);
+    conclude(pulls, &pull, &found);
 }
 
 void pulls_turn(struct pulls *pulls)
@@ -404,17 +486,17 @@ void pulls_tick(struct pulls *pulls, uint64_t now_ms)
 {
     struct heap_node *node;
     while ((node = heap_first(&pulls->due)) != NULL && node->due <= now_ms) {
-        struct parked *parked = CONTAINER_OF(node, struct parked, timer);
-        struct found found;
-        look(pulls->broker, &parked->pull, &found);
-        answer(pulls->broker, &parked->pull, &found);
-        parked_free(pulls, parked);
+        struct pull pull = unpark(pulls, CONTAINER_OF(node, struct parked, timer));
+        pull.suspend = false;
+        pulls_serve(pulls, &pull);
     }
 }
 
 void pulls_drop_channel(struct pulls *pulls, struct channel *channel)
 {
     while (!list_empty(&channel->held)) {
-        parked_free(pulls, CONTAINER_OF(channel->held.next, struct parked, at_channel));
+        struct parked *parked = CONTAINER_OF(channel->held.next, struct parked, at_channel);
+        struct pull pull = unpark(pulls, parked);
+        message_filter_release(pull.filter);
     }
 }

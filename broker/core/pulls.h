@@ -1,14 +1,15 @@
 /* Pulls: the request, and those that are parked until something arrives (long polling).
  *
  * A parked pull waits at its queue. When the queue grows it is looked at again at the end of the
- * loop turn; if nothing there matches its filter it moves its offset on and stays parked. When its
- * time is over it is answered with 19, or with 20 if it moved. Loop thread only. Source:
+ * loop turn; if nothing there matches its filter it moves its offset on and stays parked (while an
+ * SQL92 filter is looking through the messages it is not parked, and comes back). When its time is
+ * over it is answered with 19, or with 20 if it moved. Loop thread only. Source:
  * PullMessageProcessor, PullRequestHoldService. */
 #ifndef BROKER_CORE_PULLS_H
 #define BROKER_CORE_PULLS_H
 
+#include "broker/core/message_filter.h"
 #include "broker/core/request.h"
-#include "broker/core/tag_filter.h"
 #include "broker/machine/machine.h"
 
 struct pulls {
@@ -20,7 +21,7 @@ struct pulls {
     uint64_t next_tie;
 };
 
-/* A pull once its request has been checked. Owns the filter. */
+/* A pull once its request has been checked. Holds its filter. */
 struct pull {
     struct reply_to to;
     struct name group;
@@ -30,17 +31,18 @@ struct pull {
     uint32_t messages_max;
     uint32_t bytes_max;
     uint64_t deadline_ms; /* Monotonic; 0: answer at once. */
-    bool moved;           /* It was parked and its offset has advanced. */
+    bool parked;          /* It is, or was. */
+    bool moved;           /* Its offset has advanced since. */
     bool suspend;
     int32_t topic_sys_flag;
     int32_t group_sys_flag;
-    struct tag_filter filter;
+    struct message_filter *filter;
 };
 
 void pulls_init(struct pulls *pulls, struct broker *broker);
 void pulls_close(struct pulls *pulls);
 
-/* Serve a pull: answers it, or parks it. Takes the pull's filter. */
+/* Serve a pull: answers it, or parks it. Takes the pull. */
 void pulls_serve(struct pulls *pulls, struct pull *pull);
 
 /* A queue has new messages. */

@@ -39,15 +39,6 @@ enum status tag_filter_parse(struct slice expression, struct tag_filter *filter)
     return STATUS_OK;
 }
 
-void tag_filter_copy(struct tag_filter *to, const struct tag_filter *from)
-{
-    *to = *from;
-    if (from->count > 0) {
-        to->hashes = mem_alloc(from->count * sizeof from->hashes[0]);
-        memcpy(to->hashes, from->hashes, from->count * sizeof from->hashes[0]);
-    }
-}
-
 void tag_filter_close(struct tag_filter *filter)
 {
     free(filter->hashes);

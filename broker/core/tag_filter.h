@@ -19,7 +19,6 @@ struct tag_filter {
  * than TAGS_PER_FILTER_MAX); the filter is zeroed. */
 WARN_UNUSED enum status tag_filter_parse(struct slice expression, struct tag_filter *filter);
 
-void tag_filter_copy(struct tag_filter *to, const struct tag_filter *from);
 void tag_filter_close(struct tag_filter *filter);
 
 bool tag_filter_matches(const struct tag_filter *filter, int32_t tags_hash);

@@ -265,9 +265,17 @@ enum raftmq_consume_from {
     RAFTMQ_FROM_FIRST = 1, /* A new group begins with the oldest message there is. */
 };
 
+enum raftmq_expression {
+    RAFTMQ_TAGS = 0, /* "*" or NULL: all messages; "a || b": those with one of these tags. */
+    /* Conditions on properties: "region = 'eu' AND price BETWEEN 5 AND 9". Apache RocketMQ refuses
+     * it unless its enablePropertyFilter is set. */
+    RAFTMQ_SQL92 = 1,
+};
+
 struct raftmq_subscription {
     const char *topic;
-    const char *expression; /* "*" or NULL: all; "a || b": these tags. */
+    const char *expression;
+    enum raftmq_expression type; /* Of the expression. */
 };
 
 struct raftmq_consumer_options {
@@ -286,7 +294,11 @@ struct raftmq_consumer_options {
 
 /* Start consuming: join the group (of which a client may have one consumer), share its queues with
  * the other members, pull, call the listener. A message is done when the listener says so; it is
- * delivered at least once, again after LATER and after a crash of this process. Copies options. */
+ * delivered at least once, again after LATER and after a crash of this process. Copies options.
+ *
+ * Waits if there is an SQL92 expression, to ask a broker about it: RAFTMQ_REFUSED if that does not
+ * take it (code 23: it is not valid, error.remark has the place). It is not asked about while the
+ * topic has no broker that answers. */
 RAFTMQ_API enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
                                                   const struct raftmq_consumer_options *options,
                                                   struct raftmq_consumer **consumer,
@@ -321,7 +333,7 @@ RAFTMQ_API void raftmq_queues_free(struct raftmq_queues *queues);
 enum raftmq_pull_status {
     RAFTMQ_PULL_FOUND = 0,
     RAFTMQ_PULL_NONE = 1,         /* Nothing (more) there. */
-    RAFTMQ_PULL_NO_MATCH = 2,     /* Messages, but none with such tags: pull on at next_offset. */
+    RAFTMQ_PULL_NO_MATCH = 2,     /* Messages, but none that passes: pull on at next_offset. */
     RAFTMQ_PULL_OFFSET_MOVED = 3, /* No such offset: next_offset is the nearest. */
 };
 
@@ -340,7 +352,8 @@ struct raftmq_pull_options {
     int64_t offset;
     uint32_t messages_max;  /* 0: 32 */
     const char *expression; /* NULL: all. */
-    uint64_t hold_ms;       /* How long the broker may wait for a message to come. 0: not at all. */
+    enum raftmq_expression expression_type;
+    uint64_t hold_ms; /* How long the broker may wait for a message to come. 0: not at all. */
 };
 
 /* Pull once. Waits, for the timeout beyond hold_ms (Apache RocketMQ may hold it 5000 ms longer, and

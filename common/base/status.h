@@ -65,7 +65,8 @@ enum retry {
     X(REFUSED, 37, 1, RETRY_NEVER, "refused by the peer")                                          \
     X(BUSY, 38, 2, RETRY_LATER, "another such operation is under way")                             \
     X(EXISTS, 39, 18, RETRY_NEVER, "it already exists")                                            \
-    X(INTERNAL, 40, 1, RETRY_LATER, "internal error")
+    X(INTERNAL, 40, 1, RETRY_LATER, "internal error")                                              \
+    X(FILTER_UNKNOWN, 41, 27, RETRY_LATER, "the subscription here has no filter that compiles")
 
 enum status {
 #define STATUS_ENUM(name, number, response, retry, text) STATUS_##name = number,

@@ -218,3 +218,14 @@ enum status client_check_decode(struct slice text, struct body *body, struct cli
     }
     return status;
 }
+
+void client_check_encode(const struct client_check *check, struct buf *out)
+{
+    struct json_writer writer = {.out = out};
+    json_begin(&writer, '{');
+    json_member_text(&writer, "clientId", check->client_id);
+    json_member_text(&writer, "group", check->group);
+    json_key(&writer, "subscriptionData");
+    subscription_data_put(&writer, &check->subscription);
+    json_end(&writer, '}');
+}

@@ -75,5 +75,6 @@ struct client_check {
 /* CheckClientRequestBody (46). */
 WARN_UNUSED enum status client_check_decode(struct slice text, struct body *body,
                                             struct client_check *out);
+void client_check_encode(const struct client_check *check, struct buf *out);
 
 #endif

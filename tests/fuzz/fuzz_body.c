@@ -155,8 +155,8 @@ static bool trip_client_check(struct slice text, struct buf *out)
     consumer_connections_encode(&connections, &written);
     producer_connections_encode(&connection, 1, &written);
     buf_close(&written);
+    client_check_encode(&check, out);
     body_close(&body);
-    buf_put_text(out, "{\"clientId\":\"c\",\"subscriptionData\":{}}");
     return true;
 }
 

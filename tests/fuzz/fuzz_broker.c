@@ -135,9 +135,12 @@ static void step_pull(struct step *step)
     add_number(step, "sysFlag", how % 8);
     add_number(step, "commitOffset", some_number(step));
     add_number(step, "suspendTimeoutMillis", fuzz_u8(step->input) * (POLL_MAX_MS / 256));
-    add_text(step, "subscription", (how & 0x80) != 0 ? "a || b" : "*");
+    bool sql = (how & 0x40) != 0;
+    const char *tags = (how & 0x80) != 0 ? "a || b" : "*";
+    const char *conditions = (how & 0x80) != 0 ? "TAGS = 'a' OR KEYS IS NULL" : "TRUE";
+    add_text(step, "subscription", sql ? conditions : tags);
     add_number(step, "subVersion", 0);
-    add_text(step, "expressionType", "TAG");
+    add_text(step, "expressionType", sql ? "SQL92" : "TAG");
     ask(step, true, false);
 }
 

@@ -25,6 +25,7 @@ BROKER_SETTINGS = {
     "brokerIP1": "127.0.0.1",
     "bindAddress": "127.0.0.1",
     "autoCreateTopicEnable": "true",
+    "enablePropertyFilter": "true",
     "mappedFileSizeCommitLog": 64 << 20,
     "mappedFileSizeConsumeQueue": 600000,
     "maxHashSlotNum": 10000,

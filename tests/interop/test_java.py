@@ -50,6 +50,34 @@ class JavaClient:
                 client("send", "Orders", "odd", "late")  # While both wait in a long poll.
                 wait_for("a message into a long poll", lambda: client.seen("late") == 2, 5)
 
+    def test_consumers_by_sql(self):
+        with Cluster() as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                client("producer", "P")
+                for i in range(30):
+                    region = "eu" if i % 2 == 0 else "us"
+                    client("send", "Orders", "t", f"k{i}", f"n={i}", f"region={region}")
+                wanted = [f"k{i}" for i in range(10, 20, 2)]
+                client("sqlconsumer", "Pushed", "Orders", "n BETWEEN 10 AND 19 AND region = 'eu'")
+                wait_for("those that pass", lambda: client("total") == "5 5")
+                client("sqlpuller", "Pulled", "Orders", "NOT (n < 10 OR n >= 20) AND region='eu'")
+                wait_for("the same again", lambda: client("total") == "10 5")
+                self.assertEqual([client.seen(key) for key in wanted], [2] * 5)
+                for region in ("us", "eu"):  # While both wait in a long poll.
+                    client("send", "Orders", "t", region, "n=11", f"region={region}")
+                wait_for("one that passes, into a long poll", lambda: client.seen("eu") == 2, 5)
+                for group, broken in (("Broken", "n = "), ("Unordered", "n > 'x'")):
+                    with self.assertRaisesRegex(AgentError, "CODE: 23 .*at byte"):
+                        client("sqlconsumer", group, "Orders", broken)
+                cluster.kill(cluster.wait_leader("broker-a"))
+                cluster.wait_leader("broker-a")
+                for i in range(12):  # To all groups, under whatever leader.
+                    client("send", "Orders", "t", f"after{i}", "n=12", "region=eu")
+                wait_for("all that came after the failover",
+                         lambda: all(client.seen(f"after{i}") >= 2 for i in range(12)), 60)
+                self.assertEqual(client.seen("us"), 0)
+
     def test_transactions(self):
         with Cluster(settings=FAST_CHECKS) as cluster:
             cluster.wait_ready()

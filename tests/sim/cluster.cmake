@@ -52,7 +52,8 @@ file(GLOB SIM_PRODUCT_SOURCES CONFIGURE_DEPENDS
      ${CMAKE_SOURCE_DIR}/common/base/*.c ${CMAKE_SOURCE_DIR}/common/remoting/*.c
      ${CMAKE_SOURCE_DIR}/common/net/*.c ${CMAKE_SOURCE_DIR}/common/store/*.c
      ${CMAKE_SOURCE_DIR}/raft-glue/*.c ${CMAKE_SOURCE_DIR}/broker/machine/*.c
-     ${CMAKE_SOURCE_DIR}/broker/core/*.c ${CMAKE_SOURCE_DIR}/broker/host/*.c
+     ${CMAKE_SOURCE_DIR}/broker/filter/*.c ${CMAKE_SOURCE_DIR}/broker/core/*.c
+     ${CMAKE_SOURCE_DIR}/broker/host/*.c
      ${CMAKE_SOURCE_DIR}/nameserver/*.c ${CMAKE_SOURCE_DIR}/client/*.c)
 list(FILTER SIM_PRODUCT_SOURCES EXCLUDE REGEX "/(nameserver/main|kv_rocksdb|directory_posix|host/tree)\\.c$")
 # raftmq_simulated_product(NAME): the product, with the limits of limits.h that suit a simulator.

@@ -515,6 +515,14 @@ const uint8_t *sim_disk_synced(const struct sim_disk *disk, const char *name, si
     return named->content->synced;
 }
 
+bool sim_disk_settled(const struct sim_disk *disk, const char *name)
+{
+    const struct named *now = names_find(&disk->now, name);
+    const struct named *synced = names_find(&disk->synced, name);
+    return now != NULL && synced != NULL && now->content == synced->content &&
+           now->content->size >= now->content->synced_size;
+}
+
 size_t sim_disk_count(const struct sim_disk *disk)
 {
     return disk->now.count;

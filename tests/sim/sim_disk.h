@@ -41,6 +41,9 @@ uint8_t *sim_disk_bytes(struct sim_disk *disk, const char *name, size_t *size);
 /* What a power cut would leave of a file at least; NULL if it would not be there. */
 const uint8_t *sim_disk_synced(const struct sim_disk *disk, const char *name, size_t *size);
 
+/* Would it be there after a power cut, under the same name, and is all of that there now? */
+bool sim_disk_settled(const struct sim_disk *disk, const char *name);
+
 /* The files there are: how many, and their names. */
 size_t sim_disk_count(const struct sim_disk *disk);
 const char *sim_disk_name(const struct sim_disk *disk, size_t place);

@@ -378,6 +378,9 @@ static void on_pull(struct fake_broker *fake, int broker, struct conn *conn,
     int32_t queue_id = (int32_t)number(command, "queueId");
     int64_t offset = number(command, "queueOffset");
     bool may_hold = (number(command, "sysFlag") & 2) != 0;
+    if (slice_equals_text(field(command, "expressionType"), "SQL92")) {
+        atomic_fetch_add(&fake->sql_pulls, 1);
+    }
     if (!may_hold || offset != (int64_t)fake->queues[broker][queue_id].count) {
         answer_pull(fake, broker, conn, command, queue_id, offset);
         return;
@@ -489,6 +492,19 @@ static bool on_retry_topic(struct conn *conn, const struct command *command)
     return command->code == REQUEST_PULL_MESSAGE; // Held for ever.
 }
 
+static void on_check(struct fake_broker *fake, struct conn *conn, const struct command *command)
+{
+    struct body body = {0};
+    struct client_check check;
+    if (client_check_decode(command->body, &body, &check) == STATUS_OK) {
+        bool sql = slice_equals_text(check.subscription.expression_type, "SQL92") &&
+                   check.subscription.expression.size > 0;
+        atomic_fetch_add(&fake->sql_checks, sql ? 1 : 0);
+        body_close(&body);
+    }
+    loop_peer_answer(conn, command, atomic_load(&fake->check_code), (struct slice){0});
+}
+
 static void on_admin(struct fake_broker *fake, int broker, struct conn *conn,
                      const struct command *command)
 {
@@ -541,6 +557,9 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
         break;
     case REQUEST_HEART_BEAT:
         on_heartbeat(fake, conn, command);
+        break;
+    case REQUEST_CHECK_CLIENT_CONFIG:
+        on_check(fake, conn, command);
         break;
     case REQUEST_UNREGISTER_CLIENT:
         atomic_fetch_add(&fake->unregisters, 1);

@@ -56,6 +56,7 @@ struct fake_broker {
     atomic_bool takes_back;    /* CONSUMER_SEND_MSG_BACK is supported. */
     atomic_bool ask_unknown;   /* An undecided outcome is asked about at once. */
     atomic_int send_status;    /* Code of successful sends. */
+    atomic_int check_code;     /* Answer to CHECK_CLIENT_CONFIG. */
 
     /* Counters. */
     atomic_int sends;
@@ -67,6 +68,8 @@ struct fake_broker {
     atomic_int unknowns;
     atomic_int checks_answered; /* END_TRANSACTIONs with fromTransactionCheck. */
     atomic_int given_back;
+    atomic_int sql_checks; /* CHECK_CLIENT_CONFIG about an SQL92 expression. */
+    atomic_int sql_pulls;
     atomic_int sends_of[FAKE_BROKERS];
     atomic_int last_offset[FAKE_BROKERS][FAKE_QUEUES]; /* Committed by the group. */
     atomic_int admin_calls;

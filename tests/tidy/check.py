@@ -31,9 +31,11 @@ LAYERS = [
         BASE + ["common/remoting/", "common/store/kv.h", "broker/machine/"],
         ["msgpack.h", "xxhash.h"],
     ),
+    ("broker/filter/", BASE + ["common/remoting/properties.h", "broker/filter/"], []),
     (
         "broker/core/",
-        BASE + ["common/remoting/", "broker/machine/", "broker/core/", "raft-glue/replica_machine.h"],
+        BASE + ["common/remoting/", "broker/filter/", "broker/machine/", "broker/core/",
+                "raft-glue/replica_machine.h"],
         [],
     ),
     (
@@ -66,7 +68,7 @@ BANNED = {
     r"\b(TODO|FIXME|XXX|HACK)\b": "an issue, or docs/limits.md",
 }
 # No clock, chance or environment where everything must be the same on every replica.
-PURE = ("broker/machine/", "broker/core/")
+PURE = ("broker/filter/", "broker/machine/", "broker/core/")
 IMPURE = {
     r"\b(time|clock|gettimeofday|clock_gettime|rand|random|getenv|getrandom|pthread_\w+)\s*\(":
         "what it is given: clock and chance are ports",

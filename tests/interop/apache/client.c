@@ -25,6 +25,7 @@ enum {
     STEP_MS = 20,
     DELAY_MS = 1000,
     QUERY_NOT_FOUND = 22,
+    SUBSCRIPTION_PARSE_FAILED = 23,
 };
 
 #define CHECK(condition)                                                                           \
@@ -248,12 +249,13 @@ static enum raftmq_consumed on_message(void *context, const struct raftmq_receiv
     return RAFTMQ_CONSUMED;
 }
 
-static void consume_by_tag(struct raftmq_client *client)
+static void consume_odd(struct raftmq_client *client, const char *group, const char *expression,
+                        enum raftmq_expression type)
 {
     atomic_int received = 0;
-    const struct raftmq_subscription subscription = {TOPIC, "odd || none"};
+    const struct raftmq_subscription subscription = {TOPIC, expression, type};
     const struct raftmq_consumer_options options = {
-        .group = GROUP,
+        .group = group,
         .subscriptions = &subscription,
         .subscription_count = 1,
         .listener = on_message,
@@ -269,6 +271,41 @@ static void consume_by_tag(struct raftmq_client *client)
     CHECK(raftmq_consumer_queue_count(consumer) >= QUEUES); // The retry topic comes later.
     raftmq_consumer_close(consumer);
     CHECK(atomic_load(&received) == TAGGED / 2);
+}
+
+static void sql_is_taken_or_refused(struct raftmq_client *client)
+{
+    struct raftmq_subscription subscription = {TOPIC, "colour = ", RAFTMQ_SQL92};
+    atomic_int received = 0;
+    const struct raftmq_consumer_options options = {
+        .group = GROUP "Broken",
+        .subscriptions = &subscription,
+        .subscription_count = 1,
+        .listener = on_message,
+        .context = &received,
+    };
+    struct raftmq_consumer *consumer;
+    CHECK(raftmq_consumer_new(client, &options, &consumer, &last) == RAFTMQ_REFUSED);
+    CHECK(last.code == SUBSCRIPTION_PARSE_FAILED);
+    consume_odd(client, GROUP "Sql", "colour = 'blue' AND TAGS NOT IN ('even')", RAFTMQ_SQL92);
+    // Pulls bring their expression along.
+    struct raftmq_queues *queues;
+    size_t count = 0;
+    CHECK(raftmq_topic_queues(client, TOPIC, &queues, &last) == RAFTMQ_OK);
+    for (size_t i = 0; i < queues->count; i++) {
+        struct raftmq_pull_options pull = {
+            .group = GROUP,
+            .queue = queues->queues[i],
+            .expression = "TAGS = 'odd'",
+            .expression_type = RAFTMQ_SQL92,
+        };
+        struct raftmq_pulled *pulled;
+        CHECK(raftmq_pull(client, &pull, &pulled, &last) == RAFTMQ_OK);
+        count += pulled->count;
+        raftmq_pulled_free(pulled);
+    }
+    CHECK(count == TAGGED / 2);
+    raftmq_queues_free(queues);
 }
 
 /* Only after the group has consumed: Apache RocketMQ refuses offsets of groups it never saw. */
@@ -350,7 +387,8 @@ int main(int argc, char **argv)
     send_in_other_ways(producer);
     pull_all(client);
     pull_and_wait(argv[1]);
-    consume_by_tag(client);
+    consume_odd(client, GROUP, "odd || none", RAFTMQ_TAGS);
+    sql_is_taken_or_refused(client);
     set_offsets(client);
     check_statistics(client);
     raftmq_producer_close(producer);

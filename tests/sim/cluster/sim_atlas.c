@@ -207,8 +207,8 @@ static size_t vulnerable(const struct sim_disk *disk, size_t group, const char *
 {
     size_t size = 0;
     uint64_t number;
-    if (sim_disk_synced(disk, name, &size) == NULL || size == 0) {
-        return 0;
+    if (sim_disk_synced(disk, name, &size) == NULL || size == 0 || !sim_disk_settled(disk, name)) {
+        return 0; // It is being made, removed, or cut to size.
     }
     if (!segment_name_parse(name, &number)) {
         return size;

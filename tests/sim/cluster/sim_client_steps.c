@@ -282,8 +282,11 @@ static enum raftmq_consumed on_message(void *context, const struct raftmq_receiv
 
 void sim_client_consume(struct sim_client *client)
 {
-    static const struct raftmq_subscription subscriptions[] = {
-        {"plain", "*"}, {"bank", "*"}, {"race", "*"}};
+    // Both let everything through.
+    enum raftmq_expression type = client->plan->by_sql ? RAFTMQ_SQL92 : RAFTMQ_TAGS;
+    const char *expression = client->plan->by_sql ? "UNIQ_KEY IS NOT NULL AND NOT (1 > 2)" : "*";
+    const struct raftmq_subscription subscriptions[] = {
+        {"plain", expression, type}, {"bank", expression, type}, {"race", expression, type}};
     struct raftmq_error error;
     const struct raftmq_consumer_options options = {
         .group = "READERS",

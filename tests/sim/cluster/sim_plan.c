@@ -88,7 +88,7 @@ static void stretch(struct sim_plan *plan)
     plan->groups = 1;
     plan->nameservers = 1;
     plan->think_us *= 5 * scale; // Time is dear here, work is not wanting.
-    plan->election_ms *= 10; // Without a leader clients try again and again, which takes long here.
+    plan->election_ms *= 20; // Without a leader clients try again and again, which takes long here.
     plan->heartbeat_ms = plan->election_ms / 4;
     plan->consumers = 1;
     plan->plain_clients = 1;
@@ -100,7 +100,7 @@ static void stretch(struct sim_plan *plan)
     plan->checkpoint_ms *= scale;
     plan->chaos_us *= scale;
     plan->trouble_us *= scale;
-    plan->fault_every_us *= scale / 6;
+    plan->fault_every_us *= scale / 10;
 }
 
 void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
@@ -111,6 +111,8 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
     draw_retention(plan);
     plan->chaos_us = chaos_ms > 0 ? chaos_ms * SIM_MS : between(6, 24) * (uint64_t)SIM_SECOND;
     plan->fault_every_us = between(150, 2500) * (uint64_t)SIM_MS;
+    plan->by_sql =
+        plan->fault_every_us / SIM_MS % 4 == 0; // No draw: kept seeds go on as they were.
     plan->trouble_us = between(100, 4000) * (uint64_t)SIM_MS;
     plan->relapse_of = likely(40) ? between(1, 6) : 0;
     plan->bare_majority = likely(40);
@@ -143,8 +145,9 @@ void sim_plan_print(const struct sim_plan *plan)
              plan->network.jitter_us, plan->transaction_timeout_ms, plan->check_interval_ms,
              plan->check_max, plan->chaos_us / SIM_SECOND, plan->fault_every_us / SIM_MS,
              plan->bare_majority ? ", heals a bare majority" : "");
-    sim_tell("plan", "bodies of up to %u bytes, kept %" PRIu64 " ms and in %" PRIu64 " bytes",
-             plan->body_max, plan->retention_ms, plan->log_size_max);
+    sim_tell("plan", "bodies of up to %u bytes, kept %" PRIu64 " ms and in %" PRIu64 " bytes%s",
+             plan->body_max, plan->retention_ms, plan->log_size_max,
+             plan->by_sql ? ", consumed by SQL92" : "");
     for (int i = 0; i < SIM_FAULTS; i++) {
         if (plan->weights[i] > 0) {
             sim_tell("plan", "fault of weight %2u: %s", plan->weights[i],

@@ -102,6 +102,7 @@ static void begin(void)
 #endif
     thread->entry(thread->argument);
     thread->ended = true;
+    sim_event_cancel(&thread->wake); // It may have woken itself, by its own loop's async handle.
     while (sim_thread_wake_first(&thread->joiners)) {
     }
     to_scheduler(thread);

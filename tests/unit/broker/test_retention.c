@@ -248,14 +248,13 @@ static void a_pull_below_the_first_offset_is_told_where_to_go_on(void **state)
     scene_free(&scene);
 }
 
-static void a_message_cut_while_it_is_read_makes_the_client_ask_again(void **state)
+static void cut_while_it_is_read(const char *type, const char *expression)
 {
-    (void)state;
     struct scene scene = scene_new(1);
     scene.harness->block_reads = true;
     harness_send(scene.pipe, 11, 3, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
                  "queueOffset", "0", "maxMsgNums", "1", "sysFlag", "4", "commitOffset", "0",
-                 "subscription", "*", NULL);
+                 "subscription", expression, "expressionType", type, NULL);
     assert_int_equal(scene.harness->blocked_count, 1);
     age(&scene, 69);
     // By then its place belongs to somebody else.
@@ -267,6 +266,13 @@ static void a_message_cut_while_it_is_read_makes_the_client_ask_again(void **sta
     scene.harness->block_reads = false;
     pull_from(&scene, "0", 21);
     scene_free(&scene);
+}
+
+static void a_message_cut_while_it_is_read_makes_the_client_ask_again(void **state)
+{
+    (void)state;
+    cut_while_it_is_read("TAG", "*");
+    cut_while_it_is_read("SQL92", "TRUE");
 }
 
 static void the_first_offset_and_time_are_those_of_what_is_left(void **state)

@@ -13,6 +13,8 @@ raftmq_unit_test(broker/admin_requests SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/parts SOURCES ${HARNESS} ${CMAKE_SOURCE_DIR}/tests/support/golden.c
                  LINK raftmq_core)
 raftmq_unit_test(broker/retention SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/sql_filter LINK raftmq_filter)
+raftmq_unit_test(broker/sql_pull SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/settings LINK raftmq_core)
 raftmq_unit_test(broker/log_clock LINK raftmq_core)
 if(TARGET raftmq_host)

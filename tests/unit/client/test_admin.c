@@ -68,6 +68,11 @@ static void pulls_find_what_is_there_and_say_what_is_not(void **state)
     assert_int_equal(pulled->status, RAFTMQ_PULL_NO_MATCH);
     assert_int_equal(pulled->next_offset, 32);
     raftmq_pulled_free(pulled);
+    options.expression_type = RAFTMQ_SQL92; // The fake broker lets all through.
+    assert_int_equal(raftmq_pull(fixture->client, &options, &pulled, NULL), RAFTMQ_OK);
+    assert_int_equal(pulled->count, 32);
+    assert_int_equal(atomic_load(&fixture->fake.sql_pulls), 1);
+    raftmq_pulled_free(pulled);
     options.offset = 40;
     assert_int_equal(raftmq_pull(fixture->client, &options, &pulled, NULL), RAFTMQ_OK);
     assert_int_equal(pulled->status, RAFTMQ_PULL_NONE);

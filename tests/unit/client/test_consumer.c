@@ -87,7 +87,7 @@ static struct raftmq_consumer *consume(struct fixture *fixture, struct raftmq_cl
                                        const char *expression, enum raftmq_consume_from from)
 {
     struct raftmq_consumer *consumer;
-    const struct raftmq_subscription subscription = {"T", expression};
+    const struct raftmq_subscription subscription = {.topic = "T", .expression = expression};
     const struct raftmq_consumer_options options = {
         .group = "c",
         .subscriptions = &subscription,
@@ -182,6 +182,40 @@ static void tags_are_compared_by_text(void **state)
     assert_int_equal(atomic_load(&fixture->deliveries), 10);
 }
 
+static void by_sql_the_broker_is_asked_and_decides(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_subscription subscription = {"T", "colour = 'red'", RAFTMQ_SQL92};
+    const struct raftmq_consumer_options options = {
+        .group = "c",
+        .subscriptions = &subscription,
+        .subscription_count = 1,
+        .listener = listen_numbers,
+        .context = fixture,
+        .from = RAFTMQ_FROM_FIRST,
+    };
+    send_numbers(fixture, 0, 10, "red");
+    send_numbers(fixture, 10, 10, NULL);
+    atomic_store(&fixture->fake.check_code, 23);
+    assert_int_equal(
+        raftmq_consumer_new(fixture->client, &options, &fixture->consumer, &fixture->error),
+        RAFTMQ_REFUSED);
+    assert_int_equal(fixture->error.code, 23);
+    assert_null(fixture->consumer);
+    atomic_store(&fixture->fake.check_code, 0);
+    assert_int_equal(
+        raftmq_consumer_new(fixture->client, &options, &fixture->consumer, &fixture->error),
+        RAFTMQ_OK);
+    assert_int_equal(atomic_load(&fixture->fake.sql_checks), 2);
+    // The fake broker lets all through, and so does the consumer.
+    WAIT_FOR(seen_once(fixture, 20) == 20);
+    assert_true(atomic_load(&fixture->fake.sql_pulls) > 0);
+    subscription.expression = NULL;
+    struct raftmq_consumer *other;
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &other, &fixture->error),
+                     RAFTMQ_INVALID_ARGUMENT);
+}
+
 static void what_failed_is_given_back_to_the_broker(void **state)
 {
     struct fixture *fixture = *state;
@@ -273,7 +307,7 @@ static void bad_options_are_refused(void **state)
 {
     struct fixture *fixture = *state;
     struct raftmq_consumer *consumer;
-    const struct raftmq_subscription subscription = {"T", NULL};
+    const struct raftmq_subscription subscription = {.topic = "T"};
     struct raftmq_consumer_options options = {
         .group = "c", .subscriptions = &subscription, .subscription_count = 1};
     assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
@@ -299,6 +333,7 @@ int main(void)
         TEST(every_message_is_delivered_and_its_offset_stored),
         TEST(a_new_group_may_begin_at_the_end),
         TEST(tags_are_compared_by_text),
+        TEST(by_sql_the_broker_is_asked_and_decides),
         TEST(what_failed_is_given_back_to_the_broker),
         TEST(what_the_broker_does_not_take_back_is_delivered_again_here),
         TEST(an_unfinished_message_holds_the_offset),

@@ -372,6 +372,30 @@ static void a_java_heartbeat_is_read(void **state)
     body_close(&body);
 }
 
+static void a_check_of_a_client_is_read_as_it_is_written(void **state)
+{
+    (void)state;
+    const struct client_check written = {
+        .client_id = slice_text("10.0.0.9@1"),
+        .group = slice_text("g"),
+        .subscription = {slice_text("T"), slice_text("a = 'x'"), slice_text("SQL92"), 7},
+    };
+    struct client_check read;
+    struct body body;
+    struct buf out = {0};
+    client_check_encode(&written, &out);
+    assert_int_equal(client_check_decode(buf_slice(&out), &body, &read), STATUS_OK);
+    assert_text(read.client_id, "10.0.0.9@1");
+    assert_text(read.group, "g");
+    assert_text(read.subscription.expression, "a = 'x'");
+    body_close(&body);
+    assert_out(&out, "{\"clientId\":\"10.0.0.9@1\",\"group\":\"g\",\"subscriptionData\":{"
+                     "\"classFilterMode\":false,\"codeSet\":[],\"expressionType\":\"SQL92\","
+                     "\"subString\":\"a = 'x'\",\"subVersion\":7,\"tagsSet\":[],"
+                     "\"topic\":\"T\"}}");
+    buf_close(&out);
+}
+
 /* Trap 11: ordinals, quoted versions, absent sets (C++); nanoseconds, nulls, UNKNOWN (Go). */
 static void heartbeats_of_cpp_and_go_are_read(void **state)
 {
@@ -587,6 +611,7 @@ int main(void)
         cmocka_unit_test(tables_keyed_by_queues_are_raw_and_read_back),
         cmocka_unit_test(reset_offsets_have_a_form_for_cpp),
         cmocka_unit_test(a_java_heartbeat_is_read),
+        cmocka_unit_test(a_check_of_a_client_is_read_as_it_is_written),
         cmocka_unit_test(heartbeats_of_cpp_and_go_are_read),
         cmocka_unit_test(a_heartbeat_reads_back_with_hashes_of_its_tags),
         cmocka_unit_test(connection_lists_have_every_member_that_tools_need),

@@ -1,20 +1,24 @@
 package raftmq.interop;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 
-/** The consuming side: push consumers that remember what they saw, by key. */
+/** The consuming side: consumers that remember what they saw, by key. */
 final class Consumers {
     private Clients clients;
     private final List<DefaultMQPushConsumer> consumers = new CopyOnWriteArrayList<>();
+    private final List<DefaultLitePullConsumer> pullers = new CopyOnWriteArrayList<>();
     private final Map<String, List<MessageExt>> seen = new ConcurrentHashMap<>();
     private final AtomicLong total = new AtomicLong();
 
@@ -23,7 +27,12 @@ final class Consumers {
     }
 
     void register(Map<String, Agent.Command> commands) {
-        commands.put("consumer", words -> start(words[1], words[2], words[3]));
+        commands.put(
+                "consumer", words -> start(words[1], words[2], MessageSelector.byTag(rest(words))));
+        commands.put(
+                "sqlconsumer", words -> start(words[1], words[2], MessageSelector.bySql(rest(words))));
+        commands.put(
+                "sqlpuller", words -> pull(words[1], words[2], MessageSelector.bySql(rest(words))));
         commands.put("seen", words -> describe(words[1]));
         commands.put("total", words -> total + " " + seen.size());
         commands.put("consumerstop", words -> stop());
@@ -33,20 +42,27 @@ final class Consumers {
         stop();
     }
 
-    private String start(String group, String topic, String expression) throws Exception {
+    /** The expression, which may have spaces, after group and topic. */
+    private static String rest(String[] words) {
+        return String.join(" ", Arrays.asList(words).subList(3, words.length));
+    }
+
+    private void remember(List<MessageExt> messages) {
+        for (MessageExt message : messages) {
+            total.incrementAndGet();
+            seen.computeIfAbsent(message.getKeys(), k -> new CopyOnWriteArrayList<>()).add(message);
+        }
+    }
+
+    private String start(String group, String topic, MessageSelector selector) throws Exception {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         clients.configure(consumer, "consumer-" + consumers.size());
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
-        consumer.subscribe(topic, expression);
+        consumer.subscribe(topic, selector);
         consumer.registerMessageListener(
                 (MessageListenerConcurrently)
                         (messages, context) -> {
-                            for (MessageExt message : messages) {
-                                total.incrementAndGet();
-                                seen.computeIfAbsent(
-                                                message.getKeys(), k -> new CopyOnWriteArrayList<>())
-                                        .add(message);
-                            }
+                            remember(messages);
                             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
                         });
         consumer.start();
@@ -54,7 +70,33 @@ final class Consumers {
         return "";
     }
 
+    /** A lite pull consumer, polled by a thread until it is stopped. */
+    private String pull(String group, String topic, MessageSelector selector) throws Exception {
+        DefaultLitePullConsumer puller = new DefaultLitePullConsumer(group);
+        clients.configure(puller, "puller-" + pullers.size());
+        puller.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        puller.subscribe(topic, selector);
+        puller.start();
+        pullers.add(puller);
+        Thread poller =
+                new Thread(
+                        () -> {
+                            while (puller.isRunning()) {
+                                remember(puller.poll(POLL_MS));
+                            }
+                        });
+        poller.setDaemon(true);
+        poller.start();
+        return "";
+    }
+
+    private static final long POLL_MS = 100;
+
     private String stop() {
+        for (DefaultLitePullConsumer puller : pullers) {
+            puller.shutdown();
+        }
+        pullers.clear();
         for (DefaultMQPushConsumer consumer : consumers) {
             consumer.shutdown();
         }

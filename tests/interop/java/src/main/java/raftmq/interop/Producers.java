@@ -39,7 +39,7 @@ final class Producers {
 
     void register(Map<String, Agent.Command> commands) {
         commands.put("producer", words -> startProducer(words[1], words.length > 2 ? words[2] : ""));
-        commands.put("send", words -> send(words[1], words[2], words[3]));
+        commands.put("send", this::send);
         commands.put("load", words -> startLoad(words[1], Integer.parseInt(words[2])));
         commands.put("loadstop", words -> stopLoad());
         commands.put("txproducer", words -> startTransactions(words[1]));
@@ -79,8 +79,14 @@ final class Producers {
         return new Message(topic, tag, key, body);
     }
 
-    private String send(String topic, String tag, String key) throws Exception {
-        SendResult result = producer.send(message(topic, tag, key));
+    /** Topic, tag, key, and any number of properties: name=value. */
+    private String send(String[] words) throws Exception {
+        Message message = message(words[1], words[2], words[3]);
+        for (int i = 4; i < words.length; i++) {
+            String[] pair = words[i].split("=", 2);
+            message.putUserProperty(pair[0], pair[1]);
+        }
+        SendResult result = producer.send(message);
         return result.getSendStatus()
                 + " "
                 + result.getMsgId()
