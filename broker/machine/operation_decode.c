@@ -10,7 +10,38 @@ static enum status half_decode(struct operation *operation)
         return STATUS_MALFORMED;
     }
     operation->half.first_check_ms = le64_get(body.data);
+    operation->half.delay = (struct delay){0};
     operation->half.message = slice_from(body, HALF_PREFIX_SIZE);
+    return STATUS_OK;
+}
+
+/* False if it is none. */
+static bool delay_decode(const uint8_t *bytes, struct delay *delay)
+{
+    uint32_t absolute = le32_get(bytes + 8);
+    *delay = (struct delay){le64_get(bytes), absolute != 0};
+    return delay->ms > 0 && absolute <= 1;
+}
+
+static enum status half_delayed_decode(struct operation *operation)
+{
+    struct slice body = operation->body;
+    if (body.size <= HALF_DELAYED_PREFIX_SIZE ||
+        !delay_decode(body.data + 8, &operation->half.delay)) {
+        return STATUS_MALFORMED;
+    }
+    operation->half.first_check_ms = le64_get(body.data);
+    operation->half.message = slice_from(body, HALF_DELAYED_PREFIX_SIZE);
+    return STATUS_OK;
+}
+
+static enum status delayed_decode(struct operation *operation)
+{
+    struct slice body = operation->body;
+    if (body.size <= DELAYED_PREFIX_SIZE || !delay_decode(body.data, &operation->delayed.delay)) {
+        return STATUS_MALFORMED;
+    }
+    operation->delayed.message = slice_from(body, DELAYED_PREFIX_SIZE);
     return STATUS_OK;
 }
 
@@ -306,6 +337,21 @@ static enum status cut_decode(struct slice body, struct operation_cut *cut)
     return map_reader_end(&reader, CUT_FIELDS);
 }
 
+static enum status fire_decode(struct slice body, struct operation_fire *fire)
+{
+    struct map_reader reader;
+    map_reader_init(&reader, body);
+    uint32_t key;
+    while (map_reader_key(&reader, &key)) {
+        if (key == FIRE_POSITION) {
+            fire->position = map_reader_u64(&reader);
+        } else {
+            map_reader_fail(&reader);
+        }
+    }
+    return map_reader_end(&reader, FIRE_FIELDS);
+}
+
 enum status operation_body_decode(struct operation *operation)
 {
     struct slice body = operation->body;
@@ -339,6 +385,12 @@ enum status operation_body_decode(struct operation *operation)
     }
     case OPERATION_CUT:
         return cut_decode(body, &operation->cut);
+    case OPERATION_DELAYED:
+        return delayed_decode(operation);
+    case OPERATION_FIRE:
+        return fire_decode(body, &operation->fire);
+    case OPERATION_HALF_DELAYED:
+        return half_delayed_decode(operation);
     }
     return STATUS_MALFORMED;
 }

@@ -59,6 +59,12 @@ static void put_text(struct msgpack_packer *packer, unsigned key, struct slice v
     pack_text(packer, value, size_max);
 }
 
+void entry_put_delay(struct buf *entry, const struct delay *delay)
+{
+    buf_put_le64(entry, delay->ms);
+    buf_put_le32(entry, delay->absolute);
+}
+
 void entry_put_end(struct buf *entry, const struct operation_end *end)
 {
     size_t begin = entry_operation_begin(entry, OPERATION_END);
@@ -199,5 +205,14 @@ void entry_put_cut(struct buf *entry, const struct operation_cut *cut)
     struct msgpack_packer packer = packer_of(entry);
     msgpack_pack_map(&packer, CUT_FIELDS);
     put_u64(&packer, CUT_POSITION, cut->position);
+    entry_operation_end(entry, begin);
+}
+
+void entry_put_fire(struct buf *entry, const struct operation_fire *fire)
+{
+    size_t begin = entry_operation_begin(entry, OPERATION_FIRE);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, FIRE_FIELDS);
+    put_u64(&packer, FIRE_POSITION, fire->position);
     entry_operation_end(entry, begin);
 }

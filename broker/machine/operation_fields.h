@@ -69,4 +69,6 @@ enum group_delete_field {
 
 enum cut_field { CUT_POSITION = 1, CUT_FIELDS = CUT_POSITION };
 
+enum fire_field { FIRE_POSITION = 1, FIRE_FIELDS = FIRE_POSITION };
+
 #endif

@@ -339,6 +339,11 @@ static void apply_operation(struct ledger_group *group, const struct operation *
     case OPERATION_CUT:
         ledger_cut(group, operation->cut.position, entry_position);
         return;
+    case OPERATION_DELAYED:
+    case OPERATION_FIRE:
+    case OPERATION_HALF_DELAYED:
+        sim_violation("log", "there is a delay at %" PRIu64 " of %s, though no client asked for it",
+                      position, group->name.text);
     }
 }
 
