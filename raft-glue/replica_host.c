@@ -494,6 +494,7 @@ void replica_host_close(struct replica_host *host, void (*on_closed)(void *conte
     replica_shut(host->replica);
     replica_disk_close(&host->disk);
     replica_peers_close(host->peers, on_peers_closed, host);
+    host->peers = NULL; // Ends by itself, perhaps long before a write that is under way.
     fetch_server_close(host->fetch);
     uv_close((uv_handle_t *)&host->timer, on_timer_closed);
 }
@@ -593,7 +594,9 @@ enum status replica_host_change(struct replica_host *host, uint64_t id, struct h
 void replica_host_drain(struct replica_host *host, bool draining)
 {
     host->draining = draining;
-    replica_peers_drain(host->peers, draining);
+    if (host->peers != NULL) {
+        replica_peers_drain(host->peers, draining);
+    }
 }
 
 /* ---- View ---- */
@@ -605,14 +608,18 @@ static void view_member(const struct replica_host *host, const struct replica_kn
     bool self = id == host->options.id;
     *member = (struct replica_member_view){
         .id = id,
-        .client_host =
-            self ? host->options.client_host : replica_peers_client_host(host->peers, id),
+        .client_host = self ? host->options.client_host : (struct host){0},
         .role = known->role < 0 ? REPLICA_MEMBER_STRANGER : (enum replica_member_role)known->role,
-        .draining = self ? host->draining : replica_peers_draining(host->peers, id),
-        .connected = self || replica_peers_connected(host->peers, id),
+        .draining = self && host->draining,
+        .connected = self,
         .match_index = replica_match_index(host->replica, id),
         .last_contact_ms_ago = self ? 0 : replica_contact_ms_ago(host->replica, id),
     };
+    if (!self && host->peers != NULL) {
+        member->client_host = replica_peers_client_host(host->peers, id);
+        member->draining = replica_peers_draining(host->peers, id);
+        member->connected = replica_peers_connected(host->peers, id);
+    }
     if (replica_address_parse(known->server.address, &member->raft_host) != STATUS_OK) {
         member->raft_host = (struct host){0};
     }

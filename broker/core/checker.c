@@ -276,8 +276,8 @@ static void round_finish(struct check_round *round)
         free(round);
         return;
     }
-    round->handed.next_due_ms =
-        broker_now_ms(broker) + broker->settings->transaction_check_interval_ms;
+    // Not as a time of ours: the entry, begun earlier, may have been stamped by another clock.
+    round->handed.next_check_ms = broker->settings->transaction_check_interval_ms;
     entry_put_checked(entry, &round->handed);
     const struct waiter waiter = {.done = on_round_logged, .context = round};
     proposer_add(&broker->proposer, &waiter);

@@ -32,6 +32,12 @@ static void expire(struct machine *machine, struct transaction *transaction, boo
                    uint64_t position);
 static void count_end(struct machine *machine, const struct operation_result *result);
 
+/* In the log's time: a time that somebody's clock made up may lie far ahead of it. */
+static uint64_t check_due_ms(const struct machine *machine, uint64_t wait_ms)
+{
+    return machine->meta.clock_ms + (wait_ms < CHECK_WAIT_MAX_MS ? wait_ms : CHECK_WAIT_MAX_MS);
+}
+
 void apply_half(struct machine *machine, const struct operation *operation,
                 struct operation_result *result)
 {
@@ -68,10 +74,8 @@ void apply_half(struct machine *machine, const struct operation *operation,
         machine->entry_position + operation->offset + OPERATION_HEADER_SIZE + prefix;
     struct transaction *transaction = half_write(machine, position, (uint32_t)size, &terms, queue);
     transaction->delay = operation->half.delay;
-    uint64_t wait_ms = operation->half.first_check_ms < FIRST_CHECK_MAX_MS
-                           ? operation->half.first_check_ms
-                           : FIRST_CHECK_MAX_MS;
-    transaction_schedule(machine, transaction, machine->meta.clock_ms + wait_ms);
+    transaction_schedule(machine, transaction,
+                         check_due_ms(machine, operation->half.first_check_ms));
     answer_half(transaction, false, result);
 }
 
@@ -228,6 +232,7 @@ static enum status commit(struct machine *machine, struct transaction *transacti
 void apply_checked(struct machine *machine, const struct operation_checked *checked,
                    struct operation_result *result)
 {
+    uint64_t due_ms = check_due_ms(machine, checked->next_check_ms);
     for (uint32_t i = 0; i < checked->count; i++) {
         struct transaction *transaction = find(machine, checked->half_positions[i]);
         if (transaction == NULL || transaction->state != TRANSACTION_PENDING) {
@@ -235,7 +240,7 @@ void apply_checked(struct machine *machine, const struct operation_checked *chec
         }
         struct heap *due = &transaction->group->due;
         heap_remove(due, &transaction->due);
-        heap_put(due, &transaction->due, checked->next_due_ms, transaction->position);
+        heap_put(due, &transaction->due, due_ms, transaction->position);
         transaction->attempts++;
         transaction->last_check_ms = machine->meta.clock_ms;
         transaction_mark_dirty(machine, transaction);

@@ -52,8 +52,8 @@ enum decision {
 /* HALF body: u64 first_check_ms (after the entry's time), u32 zero, then one stored message with
  * its *real* topic and queue. Apply takes PGROUP and UNIQ_KEY from its properties. */
 enum { HALF_PREFIX_SIZE = 12 };
-/* No half waits longer for its first check, whatever it says. */
-#define FIRST_CHECK_MAX_MS (UINT64_C(366) * 24 * 3600 * 1000)
+/* No half waits longer for a check, whatever its message or the settings say. */
+#define CHECK_WAIT_MAX_MS (UINT64_C(366) * 24 * 3600 * 1000)
 
 /* How long a message stays invisible. On the disk: u64 ms, u32 absolute. */
 struct delay {
@@ -84,7 +84,7 @@ struct operation_end {
 
 enum { CHECKED_MAX = 512 };
 struct operation_checked {
-    uint64_t next_due_ms;
+    uint64_t next_check_ms; /* After the entry's time; at most CHECK_WAIT_MAX_MS. */
     uint32_t count;
     uint64_t half_positions[CHECKED_MAX];
 };

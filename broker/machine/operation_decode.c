@@ -92,8 +92,8 @@ static enum status checked_decode(struct slice body, struct operation_checked *c
     uint32_t key;
     while (map_reader_key(&reader, &key)) {
         switch (key) {
-        case CHECKED_NEXT_DUE:
-            checked->next_due_ms = map_reader_u64(&reader);
+        case CHECKED_NEXT_CHECK:
+            checked->next_check_ms = map_reader_u64(&reader);
             break;
         case CHECKED_POSITIONS:
             checked->count = map_reader_array(&reader, CHECKED_MAX);

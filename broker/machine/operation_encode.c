@@ -84,7 +84,7 @@ void entry_put_checked(struct buf *entry, const struct operation_checked *checke
     size_t begin = entry_operation_begin(entry, OPERATION_CHECKED);
     struct msgpack_packer packer = packer_of(entry);
     msgpack_pack_map(&packer, CHECKED_FIELDS);
-    put_u64(&packer, CHECKED_NEXT_DUE, checked->next_due_ms);
+    put_u64(&packer, CHECKED_NEXT_CHECK, checked->next_check_ms);
     msgpack_pack_uint8(&packer, CHECKED_POSITIONS);
     msgpack_pack_array(&packer, checked->count);
     for (uint32_t i = 0; i < checked->count; i++) {

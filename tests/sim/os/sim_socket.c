@@ -13,6 +13,17 @@ struct sim_socket *sim_socket_new(struct sim_handle *handle, struct host local)
 
 /* ---- Use ---- */
 
+/* A kernel whose peer's window is closed asks now and then whether it has opened. Here only the
+ * question that finds nobody matters: a host that lost power answers with a reset when it is back.
+ */
+static void probe_window(struct sim_socket *socket)
+{
+    if (socket->state == SOCKET_OPEN && socket->unsent.size > 0 && list_empty(&socket->out) &&
+        sim_socket_find(socket->peer) == NULL) {
+        sim_socket_send(socket, SEGMENT_DATA, NULL, 0);
+    }
+}
+
 /* Put bytes that wait into segments as far as the window allows. */
 static void move_unsent(struct sim_socket *socket)
 {
@@ -31,6 +42,7 @@ static void move_unsent(struct sim_socket *socket)
         buf_clear(&socket->unsent);
         socket->unsent_at = 0;
     }
+    probe_window(socket);
 }
 
 void sim_socket_listen(struct sim_socket *socket, uv_connection_cb call)
@@ -269,7 +281,11 @@ void sim_sockets_orphan(struct sim_process *process, bool silent)
             while (!list_empty(&socket->backlog)) {
                 sim_socket_free(CONTAINER_OF(socket->backlog.next, struct sim_socket, in_backlog));
             }
+            struct sim_socket *peer = sim_socket_find(socket->peer);
             sim_socket_free(socket);
+            if (peer != NULL) {
+                probe_window(peer);
+            }
         } else {
             detach(socket, sim_one_in(SIM_NETWORK, 2) ? SEGMENT_RESET : SEGMENT_END);
         }

@@ -581,6 +581,27 @@ static void closing_ends_waiting_proposals_as_unknown(void **state)
     cluster_close(cluster);
 }
 
+static void a_replica_that_is_closing_can_still_be_viewed(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_open(NODES);
+    for (size_t i = 0; i < NODES; i++) {
+        start_node(cluster, i);
+    }
+    run_until(cluster, has_leader);
+    struct node *node = leader(cluster);
+    assert_int_equal(propose(node, 1, 8), STATUS_OK); // The write outlasts the links.
+    replica_host_close(node->host, on_closed, node);
+    while (!node->closed) {
+        struct replica_view view;
+        replica_host_view(node->host, &view);
+        assert_int_equal(view.member_count, NODES);
+        replica_host_drain(node->host, true);
+        uv_run(&cluster->loop, UV_RUN_ONCE);
+    }
+    cluster_close(cluster);
+}
+
 /* A socket to a member's port, on which nothing is said yet. */
 static int connect_to(const struct cluster *cluster, size_t i)
 {
@@ -712,6 +733,7 @@ int main(void)
         cmocka_unit_test(the_logs_membership_counts_not_the_configured_one),
         cmocka_unit_test(a_port_that_is_taken_is_an_error_with_a_sentence),
         cmocka_unit_test(closing_ends_waiting_proposals_as_unknown),
+        cmocka_unit_test(a_replica_that_is_closing_can_still_be_viewed),
         cmocka_unit_test(r2_a_new_connection_of_a_member_replaces_its_old_one),
         cmocka_unit_test(a_hello_for_somebody_else_is_refused_with_the_reason),
         cmocka_unit_test(strangers_and_damaged_messages_are_closed),

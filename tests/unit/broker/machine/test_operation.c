@@ -66,14 +66,14 @@ static void checked_is_as_the_golden_file(void **state)
     (void)state;
     struct buf entry = {0};
     struct operation_checked checked;
-    checked.next_due_ms = time_ms + 30000;
+    checked.next_check_ms = 30000;
     checked.count = 2;
     checked.half_positions[0] = position;
     checked.half_positions[1] = 7;
     entry_begin(&entry);
     entry_put_checked(&entry, &checked);
     check(&entry, "machine/entry_checked.hex", operations);
-    assert_true(operations[0].checked.next_due_ms == time_ms + 30000);
+    assert_true(operations[0].checked.next_check_ms == 30000);
     assert_int_equal(operations[0].checked.count, 2);
     assert_true(operations[0].checked.half_positions[0] == position);
     assert_true(operations[0].checked.half_positions[1] == 7);

@@ -97,7 +97,7 @@ static void put_decision(struct generator *generator, struct driver *driver)
         break;
     case 2: {
         struct operation_checked checked;
-        checked.next_due_ms = driver->time_ms + 5000;
+        checked.next_check_ms = 5000;
         checked.count = 1;
         checked.half_positions[0] = position;
         entry_put_checked(&driver->entry, &checked);
