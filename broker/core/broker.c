@@ -39,6 +39,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     proposer_init(&broker->proposer, broker);
     pulls_init(&broker->pulls, broker);
     checker_init(&broker->checker, broker);
+    scheduler_init(&broker->scheduler, broker);
     balancer_init(&broker->balancer, broker);
     retention_init(&broker->retention, broker);
     log_clock_init(&broker->log_clock, ports->clock);
@@ -237,6 +238,7 @@ void broker_tick(struct broker *broker)
     proposer_tick(&broker->proposer);
     relay_tick(broker->relay);
     checker_tick(&broker->checker);
+    scheduler_tick(&broker->scheduler);
     balancer_tick(&broker->balancer);
     retention_tick(&broker->retention);
     if (now - broker->expired_ms >= EXPIRE_PERIOD_MS) {

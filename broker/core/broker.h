@@ -14,6 +14,7 @@
 #include "broker/core/proposer.h"
 #include "broker/core/pulls.h"
 #include "broker/core/retention.h"
+#include "broker/core/scheduler.h"
 #include "broker/core/settings.h"
 #include "broker/machine/machine.h"
 #include "common/base/clock.h"
@@ -76,6 +77,8 @@ struct broker_counters {
     uint64_t pulls_held;
     uint64_t forwarded;
     uint64_t checks_sent;
+    uint64_t sent_back;    /* By consumers: to be tried again, */
+    uint64_t dead_letters; /* or no more. */
 };
 
 struct broker {
@@ -93,6 +96,7 @@ struct broker {
     uint64_t leader_connection; /* Number of the newest one. */
     struct pulls pulls;
     struct checker checker;
+    struct scheduler scheduler;
     struct balancer balancer;
     struct retention retention;
     struct log_clock log_clock;
@@ -104,7 +108,7 @@ struct broker {
     bool log_full;          /* and everything else, too, while we lead. */
     struct batch *applying; /* The batch whose entry is being applied. */
     bool stopping;
-    struct buf properties; /* Scratch of process_send.c. */
+    struct buf properties; /* Scratch of whoever stores a message. */
     struct buf ids;        /* Scratch of process_send.c. */
     struct broker_counters counters;
 };

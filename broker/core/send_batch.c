@@ -1,5 +1,6 @@
 #include "broker/core/send_batch.h"
 
+#include "broker/core/send_delay.h"
 #include "common/base/limits.h"
 
 #include <stdlib.h>
@@ -45,6 +46,10 @@ enum status send_batch_measure(struct slice body, const struct message *common,
     for (size_t at = 0; at < body.size;) {
         if (!next_item(body, &at, &message)) {
             shape->trouble = "the lengths inside the batch contradict each other";
+            return STATUS_MESSAGE_ILLEGAL;
+        }
+        if (send_delay_asked(message.properties)) {
+            shape->trouble = "a message within a batch cannot be delayed";
             return STATUS_MESSAGE_ILLEGAL;
         }
         shape->stored_size += message_size(&message);

@@ -100,7 +100,8 @@ static enum status header_decode(struct slice bytes, struct operation *operation
     size_t size = le32_get(bytes.data + OPERATION_AT_SIZE);
     uint8_t type = bytes.data[OPERATION_AT_TYPE];
     if (size > bytes.size - OPERATION_HEADER_SIZE || type < OPERATION_MESSAGE ||
-        type > OPERATION_LAST || bytes.data[OPERATION_AT_VERSION] != OPERATION_VERSION ||
+        type > OPERATION_LAST || type == OPERATION_RESERVED ||
+        bytes.data[OPERATION_AT_VERSION] != OPERATION_VERSION ||
         le16_get(bytes.data + OPERATION_AT_ZERO) != 0) {
         return STATUS_MALFORMED;
     }

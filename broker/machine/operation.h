@@ -32,11 +32,12 @@ enum operation_type {
     OPERATION_GROUP_DELETE = 11,
     OPERATION_TICK = 12,         /* Time passes: lets the machine forget old outcomes. */
     OPERATION_CUT = 13,          /* Retention: the oldest segments of the log go. */
-    OPERATION_DELAYED = 14,      /* One message that is to become visible later. */
-    OPERATION_FIRE = 15,         /* A delayed message is due and becomes visible. */
-    OPERATION_HALF_DELAYED = 16, /* One half message whose delay begins when it is committed. */
+    OPERATION_DELAYED = 15,      /* One message that is to become visible later. */
+    OPERATION_FIRE = 16,         /* A delayed message is due and becomes visible. */
+    OPERATION_HALF_DELAYED = 17, /* One half message whose delay begins when it is committed. */
     OPERATION_LAST = OPERATION_HALF_DELAYED,
 };
+enum { OPERATION_RESERVED = 14 }; /* Has no meaning yet: refused. */
 
 enum decision {
     DECISION_UNKNOWN = 0, /* Nothing is logged for it. */

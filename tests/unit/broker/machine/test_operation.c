@@ -316,7 +316,8 @@ static void what_a_later_version_may_write_is_refused(void **state)
         size_t size;
     } cases[] = {
         {"type 0", 0, 1, "\x80", 1},
-        {"type 17", 17, 1, "\x80", 1},
+        {"type 14", 14, 1, "\x80", 1},
+        {"type 18", 18, 1, "\x80", 1},
         {"a cut without a position", OPERATION_CUT, 1, "\x80", 1},
         {"a cut of an unknown field", OPERATION_CUT, 1, "\x81\x02\x01", 3},
         {"version 2", OPERATION_TICK, 2, "\x80", 1},
