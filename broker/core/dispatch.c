@@ -28,6 +28,7 @@ static const struct processor processors[] = {
     {33, PLACE_HERE, process_view_message},
     {34, PLACE_BOTH, process_heartbeat},
     {35, PLACE_BOTH, process_unregister},
+    {36, PLACE_LEADER, process_send_back},
     {37, PLACE_HERE, process_end_transaction},
     {38, PLACE_LEADER, process_consumer_list},
     {46, PLACE_HERE, process_check_client_config},

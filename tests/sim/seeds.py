@@ -31,6 +31,8 @@ LEAST_PER_SEED = {
     "faults": 4,
     "calls acknowledged": 200,
     "commits": 50,
+    "delayed messages fired": 20,
+    "messages sent back": 10,
     "rollbacks": 20,
     "check-backs answered": 20,
 }
