@@ -21,6 +21,10 @@ FAST_CHECKS = {
     "transactionCheckMax": 5,
 }
 
+# For how long a producer waits for one broker before it tries the next: far longer than an answer
+# takes here, and twice in the 3 s that it has for a send.
+TRY_MS = 1000
+
 
 class JavaClient:
     """Run for each version by the classes below."""
@@ -235,11 +239,20 @@ class Java533(JavaClient, unittest.TestCase):
     version = "5.3.3"
 
     def test_kill_9_of_one_node_under_load(self):
+        """No send fails, if the client may try again in time; see docs/operations.md."""
         rounds = int(os.environ.get("RAFTMQ_KILLS", "4"))
+        self.kill_nodes_under_load(rounds, TRY_MS)
+
+    def test_kill_9_of_one_node_under_load_with_default_settings(self):
+        """The same, but calls that the client itself forgets are counted and excused."""
+        rounds = max(2, int(os.environ.get("RAFTMQ_KILLS", "4")) // 4)
+        self.kill_nodes_under_load(rounds, None)
+
+    def kill_nodes_under_load(self, rounds, try_ms):
         with Cluster() as cluster:
             cluster.wait_ready()
             with java(self.version, cluster, fast=False) as client:
-                self.warm_up(client, cluster)
+                self.warm_up(client, cluster, try_ms)
                 client("load", "Load", "500")
                 for i in range(rounds):
                     node = i % 3 + 1
@@ -247,7 +260,7 @@ class Java533(JavaClient, unittest.TestCase):
                     time.sleep(0.7)  # Down for a while, as a crashed process is.
                     cluster.start(node)
                     cluster.wait_ready()
-                self.check_load(client, rounds, self.abandoned_by_the_client(cluster))
+                self.check_load(client, rounds, cluster, excuse=try_ms is None)
 
     def test_planned_transfers_under_load_fail_no_request(self):
         rounds = int(os.environ.get("RAFTMQ_TRANSFERS", "6"))
@@ -263,49 +276,45 @@ class Java533(JavaClient, unittest.TestCase):
                     cluster.transfer(group)
                     cluster.wait_leader(group, other_than=before)
                     time.sleep(0.5)
-                sent = self.check_load(client, rounds)
+                sent = self.check_load(client, rounds, cluster)
                 warm = 24
                 wait_for("all of it consumed",
                          lambda: int(client("total").split()[1]) == sent + warm, 60)
 
-    def warm_up(self, client, cluster):
+    def warm_up(self, client, cluster, try_ms=None):
         """A topic on all groups, and a client that knows its route."""
         cluster.create_topic("Load")
-        client("producer", "P")
+        client("producer", "P", try_ms or "")
         for i in range(24):
             client("send", "Load", "t", f"warm-{i}")
 
-    def abandoned_by_the_client(self, cluster):
+    def check_load(self, client, rounds, cluster, excuse=False):
+        """No send failed, or with `excuse` only such as the client itself forgot, one in 5 rounds."""
+        sent, failed, slowest_ms, *why = client("loadstop").split()
+        forgotten = self.forgotten_by_the_client(cluster)
+        print(f"\n  {rounds} rounds: {sent} sends, {failed} failed ({forgotten} calls that the "
+              f"client forgot on a reset connection), slowest {slowest_ms} ms")
+        self.assertLessEqual(int(failed), min(forgotten, -(-rounds // 5)) if excuse else 0, why)
+        self.assertGreater(int(sent), 200 * rounds)
+        return int(sent)
+
+    def forgotten_by_the_client(self, cluster):
         """Counts calls that the client itself forgets; see docs/limits.md.
 
         It fails the calls on a connection that was reset, so that they are retried, unless another
         thread has begun to reconnect in the moment between: those it lets run into their timeout.
         """
-
-        def count():
-            reset, forgotten = set(), 0
-            for folder, _, names in os.walk(os.path.join(cluster.directory, "java-home")):
-                for name in names:
-                    with open(os.path.join(folder, name), errors="replace") as log:
-                        for line in log:
-                            found = re.search(r"channel\[addr=[^,]*, id=(\w+)\]", line)
-                            if found and "exceptionCaught" in line:
-                                reset.add(found.group(1))
-                            elif found and "wait response timeout" in line:
-                                forgotten += found.group(1) in reset
-            return forgotten
-
-        return count
-
-    def check_load(self, client, rounds, excused=lambda: 0):
-        sent, failed, slowest_ms, *why = client("loadstop").split()
-        forgotten = excused()
-        self.assertLessEqual(int(failed), forgotten, why)
-        self.assertLessEqual(forgotten, rounds // 5)
-        self.assertGreater(int(sent), 200 * rounds)
-        print(f"\n  {rounds} rounds: {sent} sends, {failed} failed ({forgotten} calls that the "
-              f"client forgot on a reset connection), slowest {slowest_ms} ms")
-        return int(sent)
+        reset, forgotten = set(), 0
+        for folder, _, names in os.walk(os.path.join(cluster.directory, "java-home")):
+            for name in names:
+                with open(os.path.join(folder, name), errors="replace") as log:
+                    for line in log:
+                        found = re.search(r"channel\[addr=[^,]*, id=(\w+)\]", line)
+                        if found and "exceptionCaught" in line:
+                            reset.add(found.group(1))
+                        elif found and "wait response timeout" in line:
+                            forgotten += found.group(1) in reset
+        return forgotten
 
 
 class Java498(JavaClient, unittest.TestCase):

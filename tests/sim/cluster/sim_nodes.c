@@ -207,7 +207,9 @@ static void node_main(void *argument)
         }
     }
     node->ready = true;
-    uv_sem_wait(&node->stop);
+    if (!node->stopping) {
+        uv_sem_wait(&node->stop);
+    }
     node->ready = false;
     for (size_t i = 0; i < settings->group_count; i++) {
         group_host_stop(node->groups[i]);
@@ -304,8 +306,12 @@ void sim_node_rest(size_t node, uint64_t us)
 void sim_node_stop(size_t number)
 {
     struct node *node = &cluster.nodes[number];
-    if (node->ready && !node->stopping) {
-        node->stopping = true;
+    if (node->host->process == NULL || node->stopping) {
+        return;
+    }
+    // Like a signal: a node that still starts, behind a stalled disk, finds it when it has started.
+    node->stopping = true;
+    if (node->ready) {
         uv_sem_post(&node->stop);
     }
 }

@@ -39,7 +39,7 @@ final class Producers {
     }
 
     void register(Map<String, Agent.Command> commands) {
-        commands.put("producer", words -> startProducer(words[1]));
+        commands.put("producer", words -> startProducer(words[1], words.length > 2 ? words[2] : ""));
         commands.put("send", words -> send(words[1], words[2], words[3]));
         commands.put("later", words -> later(words[1], words[2], words[3], words[4]));
         commands.put("load", words -> startLoad(words[1], Integer.parseInt(words[2])));
@@ -62,9 +62,16 @@ final class Producers {
         }
     }
 
-    private String startProducer(String group) throws Exception {
+    /** With a number of milliseconds no try takes longer, as long as the client may try again. */
+    private String startProducer(String group, String tryMs) throws Exception {
         producer = new DefaultMQProducer(group);
         clients.configure(producer, "producer");
+        if (!tryMs.isEmpty()) {
+            // By name: clients before 5.3.3 lack the setting.
+            DefaultMQProducer.class
+                    .getMethod("setSendMsgMaxTimeoutPerRequest", int.class)
+                    .invoke(producer, Integer.parseInt(tryMs));
+        }
         producer.start();
         return group;
     }
