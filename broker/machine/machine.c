@@ -261,6 +261,9 @@ static void operation_apply(struct machine *machine, const struct operation *ope
     case OPERATION_FIRE:
         apply_fire(machine, operation, result);
         return;
+    case OPERATION_RECALL:
+        apply_recall(machine, &operation->recall, result);
+        return;
     }
     UNREACHABLE();
 }

@@ -139,6 +139,7 @@ struct delayed {
     int32_t queue_id;
     uint32_t size;
     uint64_t stored_ms; /* When its delay began. */
+    bool recallable;    /* Not if it is a transaction's: what is committed is delivered. */
     /* private from here */
     struct map_node node; /* By position. */
     struct list dirty;
@@ -357,7 +358,7 @@ struct machine_counters {
     uint64_t checks;
     uint64_t delayed;         /* Messages that were given a delay, */
     uint64_t delayed_fired;   /* that became visible after it, */
-    uint64_t delayed_dropped; /* that went with their topic, */
+    uint64_t delayed_dropped; /* that went with their topic, or were recalled, */
     uint64_t delayed_waiting; /* and the rest. */
     uint64_t pending;
     uint64_t expired;

@@ -16,6 +16,7 @@ static struct delayed *delayed_new(const struct hidden_message *message);
 static void delayed_link(struct machine *machine, struct delayed *delayed, uint64_t due_ms);
 static void delayed_remove(struct machine *machine, struct delayed *delayed);
 static void delayed_free(struct machine *machine, struct delayed *delayed);
+static bool has_key(const struct delayed *delayed, uint64_t hash);
 static void row_of(const struct delayed *delayed, struct delayed_row *row);
 
 void apply_delayed(struct machine *machine, const struct operation *operation,
@@ -46,6 +47,7 @@ void apply_delayed(struct machine *machine, const struct operation *operation,
         .tags_hash = terms.tags_hash,
         .keys = terms.keys,
         .key_count = terms.key_count,
+        .recallable = true,
     };
     result->message.queue_offset = (int64_t)machine->meta.counters.delayed;
     result->message.position = hidden.position;
@@ -95,6 +97,32 @@ void apply_fire(struct machine *machine, const struct operation *operation,
     delayed_remove(machine, delayed);
 }
 
+/* What has fired cannot be recalled; what is recalled does not fire. */
+void apply_recall(struct machine *machine, const struct operation_recall *recall,
+                  struct operation_result *result)
+{
+    struct delayed *delayed = find(machine, recall->position);
+    if (delayed == NULL || !delayed->recallable ||
+        !slice_equals(name_slice(&delayed->topic->name), recall->topic) ||
+        !has_key(delayed, message_key_hash(topic_hash_of(delayed->topic), recall->unique_key))) {
+        result->status = STATUS_NOT_FOUND;
+        return;
+    }
+    result->status = STATUS_OK;
+    machine->meta.counters.delayed_dropped++;
+    delayed_remove(machine, delayed);
+}
+
+static bool has_key(const struct delayed *delayed, uint64_t hash)
+{
+    for (uint32_t i = 0; i < delayed->key_count; i++) {
+        if (delayed->keys[i] == hash) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- The schedule ------------------------------------------------------------------------- */
 
 void delayed_add(struct machine *machine, struct topic *topic, int32_t queue_id,
@@ -117,6 +145,7 @@ static struct delayed *delayed_new(const struct hidden_message *message)
     delayed->position = message->position;
     delayed->size = message->size;
     delayed->tags_hash = message->tags_hash;
+    delayed->recallable = message->recallable;
     delayed->key_count = (uint8_t)message->key_count;
     delayed->keys = delayed->keys_inline;
     size_t size = message->key_count * sizeof *delayed->keys;
@@ -211,6 +240,7 @@ enum status delayed_load(struct machine *machine, struct slice key, struct slice
         .tags_hash = row.tags_hash,
         .keys = row.keys,
         .key_count = row.key_count,
+        .recallable = row.recallable,
     });
     delayed->topic = topic;
     delayed->queue_id = row.queue_id;
@@ -246,6 +276,7 @@ static void row_of(const struct delayed *delayed, struct delayed_row *row)
     row->tags_hash = delayed->tags_hash;
     row->due_ms = delayed->due.due;
     row->stored_ms = delayed->stored_ms;
+    row->recallable = delayed->recallable;
     row->key_count = delayed->key_count;
     memcpy(row->keys, delayed->keys, delayed->key_count * sizeof *row->keys);
 }

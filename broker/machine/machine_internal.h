@@ -61,6 +61,7 @@ struct hidden_message {
     int32_t tags_hash;
     const uint64_t *keys; /* Hashed: what finds it once it is visible. */
     uint32_t key_count;
+    bool recallable; /* While it is delayed. */
 };
 
 /* A segment of the log. */
@@ -281,6 +282,8 @@ void apply_delayed(struct machine *machine, const struct operation *operation,
                    struct operation_result *result);
 void apply_fire(struct machine *machine, const struct operation *operation,
                 struct operation_result *result);
+void apply_recall(struct machine *machine, const struct operation_recall *recall,
+                  struct operation_result *result);
 /* When a delay that begins now ends; the clock's time or less if there is nothing to wait for. */
 uint64_t delay_end_ms(const struct machine *machine, const struct delay *delay);
 /* Into the schedule. */

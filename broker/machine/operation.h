@@ -35,7 +35,8 @@ enum operation_type {
     OPERATION_DELAYED = 15,      /* One message that is to become visible later. */
     OPERATION_FIRE = 16,         /* A delayed message is due and becomes visible. */
     OPERATION_HALF_DELAYED = 17, /* One half message whose delay begins when it is committed. */
-    OPERATION_LAST = OPERATION_HALF_DELAYED,
+    OPERATION_RECALL = 18,       /* A delayed message is taken back by its sender. */
+    OPERATION_LAST = OPERATION_RECALL,
 };
 enum { OPERATION_RESERVED = 14 }; /* Has no meaning yet: refused. */
 
@@ -169,6 +170,13 @@ struct operation_fire {
     uint64_t position; /* Of the stored message. */
 };
 
+/* Who takes it back must know more of it than where it is. */
+struct operation_recall {
+    uint64_t position;       /* Of the stored message. */
+    struct slice topic;      /* Its topic, */
+    struct slice unique_key; /* and its UNIQ_KEY, at most KEY_SIZE_MAX. */
+};
+
 /* A decoded operation; borrows from the entry. */
 struct operation {
     enum operation_type type;
@@ -186,6 +194,7 @@ struct operation {
             struct slice message;
         } delayed;
         struct operation_fire fire;
+        struct operation_recall recall;
         struct operation_end end;
         struct operation_checked checked;
         struct operation_expire expire;
@@ -224,6 +233,7 @@ void entry_put_group_delete(struct buf *entry, const struct operation_group_dele
 void entry_put_tick(struct buf *entry);
 void entry_put_cut(struct buf *entry, const struct operation_cut *cut);
 void entry_put_fire(struct buf *entry, const struct operation_fire *fire);
+void entry_put_recall(struct buf *entry, const struct operation_recall *recall);
 
 /* How many operations are in it (the ordinal of the next). */
 uint32_t entry_count(const struct buf *entry);

@@ -352,6 +352,29 @@ static enum status fire_decode(struct slice body, struct operation_fire *fire)
     return map_reader_end(&reader, FIRE_FIELDS);
 }
 
+static enum status recall_decode(struct slice body, struct operation_recall *recall)
+{
+    struct map_reader reader;
+    map_reader_init(&reader, body);
+    uint32_t key;
+    while (map_reader_key(&reader, &key)) {
+        switch (key) {
+        case RECALL_POSITION:
+            recall->position = map_reader_u64(&reader);
+            break;
+        case RECALL_TOPIC:
+            recall->topic = map_reader_text(&reader, TOPIC_NAME_DERIVED_MAX);
+            break;
+        case RECALL_UNIQUE_KEY:
+            recall->unique_key = map_reader_text(&reader, KEY_SIZE_MAX);
+            break;
+        default:
+            map_reader_fail(&reader);
+        }
+    }
+    return map_reader_end(&reader, RECALL_FIELDS);
+}
+
 enum status operation_body_decode(struct operation *operation)
 {
     struct slice body = operation->body;
@@ -391,6 +414,8 @@ enum status operation_body_decode(struct operation *operation)
         return fire_decode(body, &operation->fire);
     case OPERATION_HALF_DELAYED:
         return half_delayed_decode(operation);
+    case OPERATION_RECALL:
+        return recall_decode(body, &operation->recall);
     }
     return STATUS_MALFORMED;
 }

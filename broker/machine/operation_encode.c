@@ -216,3 +216,14 @@ void entry_put_fire(struct buf *entry, const struct operation_fire *fire)
     put_u64(&packer, FIRE_POSITION, fire->position);
     entry_operation_end(entry, begin);
 }
+
+void entry_put_recall(struct buf *entry, const struct operation_recall *recall)
+{
+    size_t begin = entry_operation_begin(entry, OPERATION_RECALL);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, RECALL_FIELDS);
+    put_u64(&packer, RECALL_POSITION, recall->position);
+    put_text(&packer, RECALL_TOPIC, recall->topic, TOPIC_NAME_DERIVED_MAX);
+    put_text(&packer, RECALL_UNIQUE_KEY, recall->unique_key, KEY_SIZE_MAX);
+    entry_operation_end(entry, begin);
+}

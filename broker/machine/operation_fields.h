@@ -75,4 +75,11 @@ enum cut_field { CUT_POSITION = 1, CUT_FIELDS = CUT_POSITION };
 
 enum fire_field { FIRE_POSITION = 1, FIRE_FIELDS = FIRE_POSITION };
 
+enum recall_field {
+    RECALL_POSITION = 1,
+    RECALL_TOPIC,
+    RECALL_UNIQUE_KEY,
+    RECALL_FIELDS = RECALL_UNIQUE_KEY,
+};
+
 #endif

@@ -352,6 +352,7 @@ void delayed_row_encode(const struct delayed_row *row, struct buf *out)
     buf_put_le32(out, (uint32_t)row->tags_hash);
     buf_put_le64(out, row->due_ms);
     buf_put_le64(out, row->stored_ms);
+    buf_put_u8(out, row->recallable);
     buf_put_le16(out, (uint16_t)row->key_count);
     for (uint32_t i = 0; i < row->key_count; i++) {
         buf_put_le64(out, row->keys[i]);
@@ -368,8 +369,10 @@ enum status delayed_row_decode(struct slice value, struct delayed_row *row)
     row->tags_hash = (int32_t)take_u32(&cursor);
     row->due_ms = take_u64(&cursor);
     row->stored_ms = take_u64(&cursor);
+    uint8_t recallable = *take(&cursor, 1);
+    row->recallable = recallable != 0;
     row->key_count = le16_get(take(&cursor, 2));
-    if (row->queue_id < 0 || row->key_count > TRANSACTION_KEYS_MAX) {
+    if (row->queue_id < 0 || recallable > 1 || row->key_count > TRANSACTION_KEYS_MAX) {
         return STATUS_CORRUPT;
     }
     for (uint32_t i = 0; i < row->key_count; i++) {

@@ -98,6 +98,7 @@ struct delayed_row {
     int32_t tags_hash;
     uint64_t due_ms;
     uint64_t stored_ms;
+    bool recallable;
     uint32_t key_count;
     uint64_t keys[TRANSACTION_KEYS_MAX];
 };

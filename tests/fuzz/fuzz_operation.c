@@ -59,6 +59,9 @@ static void encode(const struct operation *operation, struct buf *entry)
     case OPERATION_FIRE:
         entry_put_fire(entry, &operation->fire);
         return;
+    case OPERATION_RECALL:
+        entry_put_recall(entry, &operation->recall);
+        return;
     }
     UNREACHABLE();
 }

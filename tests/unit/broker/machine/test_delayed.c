@@ -230,6 +230,44 @@ static void the_messages_of_a_deleted_topic_go_with_it(void **state)
     assert_int_equal(driver_fire(&driver, kept).status, STATUS_OK);
 }
 
+/* --- Recall --- */
+
+static enum status recall(uint64_t position, const char *topic, const char *unique_key)
+{
+    entry_put_recall(&driver.entry, &(struct operation_recall){position, slice_text(topic),
+                                                               slice_text(unique_key)});
+    return driver_apply(&driver).status;
+}
+
+static void only_who_knows_a_message_recalls_it_and_only_in_time(void **state)
+{
+    (void)state;
+    const struct driver_message message = {.topic = "orders", .keys = "k1", .unique_key = "u1"};
+    driver_put_topic(&driver, "other", 1);
+    driver_delayed(&driver, &message, &ten_seconds);
+    uint64_t gone = driver_apply(&driver).message.position;
+    driver_delayed(&driver, &message, &ten_seconds);
+    uint64_t kept = driver_apply(&driver).message.position;
+    assert_survives_a_restart();
+    assert_int_equal(recall(gone, "other", "u1"), STATUS_NOT_FOUND);
+    assert_int_equal(recall(gone, "orders", "u2"), STATUS_NOT_FOUND);
+    assert_int_equal(recall(gone + 1, "orders", "u1"), STATUS_NOT_FOUND);
+    assert_int_equal(counters().delayed_waiting, 2);
+    assert_int_equal(recall(gone, "orders", "u1"), STATUS_OK);
+    assert_int_equal(recall(gone, "orders", "u1"), STATUS_NOT_FOUND);
+    assert_int_equal(counters().delayed_waiting, 1);
+    assert_int_equal(counters().delayed_dropped, 1);
+    assert_survives_a_restart();
+    assert_int_equal(rows_in_store(), 1);
+    driver.time_ms += 10000;
+    assert_int_equal(driver_fire(&driver, gone).status, STATUS_NOT_FOUND);
+    assert_int_equal(driver_fire(&driver, kept).status, STATUS_OK);
+    assert_int_equal(recall(kept, "orders", "u1"), STATUS_NOT_FOUND);
+    assert_int_equal(driver_next(&driver, "orders", 0), 1);
+    assert_true(driver_read(&driver, "orders", 0, 0).body_position == kept);
+    assert_int_equal(keys_found("u1"), 1);
+}
+
 /* --- The store --- */
 
 static void the_schedule_is_the_same_after_a_restart(void **state)
@@ -380,6 +418,18 @@ static void the_delay_of_a_half_begins_at_its_commit(void **state)
     assert_survives_a_restart();
 }
 
+static void what_is_committed_cannot_be_recalled(void **state)
+{
+    (void)state;
+    struct operation_result half = send_half("u1", &ten_seconds);
+    driver_end(&driver, &half, "p1", DECISION_COMMIT);
+    assert_int_equal(recall(half.message.position, "orders", "u1"), STATUS_NOT_FOUND);
+    assert_survives_a_restart();
+    assert_int_equal(recall(half.message.position, "orders", "u1"), STATUS_NOT_FOUND);
+    driver.time_ms += 10000;
+    assert_int_equal(driver_fire(&driver, half.message.position).status, STATUS_OK);
+}
+
 static void a_half_rolled_back_is_never_delayed(void **state)
 {
     (void)state;
@@ -478,6 +528,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_delivered_is_refused, open_driver,
                                         close_driver),
         cmocka_unit_test_setup_teardown(the_messages_of_a_deleted_topic_go_with_it, open_driver,
+                                        close_driver),
+        cmocka_unit_test_setup_teardown(only_who_knows_a_message_recalls_it_and_only_in_time,
+                                        open_driver, close_driver),
+        cmocka_unit_test_setup_teardown(what_is_committed_cannot_be_recalled, open_driver,
                                         close_driver),
         cmocka_unit_test_setup_teardown(the_schedule_is_the_same_after_a_restart, open_driver,
                                         close_driver),

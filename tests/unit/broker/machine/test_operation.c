@@ -274,6 +274,15 @@ static void operations_on_delayed_messages_are_as_the_golden_files(void **state)
     check(&entry, "machine/entry_fire.hex", operations);
     assert_int_equal(operations[0].type, OPERATION_FIRE);
     assert_true(operations[0].fire.position == position);
+    buf_clear(&entry);
+    entry_begin(&entry);
+    entry_put_recall(&entry,
+                     &(struct operation_recall){position, slice_text("orders"), slice_text("U1")});
+    check(&entry, "machine/entry_recall.hex", operations);
+    assert_int_equal(operations[0].type, OPERATION_RECALL);
+    assert_true(operations[0].recall.position == position);
+    assert_true(slice_equals_text(operations[0].recall.topic, "orders"));
+    assert_true(slice_equals_text(operations[0].recall.unique_key, "U1"));
     buf_close(&entry);
 }
 
@@ -317,7 +326,7 @@ static void what_a_later_version_may_write_is_refused(void **state)
     } cases[] = {
         {"type 0", 0, 1, "\x80", 1},
         {"type 14", 14, 1, "\x80", 1},
-        {"type 18", 18, 1, "\x80", 1},
+        {"type 19", 19, 1, "\x80", 1},
         {"a cut without a position", OPERATION_CUT, 1, "\x80", 1},
         {"a cut of an unknown field", OPERATION_CUT, 1, "\x81\x02\x01", 3},
         {"version 2", OPERATION_TICK, 2, "\x80", 1},
@@ -343,6 +352,8 @@ static void what_a_later_version_may_write_is_refused(void **state)
          "\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0m", 21},
         {"a fire without position", OPERATION_FIRE, 1, "\x80", 1},
         {"a fire of an unknown field", OPERATION_FIRE, 1, "\x81\x02\x01", 3},
+        {"a recall without its key", OPERATION_RECALL, 1, "\x82\x01\x01\x02\xA1t", 6},
+        {"a recall of an unknown field", OPERATION_RECALL, 1, "\x81\x04\x01", 3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum status status =

@@ -167,8 +167,8 @@ static void put_other(struct generator *generator, struct driver *driver)
     }
 }
 
-/* Fire one that was delayed, also if it is not due, or fired before. Halves that were committed
- * with a delay are known by their positions, too. */
+/* Fire one that was delayed, also if it is not due, or fired before, or recall it, if it has that
+ * key. Halves that were committed with a delay are known by their positions, too. */
 static void put_fire(struct generator *generator, struct driver *driver)
 {
     uint64_t position;
@@ -180,7 +180,13 @@ static void put_fire(struct generator *generator, struct driver *driver)
     } else {
         return;
     }
-    entry_put_fire(&driver->entry, &(struct operation_fire){position});
+    if (below(generator, 3) == 0) {
+        entry_put_recall(&driver->entry, &(struct operation_recall){
+                                             position, slice_text(topics[below(generator, TOPICS)]),
+                                             slice_text("shared")});
+    } else {
+        entry_put_fire(&driver->entry, &(struct operation_fire){position});
+    }
 }
 
 /* Append and apply one random entry. */

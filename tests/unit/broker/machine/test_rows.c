@@ -336,6 +336,7 @@ static void the_row_of_a_delayed_message_is_as_the_golden_file(void **state)
         .tags_hash = -5,
         .due_ms = time_ms + 10000,
         .stored_ms = time_ms,
+        .recallable = true,
         .key_count = 2,
         .keys = {0xAABB, 0xCCDD},
     };
