@@ -47,6 +47,7 @@ static const struct processor processors[] = {
     {351, PLACE_HERE, process_get_topic},
     {352, PLACE_HERE, process_get_group},
     {361, PLACE_HERE, process_pull},
+    {370, PLACE_HERE, process_recall},
     {REQUEST_RAFTMQ_STATUS, PLACE_HERE, process_status},
     {REQUEST_RAFTMQ_TRANSFER, PLACE_LEADER, process_transfer},
     {REQUEST_RAFTMQ_MEMBER, PLACE_LEADER, process_member},

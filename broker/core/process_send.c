@@ -7,6 +7,7 @@
 #include "broker/core/auto_create.h"
 #include "broker/core/broker.h"
 #include "broker/core/processors.h"
+#include "broker/core/recall_handle.h"
 #include "broker/core/retry.h"
 #include "broker/core/send_batch.h"
 #include "broker/core/send_delay.h"
@@ -324,13 +325,18 @@ static void put_prefix(const struct broker *broker, const struct send *send, str
 }
 
 /* What the answer needs and apply does not know. */
-static struct stored_context *context_new(const struct send *send)
+static struct stored_context *context_new(const struct broker *broker, const struct send *send)
 {
     size_t size =
         send->unique_key.size < UNIQUE_KEY_KEPT_MAX ? send->unique_key.size : UNIQUE_KEY_KEPT_MAX;
     struct stored_context *context = mem_alloc(sizeof *context);
     context->sizes = NULL;
     context->count = 1;
+    context->recall = (struct buf){0};
+    if (send->delay.out_ms > 0 && !send->half && !topic_is_retry(send->header.topic)) {
+        (void)recall_handle_begin(send->header.topic, name_slice(&broker->group->name),
+                                  send->delay.out_ms, send->unique_key, &context->recall);
+    }
     context->unique_key_size = (uint8_t)size;
     memcpy(context->unique_key, send->unique_key.data, size);
     return context;
@@ -377,7 +383,7 @@ static enum status append_single(struct broker *broker, struct request *request,
     broker->counters.bytes_in += size;
     struct waiter waiter = {.done = on_stored, .to = request->to};
     if (!request->to.oneway) {
-        waiter.context = context_new(&send);
+        waiter.context = context_new(broker, &send);
     }
     proposer_add(&broker->proposer, &waiter);
     return STATUS_PENDING;
@@ -453,9 +459,15 @@ static void answer_stored(struct broker *broker, const struct waiter *waiter,
         command_add(&response, "transactionId",
                     slice_of(context->unique_key, context->unique_key_size));
     }
+    struct buf handle = {0};
+    if (context->recall.size > 0) {
+        recall_handle_end(buf_slice(&context->recall), result->message.position, &handle);
+        command_add(&response, "recallHandle", buf_slice(&handle));
+    }
     command_add(&response, "MSG_REGION", name_slice(&settings->region));
     command_add(&response, "TRACE_ON", slice_text(settings->trace_on ? "true" : "false"));
     broker_reply(broker, &waiter->to, &response);
+    buf_close(&handle);
 }
 
 static void on_stored(struct broker *broker, const struct waiter *waiter,

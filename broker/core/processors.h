@@ -9,6 +9,8 @@
 enum status process_send(struct broker *broker, struct request *request);
 /* process_send_back.c: CONSUMER_SEND_MSG_BACK */
 enum status process_send_back(struct broker *broker, struct request *request);
+/* process_recall.c: RECALL_MESSAGE */
+enum status process_recall(struct broker *broker, struct request *request);
 /* process_end_transaction.c: END_TRANSACTION */
 enum status process_end_transaction(struct broker *broker, struct request *request);
 /* process_pull.c: PULL_MESSAGE, LITE_PULL_MESSAGE */

@@ -83,6 +83,7 @@ struct stored_context *send_batch_append(struct slice body, const struct message
 void stored_context_free(struct stored_context *context)
 {
     if (context != NULL) {
+        buf_close(&context->recall);
         free(context->sizes);
         free(context);
     }

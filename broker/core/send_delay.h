@@ -14,7 +14,7 @@ enum { SEND_DELAY_NAMES_MAX = 6 };
 struct send_delay {
     struct delay delay;  /* ms 0: deliver at once. */
     int64_t level;       /* Of DELAY; 0: none. */
-    uint64_t out_ms;     /* When a timer ends, by the clock of now_ms; 0: no timer. */
+    uint64_t out_ms;     /* When a timer ends, by now_ms, or a little later; 0: no timer. */
     const char *trouble; /* On error: what is wrong, for the client. */
 };
 

@@ -47,6 +47,7 @@ static const struct config_key keys[] = {
      "take messages with TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS"},
     {"timerMaxDelaySec", CONFIG_INTEGER, "259200", 1, DELAY_MAX_MS / 1000,
      "longest delay by these, seconds"},
+    {"recallMessageEnable", CONFIG_BOOLEAN, "false", 0, 0, "let them be recalled until then"},
     {"channelExpiredTimeout", CONFIG_INTEGER, "120000", 1000, HOUR_MS,
      "a client without heartbeat for so long is forgotten, ms"},
     {"registerNameServerPeriod", CONFIG_INTEGER, "10000", 1000, MINUTE_MS,
@@ -357,6 +358,7 @@ static void take_numbers(struct settings *settings, const struct config *config)
     settings->transaction_check_max = (uint32_t)config_integer(config, "transactionCheckMax");
     settings->transaction_age_max_ms = (uint64_t)config_integer(config, "transactionAgeMax");
     settings->timers_enabled = config_boolean(config, "timerWheelEnable");
+    settings->recall_enabled = config_boolean(config, "recallMessageEnable");
     settings->timer_delay_max_ms = (uint64_t)config_integer(config, "timerMaxDelaySec") * 1000;
     settings->channel_expiry_ms = (uint64_t)config_integer(config, "channelExpiredTimeout");
     settings->register_period_ms = (uint64_t)config_integer(config, "registerNameServerPeriod");

@@ -51,6 +51,7 @@ struct settings {
     struct delay_levels delay_levels; /* messageDelayLevel */
     bool timers_enabled;              /* timerWheelEnable */
     uint64_t timer_delay_max_ms;      /* timerMaxDelaySec */
+    bool recall_enabled;              /* recallMessageEnable */
     uint64_t channel_expiry_ms;       /* channelExpiredTimeout: no heartbeat */
     uint64_t register_period_ms;      /* registerNameServerPeriod */
     bool long_polling;

@@ -65,7 +65,9 @@ enum retry {
     X(REFUSED, 37, 1, RETRY_NEVER, "refused by the peer")                                          \
     X(BUSY, 38, 2, RETRY_LATER, "another such operation is under way")                             \
     X(EXISTS, 39, 18, RETRY_NEVER, "it already exists")                                            \
-    X(INTERNAL, 40, 1, RETRY_LATER, "internal error")
+    X(INTERNAL, 40, 1, RETRY_LATER, "internal error")                                              \
+    X(RECALL_REFUSED, 41, 604, RETRY_NEVER,                                                        \
+      "no message waits by that handle: it is delivered, was recalled, or never was")
 
 enum status {
 #define STATUS_ENUM(name, number, response, retry, text) STATUS_##name = number,

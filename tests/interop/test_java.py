@@ -238,6 +238,24 @@ class JavaClient:
 class Java533(JavaClient, unittest.TestCase):
     version = "5.3.3"
 
+    def test_a_timer_message_is_recalled(self):
+        with Cluster(groups=1, settings={"recallMessageEnable": "true"}) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                cluster.create_topic("Later")
+                client("producer", "P")
+                client("consumer", "G", "Later", "*")
+                _, message_id, *_ = client("later", "Later", "gone", "TIMER_DELAY_SEC", 5).split()
+                client("later", "Later", "kept", "TIMER_DELAY_SEC", 5)
+                self.delayed(cluster, 2)
+                self.assertEqual(client("recall", "Later", "gone"), message_id)
+                with self.assertRaisesRegex(AgentError, "CODE: 604"):
+                    client("recall", "Later", "gone")
+                wait_for("the other one", lambda: client.seen("kept") == 1)
+                with self.assertRaisesRegex(AgentError, "CODE: 604"):
+                    client("recall", "Later", "kept")
+                self.assertEqual(client("total"), "1 1")
+
     def test_kill_9_of_one_node_under_load(self):
         """No send fails, if the client may try again in time; see docs/operations.md."""
         rounds = int(os.environ.get("RAFTMQ_KILLS", "4"))

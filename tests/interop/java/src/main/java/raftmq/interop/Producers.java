@@ -1,5 +1,7 @@
 package raftmq.interop;
 
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -31,6 +33,9 @@ final class Producers {
     /** What the local transaction says, and later the check, for each key. */
     private final Map<String, LocalTransactionState> decisions = new ConcurrentHashMap<>();
 
+    /** Of the delayed messages sent, by key. */
+    private final Map<String, String> handles = new ConcurrentHashMap<>();
+
     private final Map<String, AtomicInteger> checks = new ConcurrentHashMap<>();
     private final Map<String, CountDownLatch> held = new ConcurrentHashMap<>();
 
@@ -42,6 +47,7 @@ final class Producers {
         commands.put("producer", words -> startProducer(words[1], words.length > 2 ? words[2] : ""));
         commands.put("send", words -> send(words[1], words[2], words[3]));
         commands.put("later", words -> later(words[1], words[2], words[3], words[4]));
+        commands.put("recall", words -> recall(words[1], words[2]));
         commands.put("load", words -> startLoad(words[1], Integer.parseInt(words[2])));
         commands.put("loadstop", words -> stopLoad());
         commands.put("txproducer", words -> startTransactions(words[1]));
@@ -90,7 +96,30 @@ final class Producers {
             throws Exception {
         Message message = message(topic, "later", key);
         MessageAccessor.putProperty(message, property, value);
-        return describe(producer.send(message));
+        SendResult result = producer.send(message);
+        handles.put(key, handleOf(result));
+        return describe(result);
+    }
+
+    /** The client of 4.9 has neither handles nor a way to use them. */
+    private static String handleOf(SendResult result) throws Exception {
+        try {
+            Object handle = SendResult.class.getMethod("getRecallHandle").invoke(result);
+            return String.valueOf(handle);
+        } catch (NoSuchMethodException e) {
+            return "";
+        }
+    }
+
+    /** Take back what was sent "later" under that key; its message id. */
+    private String recall(String topic, String key) throws Exception {
+        Method recall =
+                DefaultMQProducer.class.getMethod("recallMessage", String.class, String.class);
+        try {
+            return String.valueOf(recall.invoke(producer, topic, handles.get(key)));
+        } catch (InvocationTargetException e) {
+            throw (Exception) e.getCause();
+        }
     }
 
     private static String describe(SendResult result) {
