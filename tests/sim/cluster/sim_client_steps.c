@@ -1,4 +1,5 @@
 /* What clients do: send, transfer, race for decisions, consume. */
+#include "broker/core/recall_handle.h"
 #include "common/base/limits.h"
 #include "common/base/name.h"
 #include "common/remoting/codes.h"
@@ -56,6 +57,15 @@ static struct ledger_group *group_named(const char *broker)
     return ledger_group(slice_text(broker));
 }
 
+/* The address of any node's replica of a group. */
+static void some_replica(const struct sim_client *client, const char *broker, char *address,
+                         size_t size)
+{
+    uint32_t node = (uint32_t)sim_draw(SIM_LOAD, client->plan->nodes);
+    int group = broker[strlen(broker) - 1] - 'a';
+    snprintf(address, size, "10.0.1.%u:%d", node + 1, SIM_CLIENT_PORT + PORT_STEP * group);
+}
+
 /* ---- Plain messages ---- */
 
 static void send_one(struct sim_client *client)
@@ -99,6 +109,34 @@ static void send_batch(struct sim_client *client)
     }
 }
 
+/* Take it back, maybe too late. */
+static void recall(struct sim_client *client, const struct raftmq_send_result *result,
+                   uint64_t position)
+{
+    char address[32];
+    struct buf begun = {0};
+    struct buf handle = {0};
+    struct raftmq_response *response;
+    struct raftmq_error error;
+    sim_sleep(sim_draw(SIM_LOAD, LATER_MAX_MS * SIM_MS));
+    bool possible = recall_handle_begin(slice_text("later"), slice_text(result->broker), INT64_MAX,
+                                        slice_text(result->message_id), &begun);
+    ASSERT(possible);
+    recall_handle_end(buf_slice(&begun), position, &handle);
+    const struct raftmq_property fields[] = {{"topic", "later"},
+                                             {"recallHandle", buf_text(&handle)}};
+    some_replica(client, result->broker, address, sizeof address);
+    if (raftmq_invoke(client->raftmq, address, REQUEST_RECALL_MESSAGE, fields, 2, NULL, 0, 0,
+                      &response, &error) == RAFTMQ_OK) {
+        if (response->code == RESPONSE_SUCCESS) {
+            ledger_recalled(group_named(result->broker), position);
+        }
+        raftmq_response_free(response);
+    }
+    buf_close(&begun);
+    buf_close(&handle);
+}
+
 /* By level or by time, up to some seconds. */
 static void send_later(struct sim_client *client)
 {
@@ -131,6 +169,9 @@ static void send_later(struct sim_client *client)
         sim_violation("client", "a delayed message was acknowledged with a bad id");
     }
     ledger_delay_acknowledged(group_named(result.broker), (uint64_t)position, id, result.attempts);
+    if (sim_one_in(SIM_LOAD, 4)) {
+        recall(client, &result, (uint64_t)position);
+    }
 }
 
 void sim_client_send_plain(struct sim_client *client)
@@ -252,10 +293,7 @@ static int32_t send_end(struct sim_client *client, const struct attempt *attempt
     char position[24];
     struct raftmq_response *response;
     struct raftmq_error error;
-    uint32_t node = (uint32_t)sim_draw(SIM_LOAD, client->plan->nodes);
-    int group = attempt->broker[strlen(attempt->broker) - 1] - 'a';
-    snprintf(address, sizeof address, "10.0.1.%u:%d", node + 1,
-             SIM_CLIENT_PORT + PORT_STEP * group);
+    some_replica(client, attempt->broker, address, sizeof address);
     snprintf(half_offset, sizeof half_offset, "%" PRId64, attempt->half_offset + wrong_by);
     snprintf(position, sizeof position, "%" PRIu64, attempt->position);
     const struct raftmq_property fields[] = {

@@ -67,6 +67,9 @@ struct ledger_delayed {
     int32_t queue_id;
     uint64_t due_ms;
     uint64_t fired_at; /* 0: it waits. */
+    bool recalled;
+    bool recallable;
+    struct slice unique_key; /* In the entry's payload. */
     struct ledger_item item;
 };
 
@@ -139,7 +142,8 @@ struct ledger_counts {
     uint64_t delayed;
     uint64_t fired;
     uint64_t vain_fires; /* FIREs of what had fired, or was not due. */
-    uint64_t sent_back;  /* By consumers, to be tried again. */
+    uint64_t recalls;
+    uint64_t sent_back; /* By consumers, to be tried again. */
     uint64_t seen;
 };
 
@@ -168,6 +172,8 @@ void ledger_half_acknowledged(struct ledger_group *group, uint64_t position, int
 /* The same of a delayed message. */
 void ledger_delay_acknowledged(struct ledger_group *group, uint64_t position, uint64_t id,
                                uint32_t attempts);
+/* A client was told that it took a delayed message back. */
+void ledger_recalled(struct ledger_group *group, uint64_t position);
 /* A client was told that a decision stands. */
 void ledger_decided(struct ledger_group *group, uint64_t position, enum ledger_state outcome);
 /* A client was given a message. */

@@ -20,7 +20,7 @@ static bool holds(const struct ledger_group *group, uint64_t segment, uint64_t v
         const struct ledger_delayed *delayed =
             CONTAINER_OF(node, struct ledger_delayed, by_position);
         if (delayed->position / SEGMENT_SIZE == segment / SEGMENT_SIZE &&
-            (delayed->fired_at == 0 || delayed->fired_at >= visible_from)) {
+            (delayed->fired_at == 0 ? !delayed->recalled : delayed->fired_at >= visible_from)) {
             return true;
         }
     }

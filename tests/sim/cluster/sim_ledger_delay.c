@@ -3,6 +3,7 @@
 #include "common/base/crc32c.h"
 #include "common/remoting/message.h"
 #include "common/remoting/names.h"
+#include "common/remoting/properties.h"
 #include "tests/sim/cluster/sim_ledger_internal.h"
 #include "tests/sim/os/sim_world.h"
 
@@ -53,6 +54,8 @@ void ledger_apply_delayed(struct ledger_group *group, const struct operation *op
         .due_ms = ledger_delay_end(group, &operation->delayed.delay),
     };
     ASSERT(name_set(&delayed.topic, message.topic));
+    delayed.recallable = true;
+    properties_find(message.properties, PROPERTY_UNIQUE_KEY, &delayed.unique_key);
     delayed.item.kind = ledger_tag_read(message.body, &delayed.item.id);
     delayed.item.body_crc = crc32c(0, message.body.data, message.body.size);
     ledger_delay_begin(group, &delayed);
@@ -68,7 +71,8 @@ void ledger_apply_fire(struct ledger_group *group, const struct operation_fire *
                        uint64_t position)
 {
     struct ledger_delayed *delayed = ledger_delayed_find(group, fire->position);
-    if (delayed == NULL || delayed->fired_at != 0 || delayed->due_ms > group->clock_ms) {
+    if (delayed == NULL || delayed->fired_at != 0 || delayed->recalled ||
+        delayed->due_ms > group->clock_ms) {
         ledger_counts()->vain_fires++;
         return;
     }
@@ -80,6 +84,31 @@ void ledger_apply_fire(struct ledger_group *group, const struct operation_fire *
     struct ledger_half *half = ledger_half_find(group, fire->position);
     if (half != NULL) {
         half->referred_from = position;
+    }
+}
+
+/* Gone for good, unless it has fired. */
+void ledger_apply_recall(struct ledger_group *group, const struct operation_recall *recall)
+{
+    struct ledger_delayed *delayed = ledger_delayed_find(group, recall->position);
+    if (delayed == NULL || delayed->fired_at != 0 || delayed->recalled || !delayed->recallable ||
+        !slice_equals(name_slice(&delayed->topic), recall->topic) ||
+        !slice_equals(delayed->unique_key, recall->unique_key)) {
+        return;
+    }
+    delayed->recalled = true;
+    group->delayed_waiting--;
+    ledger_counts()->recalls++;
+}
+
+void ledger_recalled(struct ledger_group *group, uint64_t position)
+{
+    const struct ledger_delayed *delayed = ledger_delayed_find(group, position);
+    if (delayed == NULL || !delayed->recalled) {
+        sim_violation("acknowledged is committed",
+                      "that the message at %" PRIu64 " of %s was recalled was acknowledged, but "
+                      "the log does not say so",
+                      position, group->name.text);
     }
 }
 

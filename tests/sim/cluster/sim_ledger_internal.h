@@ -20,6 +20,7 @@ void ledger_apply_delayed(struct ledger_group *group, const struct operation *op
                           uint64_t position);
 void ledger_apply_fire(struct ledger_group *group, const struct operation_fire *fire,
                        uint64_t position);
+void ledger_apply_recall(struct ledger_group *group, const struct operation_recall *recall);
 /* When a delay that begins now ends. */
 uint64_t ledger_delay_end(const struct ledger_group *group, const struct delay *delay);
 /* Copies what. */

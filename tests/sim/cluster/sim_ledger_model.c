@@ -363,8 +363,8 @@ static void apply_operation(struct ledger_group *group, const struct operation *
         ledger_apply_fire(group, &operation->fire, position);
         return;
     case OPERATION_RECALL:
-        sim_violation("log", "a RECALL at %" PRIu64 " of %s, though no client asked for it",
-                      position, group->name.text);
+        ledger_apply_recall(group, &operation->recall);
+        return;
     }
 }
 

@@ -335,6 +335,11 @@ static void the_delay_of_a_transaction_begins_at_its_commit(void **state)
         assert_int_equal(visible(world->pipe, "3", &message), i);
         assert_int_equal(commit_half(world->pipe, position, i), 0);
         assert_int_equal(waiting(world), 1);
+        const struct broker *broker = &harness_leader(world->harness)->broker;
+        assert_string_equal(
+            checker_reason(&broker->checker,
+                           machine_transaction_find(broker->machine, (uint64_t)position)),
+            "committed, and not yet visible: its delay has begun");
         harness_advance(world->harness, 900);
         assert_int_equal(visible(world->pipe, "3", &message), i);
         harness_advance(world->harness, 100 + LATE_MAX_MS);
