@@ -41,6 +41,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     pulls_init(&broker->pulls, broker);
     client_calls_init(&broker->client_calls, broker);
     checker_init(&broker->checker, broker);
+    scheduler_init(&broker->scheduler, broker);
     balancer_init(&broker->balancer, broker);
     retention_init(&broker->retention, broker);
     log_clock_init(&broker->log_clock, ports->clock);
@@ -261,6 +262,7 @@ void broker_tick(struct broker *broker)
     client_calls_tick(&broker->client_calls, now);
     rates_tick(&broker->rates, now);
     checker_tick(&broker->checker);
+    scheduler_tick(&broker->scheduler);
     balancer_tick(&broker->balancer);
     retention_tick(&broker->retention);
     count_day(broker);

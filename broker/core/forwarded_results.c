@@ -36,6 +36,8 @@ static enum result_kind kind_of(enum operation_type type)
     switch (type) {
     case OPERATION_MESSAGE:
     case OPERATION_HALF:
+    case OPERATION_DELAYED:
+    case OPERATION_HALF_DELAYED:
         return RESULT_MESSAGE;
     case OPERATION_END:
     case OPERATION_SETTLE:
@@ -117,7 +119,8 @@ static enum status count_operations(struct slice payload, uint32_t *count)
 
 static bool brings_messages(enum operation_type type)
 {
-    return type == OPERATION_MESSAGE || type == OPERATION_HALF;
+    return type == OPERATION_MESSAGE || type == OPERATION_HALF || type == OPERATION_DELAYED ||
+           type == OPERATION_HALF_DELAYED;
 }
 
 enum status proposer_process_forwarded(struct broker *broker, struct request *request)

@@ -106,17 +106,6 @@ struct consume_call {
     char id[OFFSET_MESSAGE_ID_SIZE];
 };
 
-/* A half message nobody may see is in the log as well. */
-static bool is_visible(struct broker *broker, const struct message *message, uint64_t position)
-{
-    const struct queue *queue =
-        machine_queue_find(broker->machine, message->topic, message->queue_id);
-    struct index_entry entry;
-    int64_t offset;
-    return queue != NULL && machine_queue_find_position(broker->machine, queue, position, &offset,
-                                                        &entry) == STATUS_OK;
-}
-
 static enum status consume(struct broker *broker, const struct consume_call *call,
                            struct slice stored)
 {
@@ -125,7 +114,7 @@ static enum status consume(struct broker *broker, const struct consume_call *cal
     char topic_flag[16];
     char group_flag[16];
     if (message_decode(stored, &message, &used) != STATUS_OK ||
-        !is_visible(broker, &message, call->position)) {
+        !message_visible(broker, &message)) {
         return STATUS_NOT_FOUND;
     }
     struct channel *channel = channels_find(&broker->channels, call->channel_id);

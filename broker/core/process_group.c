@@ -10,7 +10,7 @@
 
 enum { RETRY_QUEUES_MAX = 1024 };
 
-enum status check_group(struct request *request, const struct group_config *config)
+enum status group_config_check(struct request *request, const struct group_config *config)
 {
     if (!group_name_valid(config->name)) {
         return request_fail(request, STATUS_GROUP_INVALID,
@@ -33,7 +33,7 @@ enum status process_put_group(struct broker *broker, struct request *request)
     if (status != STATUS_OK) {
         return request_fail(request, status, "the body is no SubscriptionGroupConfig");
     }
-    status = check_group(request, &config);
+    status = group_config_check(request, &config);
     if (status == STATUS_OK) {
         status = proposer_begin(&broker->proposer, 512, &entry);
     }

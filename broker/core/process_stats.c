@@ -408,6 +408,9 @@ enum status process_runtime_info(struct broker *broker, struct request *request)
     put_number(&json, "raftmqTransactionsPending", counters.pending);
     put_number(&json, "raftmqTransactionsExpired", counters.expired);
     put_number(&json, "raftmqChecksSent", broker->counters.checks_sent);
+    put_number(&json, "raftmqDelayed", counters.delayed_waiting);
+    put_number(&json, "raftmqSentBack", broker->counters.sent_back);
+    put_number(&json, "raftmqDeadLetters", broker->counters.dead_letters);
     put_number(&json, "raftmqForwarded", broker->counters.forwarded);
     json_end(&json, '}');
     json_end(&json, '}');

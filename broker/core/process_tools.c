@@ -65,7 +65,7 @@ enum status process_put_groups(struct broker *broker, struct request *request)
         return request_fail(request, status, "the body is no list of SubscriptionGroupConfig");
     }
     for (size_t i = 0; status == STATUS_OK && i < table.count; i++) {
-        status = check_group(request, &table.groups[i]);
+        status = group_config_check(request, &table.groups[i]);
     }
     if (status == STATUS_OK) {
         propose_groups(broker, request, &table);

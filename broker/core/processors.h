@@ -7,6 +7,10 @@
 
 /* process_send.c: SEND_MESSAGE, _V2, SEND_BATCH_MESSAGE */
 enum status process_send(struct broker *broker, struct request *request);
+/* process_send_back.c: CONSUMER_SEND_MSG_BACK */
+enum status process_send_back(struct broker *broker, struct request *request);
+/* process_recall.c: RECALL_MESSAGE */
+enum status process_recall(struct broker *broker, struct request *request);
 /* process_end_transaction.c: END_TRANSACTION */
 enum status process_end_transaction(struct broker *broker, struct request *request);
 /* process_pull.c: PULL_MESSAGE, LITE_PULL_MESSAGE */
@@ -61,7 +65,7 @@ enum status process_system_topics(struct broker *broker, struct request *request
 /* process_group.c */
 struct group_config;
 /* May a group be so? Errors: STATUS_GROUP_INVALID, STATUS_INVALID_ARGUMENT. */
-enum status check_group(struct request *request, const struct group_config *config);
+enum status group_config_check(struct request *request, const struct group_config *config);
 enum status process_put_group(struct broker *broker, struct request *request);
 enum status process_delete_group(struct broker *broker, struct request *request);
 enum status process_get_group(struct broker *broker, struct request *request);

@@ -88,6 +88,11 @@ struct key key_transaction(uint64_t position)
     return id_key(KEY_TRANSACTION, position);
 }
 
+struct key key_delayed(uint64_t position)
+{
+    return id_key(KEY_DELAYED, position);
+}
+
 struct key key_outcomes(uint64_t row)
 {
     return id_key(KEY_OUTCOMES, row);

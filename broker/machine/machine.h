@@ -97,10 +97,11 @@ struct transaction {
     uint64_t stored_ms;
     uint64_t last_check_ms; /* 0: never. */
     uint64_t decided_ms;    /* 0 while open. */
-    int64_t visible_offset; /* Queue offset once committed, else -1. */
+    int64_t visible_offset; /* Queue offset if its commit made it visible, else -1. */
     bool settled_by_hand;
     bool expired_by_age;
     bool dropped_by_cut; /* Rolled back because retention cut its message while EXPIRED. */
+    struct delay delay;  /* Begins when it is committed. */
     /* private from here */
     bool has_unique;
     bool stored; /* The store has a row of its own for it. */
@@ -129,6 +130,29 @@ struct producer_group {
     uint64_t id;
     bool stored;
     struct list dirty;
+};
+
+/* A message that is not visible yet: sent with a delay, or a half committed that had one. */
+struct delayed {
+    struct heap_node due; /* In the schedule, by (due_ms, position). */
+    uint64_t position;    /* Of its stored message. */
+    struct topic *topic;
+    int32_t queue_id;
+    uint32_t size;
+    uint64_t stored_ms; /* When its delay began. */
+    bool recallable;    /* Not if it is a transaction's: what is committed is delivered. */
+    /* private from here */
+    struct map_node node; /* By position. */
+    struct list dirty;
+    bool stored; /* The store has a row for it. */
+    uint8_t key_count;
+    int32_t tags_hash;
+    uint64_t *keys; /* What is added to the key index when it fires. */
+    uint64_t keys_inline[2];
+};
+
+enum {
+    DELAYED_MAX = 1000000, /* More are refused, and halves that could become more. */
 };
 
 enum {
@@ -165,7 +189,8 @@ struct operation_result {
     enum status status;
     union {
         struct {
-            int64_t queue_offset; /* Of the first message; half offset for HALF. */
+            int64_t queue_offset; /* Of the first message; half offset for a half; for a delayed
+                                     one, how many were delayed before it. */
             uint64_t position;    /* Of the first stored message; they lie back to back. */
             uint32_t count;
             int32_t queue_id; /* As stored. For a duplicate half: the first one's. */
@@ -236,8 +261,8 @@ uint64_t machine_hash(struct machine *machine);
 struct machine_cut machine_cut_done(const struct machine *machine);
 
 /* How far a CUT to `position` would go now (log_first: by this and further ones). What stays: the
- * newest segment, all from the first one with a pending half on, and those that hold the body of a
- * message that stays. */
+ * newest segment, all from the first one with a pending half or a delayed message on, and those
+ * that hold the body of a message that stays. */
 struct machine_cut machine_cut_plan(const struct machine *machine, uint64_t position);
 
 /* Number (position / SEGMENT_SIZE) of the newest entry's segment. */
@@ -302,6 +327,9 @@ struct machine_lock {
 /* The lock of a group on a queue; false if there is none. */
 bool machine_lock_find(const struct machine *machine, struct slice group, struct slice topic,
                        int32_t queue_id, struct machine_lock *out);
+/* Does a group hold any lock that runs out after now_ms, in the log's time? Then its consumers are
+ * orderly. */
+bool machine_group_holds_lock(const struct machine *machine, struct slice group, uint64_t now_ms);
 bool machine_has_locks(const struct machine *machine);
 
 /* A half message by its position, pending or remembered; NULL. */
@@ -320,6 +348,12 @@ uint32_t machine_transactions_due(const struct machine *machine, const struct pr
 const struct transaction *machine_transaction_next(const struct machine *machine,
                                                    enum transaction_state state,
                                                    const struct transaction *previous);
+
+/* A delayed message by its position, as long as it is not visible; NULL. */
+const struct delayed *machine_delayed_find(const struct machine *machine, uint64_t position);
+/* Positions of those that are due at now_ms, soonest first, at most max; how many. */
+uint32_t machine_delayed_due(const struct machine *machine, uint64_t now_ms, uint32_t max,
+                             uint64_t *positions);
 
 /* Messages of a topic with a key (a word of KEYS, or the UNIQ_KEY), newest first, at most max: as
  * index entries (position, body_position, size). Candidates by hash: the reader compares the key.
@@ -340,6 +374,10 @@ struct machine_counters {
     uint64_t end_repeated; /* Same decision again. */
     uint64_t end_refused;  /* Contrary, foreign or unknown. */
     uint64_t checks;
+    uint64_t delayed;         /* Messages that were given a delay, */
+    uint64_t delayed_fired;   /* that became visible after it, */
+    uint64_t delayed_dropped; /* that went with their topic, or were recalled, */
+    uint64_t delayed_waiting; /* and the rest. */
     uint64_t pending;
     uint64_t expired;
 };

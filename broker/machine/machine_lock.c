@@ -13,8 +13,17 @@ enum {
     LOCKS_FORGOTTEN_MAX = 1024, /* In one entry: a long pause must not cost a long stall. */
 };
 
+/* A group that has locks, some of which may have run out. */
+struct lock_group {
+    struct map_node node; /* By name. */
+    struct list locks;
+    struct name name;
+};
+
 struct lock {
     struct map_node node; /* By key. */
+    struct list in_group;
+    struct lock_group *of;
     struct heap_node due; /* When it runs out. */
     struct list dirty;
     struct name client;
@@ -36,6 +45,20 @@ static struct lock *find(const struct machine *machine, struct slice group, stru
     return node == NULL ? NULL : CONTAINER_OF(node, struct lock, node);
 }
 
+static struct lock_group *group_of(struct machine *machine, struct slice name)
+{
+    struct map_node *node = map_find(&machine->lock_groups, name);
+    if (node != NULL) {
+        return CONTAINER_OF(node, struct lock_group, node);
+    }
+    struct lock_group *group = mem_zalloc(sizeof *group);
+    bool fits = name_set(&group->name, name);
+    ASSERT(fits);
+    list_init(&group->locks);
+    map_put(&machine->lock_groups, &group->node, name_slice(&group->name));
+    return group;
+}
+
 static struct lock *lock_new(struct machine *machine, const struct key *key)
 {
     struct lock *lock = mem_zalloc(sizeof *lock + key->size);
@@ -45,6 +68,8 @@ static struct lock *lock_new(struct machine *machine, const struct key *key)
     bool whole = key_lock_parse(bytes, &lock->group, &lock->topic, &lock->queue_id);
     ASSERT(whole);
     map_put(&machine->locks, &lock->node, bytes);
+    lock->of = group_of(machine, lock->group);
+    list_append(&lock->of->locks, &lock->in_group);
     return lock;
 }
 
@@ -53,6 +78,11 @@ static void lock_free(struct machine *machine, struct lock *lock)
     heap_remove(&machine->locks_due, &lock->due);
     map_remove(&machine->locks, &lock->node);
     list_remove(&lock->dirty);
+    list_remove(&lock->in_group);
+    if (list_empty(&lock->of->locks)) {
+        map_remove(&machine->lock_groups, &lock->of->node);
+        free(lock->of);
+    }
     free(lock);
 }
 
@@ -245,6 +275,7 @@ void locks_close(struct machine *machine)
         lock_free(machine, CONTAINER_OF(node, struct lock, node));
     }
     map_close(&machine->locks);
+    map_close(&machine->lock_groups);
     heap_close(&machine->locks_due);
 }
 
@@ -257,6 +288,21 @@ bool machine_lock_find(const struct machine *machine, struct slice group, struct
     }
     *out = (struct machine_lock){.client = name_slice(&lock->client), .until_ms = lock->due.due};
     return true;
+}
+
+bool machine_group_holds_lock(const struct machine *machine, struct slice group, uint64_t now_ms)
+{
+    struct map_node *node = map_find(&machine->lock_groups, group);
+    if (node == NULL) {
+        return false;
+    }
+    LIST_FOREACH(at, &CONTAINER_OF(node, struct lock_group, node)->locks)
+    {
+        if (CONTAINER_OF(at, struct lock, in_group)->due.due > now_ms) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool machine_has_locks(const struct machine *machine)

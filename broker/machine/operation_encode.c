@@ -59,6 +59,12 @@ static void put_text(struct msgpack_packer *packer, unsigned key, struct slice v
     pack_text(packer, value, size_max);
 }
 
+void entry_put_delay(struct buf *entry, const struct delay *delay)
+{
+    buf_put_le64(entry, delay->ms);
+    buf_put_le32(entry, delay->absolute);
+}
+
 void entry_put_end(struct buf *entry, const struct operation_end *end)
 {
     size_t begin = entry_operation_begin(entry, OPERATION_END);
@@ -219,5 +225,25 @@ void entry_put_lock(struct buf *entry, const struct operation_lock *lock)
         pack_text(&packer, lock->places[i].topic, TOPIC_NAME_DERIVED_MAX);
         msgpack_pack_int32(&packer, lock->places[i].queue_id);
     }
+    entry_operation_end(entry, begin);
+}
+
+void entry_put_fire(struct buf *entry, const struct operation_fire *fire)
+{
+    size_t begin = entry_operation_begin(entry, OPERATION_FIRE);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, FIRE_FIELDS);
+    put_u64(&packer, FIRE_POSITION, fire->position);
+    entry_operation_end(entry, begin);
+}
+
+void entry_put_recall(struct buf *entry, const struct operation_recall *recall)
+{
+    size_t begin = entry_operation_begin(entry, OPERATION_RECALL);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, RECALL_FIELDS);
+    put_u64(&packer, RECALL_POSITION, recall->position);
+    put_text(&packer, RECALL_TOPIC, recall->topic, TOPIC_NAME_DERIVED_MAX);
+    put_text(&packer, RECALL_UNIQUE_KEY, recall->unique_key, KEY_SIZE_MAX);
     entry_operation_end(entry, begin);
 }

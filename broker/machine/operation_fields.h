@@ -85,4 +85,13 @@ enum lock_field {
 };
 enum { LOCK_PLACE_PLACES = 2 };
 
+enum fire_field { FIRE_POSITION = 1, FIRE_FIELDS = FIRE_POSITION };
+
+enum recall_field {
+    RECALL_POSITION = 1,
+    RECALL_TOPIC,
+    RECALL_UNIQUE_KEY,
+    RECALL_FIELDS = RECALL_UNIQUE_KEY,
+};
+
 #endif

@@ -2,6 +2,9 @@
 # The shell: broker cores without sockets, see tests/support/broker_harness.h.
 set(HARNESS ${CMAKE_SOURCE_DIR}/tests/support/broker_harness.c)
 raftmq_unit_test(broker/send_pull SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/delay SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/recall SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/retry SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/transactions SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/hostile SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/locks SOURCES ${HARNESS} LINK raftmq_core)

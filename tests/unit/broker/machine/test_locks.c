@@ -118,6 +118,32 @@ static void groups_and_topics_have_locks_of_their_own(void **state)
     assert_string_equal(holder(0), "one");
 }
 
+static bool holds(const char *group)
+{
+    return machine_group_holds_lock(driver.machine, slice_text(group),
+                                    machine_clock_ms(driver.machine));
+}
+
+static void a_group_holds_locks_until_the_last_has_run_out_or_was_released(void **state)
+{
+    (void)state;
+    assert_false(holds("g"));
+    take("one", 2);
+    assert_true(holds("g"));
+    assert_false(holds("other"));
+    act(LOCK_RELEASE, "one", 1);
+    assert_true(holds("g"));
+    driver_checkpoint(&driver, true);
+    driver_reopen(&driver);
+    assert_true(holds("g"));
+    act(LOCK_RELEASE, "one", 2);
+    assert_false(holds("g"));
+    take("one", 1);
+    driver.time_ms += LEASE_MS + 1000;
+    take("two", 0); // Only the clock goes on.
+    assert_false(holds("g"));
+}
+
 static void what_is_no_queue_is_not_locked(void **state)
 {
     (void)state;
@@ -230,6 +256,7 @@ int main(void)
         lock_test(a_queue_has_one_holder_until_the_lease_runs_out),
         lock_test(only_its_holder_releases_a_queue),
         lock_test(groups_and_topics_have_locks_of_their_own),
+        lock_test(a_group_holds_locks_until_the_last_has_run_out_or_was_released),
         lock_test(what_is_no_queue_is_not_locked),
         lock_test(a_new_leader_gives_each_holder_another_lease),
         lock_test(a_lease_that_ran_out_before_is_not_extended),

@@ -43,6 +43,7 @@ static void keys_are_as_the_golden_file(void **state)
     append_key(&out, key_lock(slice_text("g1"), slice_text("orders"), 3));
     append_key(&out, key_producer_group(9));
     append_key(&out, key_transaction(position));
+    append_key(&out, key_delayed(position));
     append_key(&out, key_outcomes(2));
     append_key(&out, key_run(0xABC, time_ms, 900));
     append_key(&out, key_segment(5));
@@ -159,7 +160,10 @@ static void the_meta_row_is_as_the_golden_file(void **state)
                      .expirations = 106,
                      .end_repeated = 107,
                      .end_refused = 108,
-                     .checks = 109},
+                     .checks = 109,
+                     .delayed = 110,
+                     .delayed_fired = 111,
+                     .delayed_dropped = 112},
     };
     struct buf out = {0};
     meta_row_encode(&row, &out);
@@ -319,6 +323,7 @@ static void the_transaction_row_is_as_the_golden_file(void **state)
         .stored_ms = time_ms,
         .last_check_ms = time_ms + 6000,
         .due_ms = time_ms + 36000,
+        .delay = {time_ms + 90000, true},
         .visible_offset = -1,
         .key_count = 2,
         .keys = {0xAABB, 0xCCDD},
@@ -336,6 +341,45 @@ static void the_transaction_row_is_as_the_golden_file(void **state)
     transaction_row_encode(&decoded, &again);
     assert_true(slice_equals(buf_slice(&out), buf_slice(&again)));
     refuse_prefixes(buf_slice(&out), decode_transaction);
+    buf_close(&again);
+    buf_close(&out);
+}
+
+static enum status decode_delayed(struct slice bytes)
+{
+    struct delayed_row row;
+    return delayed_row_decode(bytes, &row);
+}
+
+static void the_row_of_a_delayed_message_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct delayed_row row = {
+        .position = position,
+        .size = 1250,
+        .queue_id = 3,
+        .topic_id = 7,
+        .tags_hash = -5,
+        .due_ms = time_ms + 10000,
+        .stored_ms = time_ms,
+        .recallable = true,
+        .key_count = 2,
+        .keys = {0xAABB, 0xCCDD},
+    };
+    struct buf out = {0};
+    delayed_row_encode(&row, &out);
+    golden_check("machine/row_delayed.hex", buf_slice(&out));
+    struct delayed_row decoded;
+    memset(&decoded, 0, sizeof decoded);
+    assert_int_equal(delayed_row_decode(buf_slice(&out), &decoded), STATUS_OK);
+    struct buf again = {0};
+    delayed_row_encode(&decoded, &again);
+    assert_true(slice_equals(buf_slice(&out), buf_slice(&again)));
+    refuse_prefixes(buf_slice(&out), decode_delayed);
+    row.queue_id = -1;
+    buf_clear(&out);
+    delayed_row_encode(&row, &out);
+    assert_int_equal(decode_delayed(buf_slice(&out)), STATUS_CORRUPT);
     buf_close(&again);
     buf_close(&out);
 }
@@ -411,6 +455,7 @@ int main(void)
         cmocka_unit_test(the_offsets_row_is_as_the_golden_file),
         cmocka_unit_test(the_lock_row_is_as_the_golden_file),
         cmocka_unit_test(the_transaction_row_is_as_the_golden_file),
+        cmocka_unit_test(the_row_of_a_delayed_message_is_as_the_golden_file),
         cmocka_unit_test(the_rows_of_a_segment_are_as_the_golden_files),
         cmocka_unit_test(entries_of_the_indexes_are_as_the_golden_files),
     };
