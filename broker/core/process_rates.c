@@ -74,6 +74,7 @@ void put_rates(struct broker *broker, struct json_writer *json)
     {(of).ten_seconds.per_second, (of).minute.per_second, (of).ten_minutes.per_second}
         {"putTps", WINDOWS(put)},
         {"getTransferredTps", WINDOWS(got)},
+        {"getTransferedTps", WINDOWS(got)}, // Before 5.0 it was spelled so.
         {"getFoundTps", WINDOWS(found)},
         {"getMissTps", WINDOWS(missed)},
 #undef WINDOWS

@@ -6,6 +6,7 @@
 #include "common/remoting/body_list.h"
 #include "common/remoting/body_stats.h"
 #include "common/remoting/json_text.h"
+#include "common/remoting/names.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -343,6 +344,11 @@ enum status process_broker_config(struct broker *broker, struct request *request
     buf_printf(&request->body, "brokerName=%s\nbrokerId=%" PRIu64 "\nlistenPort=%u\n",
                broker->group->name.text, broker_leads(broker) ? 0 : broker->self->id,
                broker->self->client_host.port);
+    // What RocketMQ sets and this broker simply is.
+    buf_printf(&request->body,
+               "brokerRole=%s\nflushDiskType=SYNC_FLUSH\nslaveReadEnable=true\nfilterServerNums=0\n"
+               "msgTraceTopicName=%s\ntraceTopicEnable=false\nuseTLS=false\n",
+               broker_leads(broker) ? "SYNC_MASTER" : "SLAVE", TOPIC_TRACE);
     ASSERT(version.size < sizeof request->scratch);
     memcpy(request->scratch, version.data, version.size);
     request_add_text(request, "version", slice_of(request->scratch, version.size));
@@ -378,12 +384,14 @@ static void put_storage(const struct broker *broker, struct json_writer *json)
         snprintf(ratio, sizeof ratio, "%.3f", (double)used / (double)storage.disk_total);
     }
     json_member_text(json, "commitLogDiskRatio", slice_text(ratio));
+    json_member_text(json, "consumeQueueDiskRatio", slice_text(ratio)); // The same disk.
 }
 
 enum status process_runtime_info(struct broker *broker, struct request *request)
 {
     struct machine_counters counters;
     struct json_writer json = {.out = &request->body};
+    char average[32];
     uint64_t now = clock_wall_ms(broker->ports->clock);
     machine_counters(broker->machine, &counters);
     json_begin(&json, '{');
@@ -401,6 +409,10 @@ enum status process_runtime_info(struct broker *broker, struct request *request)
     put_number(&json, "msgGetTotalTodayNow", broker->counters.messages_out);
     put_number(&json, "putMessageSizeTotal", counters.message_bytes);
     put_number(&json, "putMessageTimesTotal", counters.messages);
+    snprintf(average, sizeof average, "%.1f",
+             counters.messages == 0 ? 0
+                                    : (double)counters.message_bytes / (double)counters.messages);
+    json_member_text(&json, "putMessageAverageSize", slice_text(average));
     put_rates(broker, &json);
     put_storage(broker, &json);
     put_number(&json, "raftmqTerm", broker->state.term);

@@ -331,7 +331,7 @@ class Java533(JavaClient, unittest.TestCase):
 
     def test_kill_9_of_one_node_under_load_with_default_settings(self):
         """The same, but calls that the client itself forgets are counted and excused."""
-        rounds = max(2, int(os.environ.get("RAFTMQ_KILLS", "4")) // 4)
+        rounds = max(2, int(os.environ.get("RAFTMQ_KILLS", "4")) // 8)
         self.kill_nodes_under_load(rounds, None)
 
     def kill_nodes_under_load(self, rounds, try_ms):
