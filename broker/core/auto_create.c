@@ -36,9 +36,7 @@ bool auto_topic_spec(const struct broker *broker, struct slice topic, struct sli
 {
     *config = (struct topic_spec){.name = topic};
     if (topic_is_retry(topic)) {
-        config->read_queue_count = 1;
-        config->write_queue_count = 1;
-        config->perm = PERM_READ | PERM_WRITE;
+        *config = derived_topic_spec(topic, 1);
         return true;
     }
     const struct settings *settings = broker->settings;
@@ -63,6 +61,16 @@ bool auto_topic_spec(const struct broker *broker, struct slice topic, struct sli
     return count > 0;
 }
 
+struct topic_spec derived_topic_spec(struct slice topic, int32_t queue_count)
+{
+    return (struct topic_spec){
+        .name = topic,
+        .read_queue_count = queue_count,
+        .write_queue_count = queue_count,
+        .perm = PERM_READ | PERM_WRITE,
+    };
+}
+
 void auto_create_topic(struct broker *broker, const struct topic_spec *config)
 {
     struct buf *entry;
@@ -81,11 +89,7 @@ void auto_create_retry_topic(struct broker *broker, const struct group_spec *gro
     if (group->retry_queue_count <= 0 || !topic_retry_of(group->name, &name)) {
         return;
     }
-    const struct topic_spec config = {
-        .name = name_slice(&name),
-        .read_queue_count = group->retry_queue_count,
-        .write_queue_count = group->retry_queue_count,
-        .perm = PERM_READ | PERM_WRITE,
-    };
+    const struct topic_spec config =
+        derived_topic_spec(name_slice(&name), group->retry_queue_count);
     auto_create_topic(broker, &config);
 }

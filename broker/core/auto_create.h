@@ -17,6 +17,9 @@ const struct group_spec *auto_create_group(struct broker *broker, struct slice n
 bool auto_topic_spec(const struct broker *broker, struct slice topic, struct slice default_topic,
                      int32_t default_queue_count, struct topic_spec *config);
 
+/* The configuration of a retry or dead-letter topic. Borrows topic. */
+struct topic_spec derived_topic_spec(struct slice topic, int32_t queue_count);
+
 /* Propose a topic unless it is there. Nobody waits. */
 void auto_create_topic(struct broker *broker, const struct topic_spec *config);
 

@@ -2,6 +2,7 @@
 
 #include "broker/core/dispatch.h"
 #include "broker/core/process_client.h"
+#include "broker/core/processors.h"
 #include "broker/core/relay.h"
 #include "broker/core/system_topics.h"
 #include "common/remoting/codes.h"
@@ -38,7 +39,9 @@ void broker_init(struct broker *broker, const struct settings *settings,
     channels_init(&broker->channels, &ports->transport);
     proposer_init(&broker->proposer, broker);
     pulls_init(&broker->pulls, broker);
+    client_calls_init(&broker->client_calls, broker);
     checker_init(&broker->checker, broker);
+    scheduler_init(&broker->scheduler, broker);
     balancer_init(&broker->balancer, broker);
     retention_init(&broker->retention, broker);
     log_clock_init(&broker->log_clock, ports->clock);
@@ -49,11 +52,13 @@ void broker_close(struct broker *broker)
 {
     broker->stopping = true;
     checker_close(&broker->checker);
+    client_calls_close(&broker->client_calls);
     relay_free(broker->relay);
     broker->relay = NULL;
     pulls_close(&broker->pulls);
     proposer_close(&broker->proposer);
     channels_close(&broker->channels);
+    rates_close(&broker->rates);
     buf_close(&broker->properties);
     buf_close(&broker->ids);
 }
@@ -80,6 +85,7 @@ void broker_channel_close(struct broker *broker, struct channel *channel)
     bool relayed = channel->relayed;
     uint64_t id = channel->id;
     channel->transport = NULL;
+    client_calls_drop(&broker->client_calls, channel);
     pulls_drop_channel(&broker->pulls, channel);
     LIST_FOREACH(at, &channel->remotes)
     {
@@ -95,7 +101,8 @@ void broker_on_command(struct broker *broker, struct channel *channel,
                        const struct command *command)
 {
     if (command_is_response(command)) {
-        return; // What we ask of clients (39, 40) is oneway: nobody waits for an answer.
+        client_calls_on_answer(&broker->client_calls, channel, command);
+        return;
     }
     dispatch_request(broker, channel, command);
 }
@@ -179,6 +186,7 @@ void broker_on_state(struct broker *broker, const struct replica_state *state)
     if (!led) {
         // It may have restarted, and applied nothing since that told the log's time.
         log_clock_saw(&broker->log_clock, machine_clock_ms(broker->machine));
+        queue_locks_extend(broker);
         system_topics_propose(broker);
         relay_on_leading(broker->relay);
         proposer_turn(&broker->proposer);
@@ -197,7 +205,14 @@ static void on_result(void *context, uint32_t ordinal, const struct operation *o
 static void on_queue_grown(void *context, const struct queue *queue, int64_t first)
 {
     struct broker *broker = context;
-    (void)first;
+    uint64_t count = (uint64_t)(queue->offset_next - first);
+    if (broker_leads(broker) && count > 0) {
+        struct slice topic = name_slice(&queue->topic->name);
+        rates_add(&broker->rates, RATE_TOPIC_PUT_NUMS, topic, count);
+        rates_add(&broker->rates, RATE_TOPIC_PUT_SIZE, topic, queue->grown_size);
+        rates_add(&broker->rates, RATE_BROKER_PUT_NUMS, name_slice(&broker->settings->cluster),
+                  count);
+    }
     pulls_on_queue_grown(&broker->pulls, queue);
 }
 
@@ -230,15 +245,27 @@ static void propose_clock(struct broker *broker)
     }
 }
 
+static void count_day(struct broker *broker)
+{
+    struct machine_counters counters;
+    machine_counters(broker->machine, &counters);
+    day_totals_tick(&broker->day_totals, clock_wall_ms(broker->ports->clock), counters.messages,
+                    broker->counters.messages_out);
+}
+
 void broker_tick(struct broker *broker)
 {
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
     pulls_tick(&broker->pulls, now);
     proposer_tick(&broker->proposer);
     relay_tick(broker->relay);
+    client_calls_tick(&broker->client_calls, now);
+    rates_tick(&broker->rates, now);
     checker_tick(&broker->checker);
+    scheduler_tick(&broker->scheduler);
     balancer_tick(&broker->balancer);
     retention_tick(&broker->retention);
+    count_day(broker);
     if (now - broker->expired_ms >= EXPIRE_PERIOD_MS) {
         broker->expired_ms = now;
         uint64_t expiry = broker->settings->channel_expiry_ms;

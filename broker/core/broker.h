@@ -9,11 +9,14 @@
 #include "broker/core/balancer.h"
 #include "broker/core/channel.h"
 #include "broker/core/checker.h"
+#include "broker/core/client_calls.h"
 #include "broker/core/log_clock.h"
 #include "broker/core/members.h"
 #include "broker/core/proposer.h"
 #include "broker/core/pulls.h"
+#include "broker/core/rates.h"
 #include "broker/core/retention.h"
+#include "broker/core/scheduler.h"
 #include "broker/core/settings.h"
 #include "broker/machine/machine.h"
 #include "common/base/clock.h"
@@ -76,6 +79,8 @@ struct broker_counters {
     uint64_t pulls_held;
     uint64_t forwarded;
     uint64_t checks_sent;
+    uint64_t sent_back;    /* By consumers: to be tried again, */
+    uint64_t dead_letters; /* or no more. */
 };
 
 struct broker {
@@ -92,10 +97,14 @@ struct broker {
     struct relay *relay;
     uint64_t leader_connection; /* Number of the newest one. */
     struct pulls pulls;
+    struct client_calls client_calls;
     struct checker checker;
+    struct scheduler scheduler;
     struct balancer balancer;
     struct retention retention;
     struct log_clock log_clock;
+    struct rates rates;
+    struct day_totals day_totals;
     uint64_t started_ms; /* Wall clock. */
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;
@@ -104,7 +113,7 @@ struct broker {
     bool log_full;          /* and everything else, too, while we lead. */
     struct batch *applying; /* The batch whose entry is being applied. */
     bool stopping;
-    struct buf properties; /* Scratch of process_send.c. */
+    struct buf properties; /* Scratch of whoever stores a message. */
     struct buf ids;        /* Scratch of process_send.c. */
     struct broker_counters counters;
 };

@@ -30,6 +30,7 @@ void channels_close(struct channels *channels)
     }
     map_close(&channels->by_id);
     map_close(&channels->remotes);
+    map_close(&channels->by_client);
     map_close(&channels->producers);
     map_close(&channels->consumers);
 }
@@ -83,6 +84,37 @@ struct channel *channels_find(const struct channels *channels, uint64_t id)
     return node == NULL ? NULL : CONTAINER_OF(node, struct channel, node);
 }
 
+static void unname(struct channels *channels, struct channel *channel)
+{
+    if (channel->named) {
+        map_remove(&channels->by_client, &channel->client_node);
+        channel->named = false;
+    }
+}
+
+void channels_name(struct channels *channels, struct channel *channel, struct slice client_id)
+{
+    struct channel *known = channels_find_client(channels, client_id);
+    if (known == channel || (known != NULL && known->via == NULL && channel->via != NULL)) {
+        return;
+    }
+    unname(channels, channel);
+    if (client_id.size == 0 || !name_set(&channel->client_id, client_id)) {
+        return;
+    }
+    if (known != NULL) {
+        unname(channels, known);
+    }
+    map_put(&channels->by_client, &channel->client_node, name_slice(&channel->client_id));
+    channel->named = true;
+}
+
+struct channel *channels_find_client(const struct channels *channels, struct slice client_id)
+{
+    struct map_node *node = map_find(&channels->by_client, client_id);
+    return node == NULL ? NULL : CONTAINER_OF(node, struct channel, client_node);
+}
+
 void channels_drop(struct channels *channels, struct channel *channel, channels_changed_cb *changed,
                    void *context)
 {
@@ -106,6 +138,7 @@ static void channel_free(struct channels *channels, struct channel *channel)
         list_remove(&channel->behind);
         channel->via->remote_count--;
     }
+    unname(channels, channel);
     buf_close(&channel->heartbeat);
     map_remove(&channels->by_id, &channel->node);
     free(channel);
@@ -361,6 +394,23 @@ bool client_group_reachable(const struct client_group *group, const struct chann
         }
     }
     return false;
+}
+
+struct channel *client_group_find(const struct client_group *group, struct slice client_id)
+{
+    if (group == NULL) {
+        return NULL;
+    }
+    struct channel *found = NULL;
+    LIST_FOREACH(at, &group->members)
+    {
+        const struct membership *member = CONTAINER_OF(at, struct membership, in_group);
+        bool better = found == NULL || found->via != NULL; // One of our own is the shorter way.
+        if (better && slice_equals(name_slice(&member->client_id), client_id)) {
+            found = member->channel;
+        }
+    }
+    return found;
 }
 
 struct channel *client_group_pick(struct client_group *group, const struct channels *channels,

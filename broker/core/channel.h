@@ -50,7 +50,10 @@ struct channel {
     int32_t language;
     int32_t version;
     struct list memberships;
-    struct list held; /* Parked pulls, see pulls.h. */
+    struct list held;            /* Parked pulls, see pulls.h. */
+    struct name client_id;       /* Of a producer; empty. */
+    struct map_node client_node; /* In channels.by_client, if `named`. */
+    bool named;
     struct buf
         heartbeat; /* The last one it sent, for a new leader; bounded by HEARTBEAT_KEPT_MAX. */
 };
@@ -103,6 +106,7 @@ struct channels {
     const struct transport_ports *transport;
     struct map by_id;
     struct map remotes;   /* By (forwarding channel, number there). */
+    struct map by_client; /* By client id: producers, one connection of each. */
     struct map producers; /* struct client_group */
     struct map consumers;
     struct message_filters filters; /* Of subscriptions and of pulls. */
@@ -123,6 +127,12 @@ struct channel *channels_open_remote(struct channels *channels, struct channel *
 struct channel *channels_find_remote(const struct channels *channels, const struct channel *via,
                                      uint64_t via_id);
 struct channel *channels_find(const struct channels *channels, uint64_t id);
+
+/* A producer has said who it is. Of several connections that say the same, the newest is found, but
+ * one of our own before one behind another replica. */
+void channels_name(struct channels *channels, struct channel *channel, struct slice client_id);
+/* The connection of a producer by its client id; NULL. */
+struct channel *channels_find_client(const struct channels *channels, struct slice client_id);
 
 /* Which consumer groups lost a member, so that the others can be told. */
 typedef void channels_changed_cb(void *context, struct client_group *consumers);
@@ -162,6 +172,9 @@ struct subscription *client_group_subscription(const struct client_group *group,
  * the client that is named before the others. NULL if none is writable. */
 struct channel *client_group_pick(struct client_group *group, const struct channels *channels,
                                   struct slice preferred_client);
+
+/* The connection of a client; NULL. Accepts NULL. */
+struct channel *client_group_find(const struct client_group *group, struct slice client_id);
 
 /* Would client_group_pick() find anybody? */
 bool client_group_reachable(const struct client_group *group, const struct channels *channels);

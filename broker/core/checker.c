@@ -288,6 +288,9 @@ const char *checker_reason(const struct checker *checker, const struct transacti
     const struct broker *broker = checker->broker;
     switch (transaction->state) {
     case TRANSACTION_COMMITTED:
+        if (machine_delayed_find(broker->machine, transaction->position) != NULL) {
+            return "committed, and not yet visible: its delay has begun";
+        }
         return transaction->settled_by_hand ? "committed by an operator" : "committed";
     case TRANSACTION_ROLLED_BACK:
         if (transaction->dropped_by_cut) {

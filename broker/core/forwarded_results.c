@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum result_kind { RESULT_NONE = 0, RESULT_MESSAGE = 1, RESULT_TRANSACTION = 2 };
+enum result_kind { RESULT_NONE = 0, RESULT_MESSAGE = 1, RESULT_TRANSACTION = 2, RESULT_LOCK = 3 };
 
 /* A batch of another replica on the leader, until all its operations have results. */
 struct forwarded_batch {
@@ -36,11 +36,15 @@ static enum result_kind kind_of(enum operation_type type)
     switch (type) {
     case OPERATION_MESSAGE:
     case OPERATION_HALF:
+    case OPERATION_DELAYED:
+    case OPERATION_HALF_DELAYED:
         return RESULT_MESSAGE;
     case OPERATION_END:
     case OPERATION_SETTLE:
     case OPERATION_EXPIRE:
         return RESULT_TRANSACTION;
+    case OPERATION_LOCK:
+        return RESULT_LOCK;
     default:
         return RESULT_NONE;
     }
@@ -62,6 +66,8 @@ void forwarded_result_encode(enum operation_type type, const struct operation_re
         to[5] = result->transaction.changed;
         to[6] = (uint8_t)result->transaction.state;
         le64_put(to + 8, (uint64_t)result->transaction.queue_offset);
+    } else if (to[4] == RESULT_LOCK) {
+        le64_put(to + 8, result->locked);
     }
 }
 
@@ -79,6 +85,8 @@ void forwarded_result_decode(const uint8_t from[FORWARDED_RESULT_SIZE],
         result->transaction.changed = from[5] != 0;
         result->transaction.state = (enum transaction_state)from[6];
         result->transaction.queue_offset = (int64_t)le64_get(from + 8);
+    } else if (from[4] == RESULT_LOCK) {
+        result->locked = le64_get(from + 8);
     }
 }
 
@@ -111,7 +119,8 @@ static enum status count_operations(struct slice payload, uint32_t *count)
 
 static bool brings_messages(enum operation_type type)
 {
-    return type == OPERATION_MESSAGE || type == OPERATION_HALF;
+    return type == OPERATION_MESSAGE || type == OPERATION_HALF || type == OPERATION_DELAYED ||
+           type == OPERATION_HALF_DELAYED;
 }
 
 enum status proposer_process_forwarded(struct broker *broker, struct request *request)

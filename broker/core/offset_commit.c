@@ -2,14 +2,23 @@
 
 #include "broker/core/broker.h"
 
+/* Offsets only rise, and an idle consumer repeats itself every few seconds. One that was reset
+ * waits for a commit of just that offset. */
+static bool is_settled(const struct machine *machine, const struct offset_commit *commit)
+{
+    int64_t known;
+    if (machine_offset_held(machine, commit->group, commit->topic, commit->queue_id, &known)) {
+        return commit->offset != known;
+    }
+    return machine_offset_find(machine, commit->group, commit->topic, commit->queue_id, &known) &&
+           commit->offset <= known;
+}
+
 enum status offset_commit_propose(struct broker *broker, const struct offset_commit *commit,
                                   const struct reply_to *to)
 {
-    int64_t known = -1;
-    bool found = machine_offset_find(broker->machine, commit->group, commit->topic,
-                                     commit->queue_id, &known);
-    if (found && !commit->reset && commit->offset <= known) {
-        return STATUS_OK; // Offsets only rise: an idle consumer repeats itself every few seconds.
+    if (!commit->reset && is_settled(broker->machine, commit)) {
+        return STATUS_OK;
     }
     struct buf *entry;
     size_t size = 64 + commit->group.size + commit->topic.size;

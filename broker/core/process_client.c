@@ -127,6 +127,9 @@ enum status process_heartbeat(struct broker *broker, struct request *request)
     if (channel->via == NULL) {
         keep_heartbeat(channel, request->command->body);
     }
+    if (heartbeat.producer_count > 0) {
+        channels_name(&broker->channels, channel, heartbeat.client_id);
+    }
     join_producers(broker, channel, &heartbeat, now);
     for (size_t i = 0; i < heartbeat.consumer_count; i++) {
         join_consumer(broker, channel, &heartbeat, &heartbeat.consumers[i], now);

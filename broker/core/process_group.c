@@ -10,6 +10,20 @@
 
 enum { RETRY_QUEUES_MAX = 1024 };
 
+enum status group_config_check(struct request *request, const struct group_config *config)
+{
+    if (!group_name_valid(config->name)) {
+        return request_fail(request, STATUS_GROUP_INVALID,
+                            "a group name has characters of A-Z a-z 0-9 _ - %% | and fits with "
+                            "%%RETRY%% before it into a topic name");
+    }
+    if (config->retry_queues < 0 || config->retry_queues > RETRY_QUEUES_MAX) {
+        return request_fail(request, STATUS_INVALID_ARGUMENT, "retryQueueNums must be 0 to %d",
+                            RETRY_QUEUES_MAX);
+    }
+    return STATUS_OK;
+}
+
 enum status process_put_group(struct broker *broker, struct request *request)
 {
     struct body body = {0};
@@ -19,14 +33,8 @@ enum status process_put_group(struct broker *broker, struct request *request)
     if (status != STATUS_OK) {
         return request_fail(request, status, "the body is no SubscriptionGroupConfig");
     }
-    if (!group_name_valid(config.name)) {
-        status = request_fail(request, STATUS_GROUP_INVALID,
-                              "a group name has characters of A-Z a-z 0-9 _ - %% | and fits with "
-                              "%%RETRY%% before it into a topic name");
-    } else if (config.retry_queues < 0 || config.retry_queues > RETRY_QUEUES_MAX) {
-        status = request_fail(request, STATUS_INVALID_ARGUMENT, "retryQueueNums must be 0 to %d",
-                              RETRY_QUEUES_MAX);
-    } else {
+    status = group_config_check(request, &config);
+    if (status == STATUS_OK) {
         status = proposer_begin(&broker->proposer, 512, &entry);
     }
     if (status == STATUS_OK) {

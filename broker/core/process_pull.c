@@ -147,6 +147,27 @@ static void set_bounds(const struct broker *broker, const struct pull_header *he
     }
 }
 
+/* What the pull says of how far its group is; the next one, or the periodic commit, repeats it. */
+static void commit_offset(struct broker *broker, const struct pull_header *header)
+{
+    struct offset_commit commit = {
+        .group = header->group,
+        .topic = header->topic,
+        .queue_id = header->queue_id,
+        .offset = header->commit_offset,
+    };
+    int64_t target;
+    if (machine_offset_held(broker->machine, commit.group, commit.topic, commit.queue_id,
+                            &target) &&
+        target == header->offset) {
+        commit.offset = target; // It has taken note of a reset.
+    } else if ((header->sys_flag & PULL_COMMIT_OFFSET) == 0 || commit.offset < 0) {
+        return;
+    }
+    enum status status = offset_commit_propose(broker, &commit, NULL);
+    (void)status;
+}
+
 enum status process_pull(struct broker *broker, struct request *request)
 {
     struct pull_header header;
@@ -176,16 +197,7 @@ enum status process_pull(struct broker *broker, struct request *request)
     if (status != STATUS_OK) {
         return status;
     }
-    if ((header.sys_flag & PULL_COMMIT_OFFSET) != 0 && header.commit_offset >= 0) {
-        const struct offset_commit commit = {
-            .group = header.group,
-            .topic = header.topic,
-            .queue_id = header.queue_id,
-            .offset = header.commit_offset,
-        };
-        enum status committed = offset_commit_propose(broker, &commit, NULL);
-        (void)committed; // The next pull or the periodic commit repeats it.
-    }
+    commit_offset(broker, &header);
     pull.queue_id = header.queue_id;
     pull.offset = header.offset;
     set_bounds(broker, &header, &pull);

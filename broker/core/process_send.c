@@ -7,7 +7,10 @@
 #include "broker/core/auto_create.h"
 #include "broker/core/broker.h"
 #include "broker/core/processors.h"
+#include "broker/core/recall_handle.h"
+#include "broker/core/retry.h"
 #include "broker/core/send_batch.h"
+#include "broker/core/send_delay.h"
 #include "broker/core/send_header.h"
 #include "common/base/decimal.h"
 #include "common/remoting/names.h"
@@ -23,12 +26,16 @@ struct send {
     struct topic_spec created; /* If the topic is yet to be created. */
     bool create;
     bool half;
+    struct send_delay delay;
+    struct name dead_letter; /* Where it goes instead, if it was tried often enough; else empty. */
     int32_t queue_id;
     struct slice unique_key; /* Borrows; empty if the client gave none. */
 };
 
 static enum status check(struct broker *broker, struct request *request, struct send *send);
+static enum status check_retry(struct broker *broker, struct request *request, struct send *send);
 static enum status check_queue(struct broker *broker, struct request *request, struct send *send);
+static enum status check_kind(struct broker *broker, struct request *request, struct send *send);
 static enum status check_transaction(struct broker *broker, struct request *request,
                                      struct send *send);
 static enum status append_single(struct broker *broker, struct request *request,
@@ -82,8 +89,38 @@ static enum status check(struct broker *broker, struct request *request, struct 
                             "the properties have %zu bytes, at most %d are possible",
                             header->properties.size, MESSAGE_PROPERTIES_MAX);
     }
-    status = check_queue(broker, request, send);
-    return status == STATUS_OK ? check_transaction(broker, request, send) : status;
+    status = check_retry(broker, request, send);
+    if (status == STATUS_OK) {
+        status = check_queue(broker, request, send);
+    }
+    return status == STATUS_OK ? check_kind(broker, request, send) : status;
+}
+
+/* A consumer that cannot send a message back sends it to its retry topic itself, and some do so
+ * always. How often it may come again is the same. */
+static enum status check_retry(struct broker *broker, struct request *request, struct send *send)
+{
+    struct send_header *header = &send->header;
+    if (header->batch || !topic_is_retry(header->topic)) {
+        return STATUS_OK;
+    }
+    struct group_spec fallback;
+    const struct group_spec *group =
+        auto_create_group(broker, topic_group(header->topic), &fallback);
+    if (group == NULL) {
+        return request_fail(request, STATUS_GROUP_UNKNOWN,
+                            "the group of topic %.*s does not exist and may not be created",
+                            SLICE_ARGS(header->topic));
+    }
+    int32_t max = retry_times_max(group, request->command->version, header->max_reconsume_times);
+    // Orderly consumers send here only what they have given up: after it the queue goes on.
+    bool given_up = machine_group_holds_lock(broker->machine, group->name, broker_now_ms(broker));
+    if ((header->reconsume_times > max || given_up) &&
+        topic_dead_letter_of(group->name, &send->dead_letter)) {
+        header->topic = name_slice(&send->dead_letter);
+        header->queue_id = 0;
+    }
+    return STATUS_OK;
 }
 
 static enum status check_queue(struct broker *broker, struct request *request, struct send *send)
@@ -98,6 +135,10 @@ static enum status check_queue(struct broker *broker, struct request *request, s
     } else {
         send->create = auto_topic_spec(broker, header->topic, header->default_topic,
                                        header->default_queue_count, &send->created);
+        if (send->dead_letter.size > 0) {
+            send->created = derived_topic_spec(header->topic, DEAD_LETTER_QUEUE_COUNT);
+            send->create = true;
+        }
         if (!send->create) {
             return request_fail(request, STATUS_TOPIC_UNKNOWN,
                                 "topic %.*s does not exist on %s and may not be created by a send",
@@ -125,18 +166,29 @@ static bool is_true(struct slice value)
     return value.size == 4 && strncasecmp((const char *)value.data, "true", 4) == 0;
 }
 
-static enum status refuse_delay(struct request *request, struct slice properties)
+static enum status check_kind(struct broker *broker, struct request *request, struct send *send)
 {
-    static const char *const names[] = {PROPERTY_DELAY, PROPERTY_TIMER_DELAY_SEC,
-                                        PROPERTY_TIMER_DELAY_MS, PROPERTY_TIMER_DELIVER_MS};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        struct slice value;
-        if (properties_find(properties, names[i], &value) && !slice_equals_text(value, "0")) {
+    const struct send_header *header = &send->header;
+    if ((header->sys_flag & SYS_FLAG_INNER_BATCH) != 0) {
+        return request_fail(request, STATUS_MESSAGE_ILLEGAL, "inner batches are not supported");
+    }
+    if (header->batch) {
+        bool transaction = (header->sys_flag & SYS_FLAG_TRANSACTION_MASK) != 0;
+        if (transaction || topic_is_retry(header->topic) || send_delay_asked(header->properties)) {
             return request_fail(request, STATUS_MESSAGE_ILLEGAL,
-                                "delayed messages (property %s) are not supported yet", names[i]);
+                                "a batch can neither be transactional nor delayed, nor go to a "
+                                "retry topic");
+        }
+        return STATUS_OK;
+    }
+    if (send->dead_letter.size == 0) {
+        enum status status = send_delay_read(broker->settings, header->properties,
+                                             broker_now_ms(broker), &send->delay);
+        if (status != STATUS_OK) {
+            return request_fail(request, status, "%s", send->delay.trouble);
         }
     }
-    return STATUS_OK;
+    return check_transaction(broker, request, send);
 }
 
 static enum status check_transaction(struct broker *broker, struct request *request,
@@ -144,22 +196,17 @@ static enum status check_transaction(struct broker *broker, struct request *requ
 {
     const struct send_header *header = &send->header;
     struct slice value;
-    if ((header->sys_flag & SYS_FLAG_INNER_BATCH) != 0) {
-        return request_fail(request, STATUS_MESSAGE_ILLEGAL, "inner batches are not supported");
-    }
-    if (header->batch) {
-        bool transaction = (header->sys_flag & SYS_FLAG_TRANSACTION_MASK) != 0;
-        if (transaction || topic_is_retry(header->topic)) {
-            return request_fail(request, STATUS_MESSAGE_ILLEGAL,
-                                "a batch can neither be transactional nor go to a retry topic");
-        }
+    // A committed message that an old client sends to be tried again still says TRAN_MSG.
+    bool again =
+        header->reconsume_times > 0 && (send->delay.level > 0 || send->dead_letter.size > 0);
+    send->half = !again &&
+                 properties_find(header->properties, PROPERTY_TRANSACTION_PREPARED, &value) &&
+                 is_true(value);
+    if (!send->half) {
         return STATUS_OK;
     }
-    send->half = properties_find(header->properties, PROPERTY_TRANSACTION_PREPARED, &value) &&
-                 is_true(value);
-    enum status status = refuse_delay(request, header->properties);
-    if (!send->half || status != STATUS_OK) {
-        return status;
+    if (!send->delay.delay.absolute) {
+        send->delay.out_ms = 0; // Known once it is committed.
     }
     if (broker->settings->reject_transactions) {
         return request_fail(request, STATUS_NO_PERMISSION,
@@ -185,27 +232,40 @@ static struct slice make_unique_key(struct broker *broker, char key[33])
     return slice_of(key, 32);
 }
 
-/* The property string as stored: the client's, less receipts, plus what the broker knows. */
+/* The client's, less what is not for it to say. */
+static void copy_properties(const struct send *send, struct buf *out)
+{
+    const char *unwanted[SEND_DELAY_NAMES_MAX + 2];
+    struct slice value;
+    size_t count = send_delay_unwanted(&send->delay, unwanted);
+    if (properties_find(send->header.properties, PROPERTY_POP_RECEIPT, &value)) {
+        unwanted[count++] = PROPERTY_POP_RECEIPT;
+    }
+    if (send->dead_letter.size > 0) {
+        unwanted[count++] = PROPERTY_DELAY;
+    }
+    if (count == 0) {
+        buf_put_slice(out, send->header.properties);
+    } else {
+        properties_copy_without(out, send->header.properties, unwanted, count);
+    }
+}
+
+/* The property string as stored: the client's, plus what the broker knows. */
 static struct slice build_properties(struct broker *broker, struct send *send, char key[33],
                                      struct buf *out)
 {
     const struct settings *settings = broker->settings;
-    struct slice value;
     buf_clear(out);
-    if (properties_find(send->header.properties, PROPERTY_POP_RECEIPT, &value)) {
-        properties_copy_without(out, send->header.properties, PROPERTY_POP_RECEIPT);
-    } else {
-        buf_put_slice(out, send->header.properties);
-    }
+    copy_properties(send, out);
     if (!properties_find(send->header.properties, PROPERTY_UNIQUE_KEY, &send->unique_key)) {
         send->unique_key = make_unique_key(broker, key);
         properties_append(out, 0, PROPERTY_UNIQUE_KEY, send->unique_key);
     }
+    if (send->half || send->delay.delay.ms > 0) {
+        send_delay_append(&send->delay, send->header.topic, send->queue_id, out);
+    }
     if (send->half) {
-        char queue[16];
-        snprintf(queue, sizeof queue, "%d", send->queue_id);
-        properties_append(out, 0, PROPERTY_REAL_TOPIC, send->header.topic);
-        properties_append(out, 0, PROPERTY_REAL_QUEUE_ID, slice_text(queue));
         properties_append(out, 0, PROPERTY_TRANSACTION_ID, send->unique_key);
     }
     properties_append(out, 0, PROPERTY_REGION, name_slice(&settings->region));
@@ -246,14 +306,40 @@ static void put_topic(struct broker *broker, const struct send *send, struct buf
     }
 }
 
+static enum operation_type operation_of(const struct send *send)
+{
+    if (send->delay.delay.ms > 0) {
+        return send->half ? OPERATION_HALF_DELAYED : OPERATION_DELAYED;
+    }
+    return send->half ? OPERATION_HALF : OPERATION_MESSAGE;
+}
+
+/* What stands before the message in the operation. */
+static void put_prefix(const struct broker *broker, const struct send *send, struct buf *entry)
+{
+    if (send->half) {
+        buf_put_le64(entry, first_check_ms(broker, send->header.properties));
+    }
+    if (send->delay.delay.ms > 0) {
+        entry_put_delay(entry, &send->delay.delay);
+    } else if (send->half) {
+        buf_put_le32(entry, 0);
+    }
+}
+
 /* What the answer needs and apply does not know. */
-static struct stored_context *context_new(const struct send *send)
+static struct stored_context *context_new(const struct broker *broker, const struct send *send)
 {
     size_t size =
         send->unique_key.size < UNIQUE_KEY_KEPT_MAX ? send->unique_key.size : UNIQUE_KEY_KEPT_MAX;
     struct stored_context *context = mem_alloc(sizeof *context);
     context->sizes = NULL;
     context->count = 1;
+    context->recall = (struct buf){0};
+    if (send->delay.out_ms > 0 && !send->half && !topic_is_retry(send->header.topic)) {
+        (void)recall_handle_begin(send->header.topic, name_slice(&broker->group->name),
+                                  send->delay.out_ms, send->unique_key, &context->recall);
+    }
     context->unique_key_size = (uint8_t)size;
     memcpy(context->unique_key, send->unique_key.data, size);
     return context;
@@ -289,18 +375,18 @@ static enum status append_single(struct broker *broker, struct request *request,
         return status;
     }
     put_topic(broker, &send, entry);
-    size_t begin = entry_operation_begin(entry, send.half ? OPERATION_HALF : OPERATION_MESSAGE);
-    if (send.half) {
-        buf_put_le64(entry, first_check_ms(broker, send.header.properties));
-        buf_put_le32(entry, 0);
-    }
+    enum operation_type type = operation_of(&send);
+    size_t begin = entry_operation_begin(entry, type);
+    put_prefix(broker, &send, entry);
+    message.prepared_offset = type == OPERATION_DELAYED ? DELAYED_PREPARED_OFFSET : 0;
     message_encode(&message, entry);
     entry_operation_end(entry, begin);
     broker->counters.messages_in++;
+    broker->counters.dead_letters += send.dead_letter.size > 0;
     broker->counters.bytes_in += size;
     struct waiter waiter = {.done = on_stored, .to = request->to};
     if (!request->to.oneway) {
-        waiter.context = context_new(&send);
+        waiter.context = context_new(broker, &send);
     }
     proposer_add(&broker->proposer, &waiter);
     return STATUS_PENDING;
@@ -376,9 +462,15 @@ static void answer_stored(struct broker *broker, const struct waiter *waiter,
         command_add(&response, "transactionId",
                     slice_of(context->unique_key, context->unique_key_size));
     }
+    struct buf handle = {0};
+    if (context->recall.size > 0) {
+        recall_handle_end(buf_slice(&context->recall), result->message.position, &handle);
+        command_add(&response, "recallHandle", buf_slice(&handle));
+    }
     command_add(&response, "MSG_REGION", name_slice(&settings->region));
     command_add(&response, "TRACE_ON", slice_text(settings->trace_on ? "true" : "false"));
     broker_reply(broker, &waiter->to, &response);
+    buf_close(&handle);
 }
 
 static void on_stored(struct broker *broker, const struct waiter *waiter,

@@ -1,4 +1,4 @@
-/* What tools ask about topics, groups and the broker (26, 28, 202, 203, 204, 208, 300).
+/* What tools ask about topics, groups and the broker (26, 28, 202, 203, 204, 208, 300, 317).
  * Source: AdminBrokerProcessor. */
 #include "broker/core/broker.h"
 #include "broker/core/processors.h"
@@ -6,6 +6,7 @@
 #include "common/remoting/body_list.h"
 #include "common/remoting/body_stats.h"
 #include "common/remoting/json_text.h"
+#include "common/remoting/names.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -136,6 +137,57 @@ enum status process_consume_stats(struct broker *broker, struct request *request
     const struct consume_stats stats = {.entries = consumed.entries, .count = consumed.count};
     consume_stats_encode(&stats, &request->body);
     free(consumed.entries);
+    return STATUS_OK;
+}
+
+/* The offsets of one group in all its topics, one ConsumeStats for each topic. */
+static int64_t put_group_stats(struct broker *broker, struct json_writer *json, struct slice group)
+{
+    int64_t behind = 0;
+    struct consumed consumed = {.broker = broker, .group = group};
+    machine_offsets_visit(broker->machine, visit_offset, &consumed);
+    json_begin(json, '[');
+    for (size_t at = 0, next; at < consumed.count; at = next) {
+        struct slice topic = consumed.entries[at].queue.topic;
+        for (next = at;
+             next < consumed.count && slice_equals(consumed.entries[next].queue.topic, topic);
+             next++) {
+            behind += consumed.entries[next].broker_offset - consumed.entries[next].consumer_offset;
+        }
+        const struct consume_stats stats = {.entries = consumed.entries + at, .count = next - at};
+        struct buf text = {0};
+        consume_stats_encode(&stats, &text);
+        json_raw(json, buf_slice(&text));
+        buf_close(&text);
+    }
+    json_end(json, ']');
+    free(consumed.entries);
+    return behind;
+}
+
+enum status process_all_consume_stats(struct broker *broker, struct request *request)
+{
+    struct json_writer json = {.out = &request->body};
+    struct buf address = {0};
+    int64_t behind = 0;
+    host_format(broker->self->client_host, &address);
+    json_begin(&json, '{');
+    json_member_text(&json, "brokerAddr", buf_slice(&address));
+    json_key(&json, "consumeStatsList");
+    json_begin(&json, '[');
+    MAP_FOREACH(node, machine_groups(broker->machine))
+    {
+        const struct group *group = CONTAINER_OF(node, struct group, node);
+        json_begin(&json, '{');
+        json_key_slice(&json, group->config.name);
+        behind += put_group_stats(broker, &json, group->config.name);
+        json_end(&json, '}');
+    }
+    json_end(&json, ']');
+    json_member_int(&json, "totalDiff", behind);
+    json_member_int(&json, "totalInflightDiff", 0);
+    json_end(&json, '}');
+    buf_close(&address);
     return STATUS_OK;
 }
 
@@ -292,6 +344,11 @@ enum status process_broker_config(struct broker *broker, struct request *request
     buf_printf(&request->body, "brokerName=%s\nbrokerId=%" PRIu64 "\nlistenPort=%u\n",
                broker->group->name.text, broker_leads(broker) ? 0 : broker->self->id,
                broker->self->client_host.port);
+    // What RocketMQ sets and this broker simply is.
+    buf_printf(&request->body,
+               "brokerRole=%s\nflushDiskType=SYNC_FLUSH\nslaveReadEnable=true\nfilterServerNums=0\n"
+               "msgTraceTopicName=%s\ntraceTopicEnable=false\nuseTLS=false\n",
+               broker_leads(broker) ? "SYNC_MASTER" : "SLAVE", TOPIC_TRACE);
     ASSERT(version.size < sizeof request->scratch);
     memcpy(request->scratch, version.data, version.size);
     request_add_text(request, "version", slice_of(request->scratch, version.size));
@@ -327,12 +384,14 @@ static void put_storage(const struct broker *broker, struct json_writer *json)
         snprintf(ratio, sizeof ratio, "%.3f", (double)used / (double)storage.disk_total);
     }
     json_member_text(json, "commitLogDiskRatio", slice_text(ratio));
+    json_member_text(json, "consumeQueueDiskRatio", slice_text(ratio)); // The same disk.
 }
 
 enum status process_runtime_info(struct broker *broker, struct request *request)
 {
     struct machine_counters counters;
     struct json_writer json = {.out = &request->body};
+    char average[32];
     uint64_t now = clock_wall_ms(broker->ports->clock);
     machine_counters(broker->machine, &counters);
     json_begin(&json, '{');
@@ -342,16 +401,28 @@ enum status process_runtime_info(struct broker *broker, struct request *request)
     json_member_text(&json, "brokerActive", slice_text("true"));
     put_number(&json, "bootTimestamp", broker->started_ms);
     put_number(&json, "runtimeMs", now - broker->started_ms);
+    put_number(&json, "msgPutTotalYesterdayMorning", broker->day_totals.put_yesterday);
+    put_number(&json, "msgPutTotalTodayMorning", broker->day_totals.put_today);
     put_number(&json, "msgPutTotalTodayNow", counters.messages);
+    put_number(&json, "msgGetTotalYesterdayMorning", broker->day_totals.got_yesterday);
+    put_number(&json, "msgGetTotalTodayMorning", broker->day_totals.got_today);
     put_number(&json, "msgGetTotalTodayNow", broker->counters.messages_out);
     put_number(&json, "putMessageSizeTotal", counters.message_bytes);
     put_number(&json, "putMessageTimesTotal", counters.messages);
+    snprintf(average, sizeof average, "%.1f",
+             counters.messages == 0 ? 0
+                                    : (double)counters.message_bytes / (double)counters.messages);
+    json_member_text(&json, "putMessageAverageSize", slice_text(average));
+    put_rates(broker, &json);
     put_storage(broker, &json);
     put_number(&json, "raftmqTerm", broker->state.term);
     put_number(&json, "raftmqLeaderId", broker->state.leader_id);
     put_number(&json, "raftmqTransactionsPending", counters.pending);
     put_number(&json, "raftmqTransactionsExpired", counters.expired);
     put_number(&json, "raftmqChecksSent", broker->counters.checks_sent);
+    put_number(&json, "raftmqDelayed", counters.delayed_waiting);
+    put_number(&json, "raftmqSentBack", broker->counters.sent_back);
+    put_number(&json, "raftmqDeadLetters", broker->counters.dead_letters);
     put_number(&json, "raftmqForwarded", broker->counters.forwarded);
     json_end(&json, '}');
     json_end(&json, '}');

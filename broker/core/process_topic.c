@@ -5,6 +5,7 @@
 #include "broker/core/broker.h"
 #include "broker/core/convert.h"
 #include "broker/core/processors.h"
+#include "broker/core/several.h"
 #include "broker/core/topic_attributes.h"
 #include "broker/core/topic_tables.h"
 #include "common/remoting/body_list.h"
@@ -113,28 +114,30 @@ enum status process_put_topic(struct broker *broker, struct request *request)
     return status;
 }
 
-/* Several topics, one answer when the last is applied. */
-struct put_topics {
-    struct reply_to to;
-    size_t left;
-    enum status status;
-};
-
-static void on_put_one(struct broker *broker, const struct waiter *waiter,
-                       const struct operation *operation, const struct operation_result *result)
+static void on_all_put(struct broker *broker, struct several *several, enum status status)
 {
-    struct put_topics *all = waiter->context;
-    (void)operation;
-    if (result->status != STATUS_OK) {
-        all->status = result->status;
-    }
-    if (--all->left > 0) {
-        return;
-    }
-    const struct waiter last = {.to = all->to};
-    const struct operation_result summary = {.status = all->status};
+    const struct waiter last = {.to = several->to};
+    const struct operation_result summary = {.status = status};
     reply_with_status(broker, &last, NULL, &summary);
-    free(all);
+    free(several);
+}
+
+static void propose_all(struct broker *broker, const struct request *request,
+                        const struct topic_table *table, struct buf *attributes)
+{
+    struct several *several = mem_alloc(sizeof *several);
+    several_begin(several, &request->to, on_all_put);
+    enum status status = STATUS_PENDING;
+    for (size_t i = 0; status == STATUS_PENDING && i < table->count; i++) {
+        buf_clear(attributes);
+        const struct topic_spec spec = topic_spec_of(&table->topics[i], attributes);
+        const struct waiter waiter = several_waiter(several);
+        status = propose(broker, &spec, &waiter);
+        if (status != STATUS_PENDING) {
+            several_result(broker, several, status);
+        }
+    }
+    several_proposed(broker, several, STATUS_OK);
 }
 
 enum status process_put_topics(struct broker *broker, struct request *request)
@@ -151,26 +154,9 @@ enum status process_put_topics(struct broker *broker, struct request *request)
         status = check_spec(broker, request, &spec);
         buf_clear(&attributes);
     }
-    if (status == STATUS_OK && table.count > 0) {
-        struct put_topics *all = mem_zalloc(sizeof *all);
-        *all = (struct put_topics){.to = request->to, .left = table.count};
-        const struct waiter waiter = {.done = on_put_one, .context = all};
-        size_t proposed = 0;
-        for (; proposed < table.count; proposed++) {
-            buf_clear(&attributes);
-            struct topic_spec spec = topic_spec_of(&table.topics[proposed], &attributes);
-            status = propose(broker, &spec, &waiter);
-            if (status != STATUS_PENDING) {
-                break;
-            }
-        }
-        all->left -= table.count - proposed;
-        if (proposed > 0) {
-            all->status = status == STATUS_PENDING ? STATUS_OK : status;
-            status = STATUS_PENDING;
-        } else {
-            free(all);
-        }
+    if (status == STATUS_OK) {
+        propose_all(broker, request, &table, &attributes);
+        status = STATUS_PENDING;
     }
     buf_close(&attributes);
     body_close(&body);

@@ -7,6 +7,10 @@
 
 /* process_send.c: SEND_MESSAGE, _V2, SEND_BATCH_MESSAGE */
 enum status process_send(struct broker *broker, struct request *request);
+/* process_send_back.c: CONSUMER_SEND_MSG_BACK */
+enum status process_send_back(struct broker *broker, struct request *request);
+/* process_recall.c: RECALL_MESSAGE */
+enum status process_recall(struct broker *broker, struct request *request);
 /* process_end_transaction.c: END_TRANSACTION */
 enum status process_end_transaction(struct broker *broker, struct request *request);
 /* process_pull.c: PULL_MESSAGE, LITE_PULL_MESSAGE */
@@ -18,6 +22,29 @@ enum status process_search_offset(struct broker *broker, struct request *request
 enum status process_max_offset(struct broker *broker, struct request *request);
 enum status process_min_offset(struct broker *broker, struct request *request);
 enum status process_earliest_time(struct broker *broker, struct request *request);
+/* process_rates.c: VIEW_BROKER_STATS_DATA; and the rates among the runtime information (28) */
+enum status process_view_rates(struct broker *broker, struct request *request);
+struct json_writer;
+void put_rates(struct broker *broker, struct json_writer *json);
+/* process_tools.c */
+enum status process_housekeeping(struct broker *broker, struct request *request);
+enum status process_update_config(struct broker *broker, struct request *request);
+enum status process_put_groups(struct broker *broker, struct request *request);
+enum status process_clone_offsets(struct broker *broker, struct request *request);
+enum status process_query_queue(struct broker *broker, struct request *request);
+enum status process_all_producers(struct broker *broker, struct request *request);
+/* process_reply.c: SEND_REPLY_MESSAGE, _V2 */
+enum status process_send_reply(struct broker *broker, struct request *request);
+/* process_call_client.c: GET_CONSUMER_RUNNING_INFO, CONSUME_MESSAGE_DIRECTLY */
+enum status process_running_info(struct broker *broker, struct request *request);
+enum status process_consume_directly(struct broker *broker, struct request *request);
+/* process_reset_offset.c: INVOKE_BROKER_TO_RESET_OFFSET */
+enum status process_reset_offset(struct broker *broker, struct request *request);
+/* process_lock.c: LOCK_BATCH_MQ, UNLOCK_BATCH_MQ */
+enum status process_lock_queues(struct broker *broker, struct request *request);
+enum status process_unlock_queues(struct broker *broker, struct request *request);
+/* We lead now: what nobody could renew meanwhile holds for another lease. */
+void queue_locks_extend(struct broker *broker);
 /* process_query.c: QUERY_MESSAGE, VIEW_MESSAGE_BY_ID */
 enum status process_query_message(struct broker *broker, struct request *request);
 enum status process_view_message(struct broker *broker, struct request *request);
@@ -36,6 +63,9 @@ enum status process_get_topic(struct broker *broker, struct request *request);
 enum status process_all_topics(struct broker *broker, struct request *request);
 enum status process_system_topics(struct broker *broker, struct request *request);
 /* process_group.c */
+struct group_config;
+/* May a group be so? Errors: STATUS_GROUP_INVALID, STATUS_INVALID_ARGUMENT. */
+enum status group_config_check(struct request *request, const struct group_config *config);
 enum status process_put_group(struct broker *broker, struct request *request);
 enum status process_delete_group(struct broker *broker, struct request *request);
 enum status process_get_group(struct broker *broker, struct request *request);
@@ -43,6 +73,7 @@ enum status process_all_groups(struct broker *broker, struct request *request);
 /* process_stats.c */
 enum status process_topic_stats(struct broker *broker, struct request *request);
 enum status process_consume_stats(struct broker *broker, struct request *request);
+enum status process_all_consume_stats(struct broker *broker, struct request *request);
 enum status process_topic_consumers(struct broker *broker, struct request *request);
 enum status process_broker_config(struct broker *broker, struct request *request);
 enum status process_runtime_info(struct broker *broker, struct request *request);

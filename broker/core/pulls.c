@@ -204,10 +204,23 @@ static void trust_only_a_leader(const struct broker *broker, const struct pull *
     }
 }
 
+/* An operator has put the group elsewhere, and this consumer does not know yet. */
+static void move_where_reset(struct broker *broker, const struct pull *pull, struct found *found)
+{
+    int64_t target;
+    if (machine_offset_held(broker->machine, name_slice(&pull->group), name_slice(&pull->topic),
+                            pull->queue_id, &target) &&
+        target != pull->offset) {
+        found->code = CODE_OFFSET_MOVED;
+        found->offset_next = target;
+    }
+}
+
 static void look(struct broker *broker, const struct pull *pull, struct found *found)
 {
     look_at_queue(broker, pull, found);
     trust_only_a_leader(broker, pull, found);
+    move_where_reset(broker, pull, found);
 }
 
 static void add_header(struct command *response, char (*numbers)[24], const struct found *found,
@@ -237,7 +250,7 @@ static const char *remark_of(int32_t code)
     case CODE_RETRY_IMMEDIATELY:
         return "no message matched the filter";
     default:
-        return "the offset is outside the queue, go on at nextBeginOffset";
+        return "the offset is outside the queue, or was reset: go on at nextBeginOffset";
     }
 }
 
@@ -283,12 +296,39 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
     free(reading);
 }
 
+/* What a group has got, under RocketMQ's key for it. */
+static void count_delivered(struct broker *broker, const struct pull *pull,
+                            const struct found *found)
+{
+    struct slice cluster = name_slice(&broker->settings->cluster);
+    bool any = found->code == CODE_FOUND;
+    rates_add(&broker->rates, any ? RATE_PULLS_FOUND : RATE_PULLS_MISSED, cluster, 1);
+    if (!any) {
+        return;
+    }
+    uint8_t key[2 * NAME_MAX_SIZE + 1];
+    struct slice topic = name_slice(&pull->topic);
+    struct slice group = name_slice(&pull->group);
+    struct slice both = slice_of(key, topic.size + 1 + group.size);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < found->count; i++) {
+        bytes += found->refs[i].entry.size;
+    }
+    memcpy(key, topic.data, topic.size);
+    key[topic.size] = '@';
+    memcpy(key + topic.size + 1, group.data, group.size);
+    rates_add(&broker->rates, RATE_GROUP_GET_NUMS, both, found->count);
+    rates_add(&broker->rates, RATE_GROUP_GET_SIZE, both, bytes);
+    rates_add(&broker->rates, RATE_BROKER_GET_NUMS, cluster, found->count);
+}
+
 static void answer(struct broker *broker, const struct pull *pull, const struct found *found)
 {
     struct found final = *found;
     if (final.code == CODE_NOT_FOUND && pull->moved) {
         final.code = CODE_RETRY_IMMEDIATELY; // The client must learn how far the filter has looked.
     }
+    count_delivered(broker, pull, &final);
     if (final.code != CODE_FOUND) {
         send_answer(broker, &pull->to, &final, pull->topic_sys_flag, pull->group_sys_flag,
                     slice_of(NULL, 0));

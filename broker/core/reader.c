@@ -1,6 +1,7 @@
 #include "broker/core/reader.h"
 
 #include "common/remoting/message.h"
+#include "common/remoting/properties.h"
 
 #include <stdlib.h>
 
@@ -31,7 +32,11 @@ void message_patch(const struct broker *broker, uint8_t *message, const struct m
     // and positions are the same on all of them.
     be32_put(message + MESSAGE_AT_STORE_HOST, broker->self->client_host.address);
     be32_put(message + MESSAGE_AT_STORE_HOST + 4, broker->self->client_host.port);
-    if (ref->entry.position != ref->entry.body_position) {
+    bool delayed = (int64_t)be64_get(message + MESSAGE_AT_PREPARED_OFFSET) == //
+                   DELAYED_PREPARED_OFFSET;
+    if (delayed) {
+        be64_put(message + MESSAGE_AT_PREPARED_OFFSET, 0); // It was no half.
+    } else if (ref->entry.position != ref->entry.body_position) {
         sys_flag = (sys_flag & ~(uint32_t)SYS_FLAG_TRANSACTION_MASK) | SYS_FLAG_COMMIT;
         be32_put(message + MESSAGE_AT_SYS_FLAG, sys_flag);
         be64_put(message + MESSAGE_AT_PREPARED_OFFSET, ref->entry.body_position);
@@ -133,13 +138,24 @@ static void finish(struct message_reader *reader, enum status status)
     free(reader);
 }
 
+bool message_visible(struct broker *broker, const struct message *message)
+{
+    struct index_entry entry;
+    int64_t offset;
+    const struct queue *queue =
+        machine_queue_find(broker->machine, message->topic, message->queue_id);
+    return queue != NULL &&
+           machine_queue_find_position(broker->machine, queue, (uint64_t)message->physical_offset,
+                                       &offset, &entry) == STATUS_OK;
+}
+
 /* --- By physical offset ------------------------------------------------------------------- */
 
 enum {
     /* Size and magic of a message, or the header of an operation: tells which of them it is, and
      * how much there is to read. No more is asked for: it may be the last thing in the log. */
     PEEK_SIZE = 8,
-    /* An END, SETTLE or EXPIRE, header and all, is smaller. */
+    /* An END, SETTLE, EXPIRE or FIRE, header and all, is smaller. */
     OPERATION_READ_MAX = 512,
 };
 
@@ -201,17 +217,18 @@ static bool is_message(const struct position_reader *reader)
 }
 
 /* Size of the operation whose header was peeked at, header and all; 0 if it is none of those that
- * make a half visible. */
+ * make a message visible. */
 static size_t operation_size(const struct position_reader *reader)
 {
     uint32_t body = le32_get(reader->peek);
     uint8_t type = reader->peek[4];
-    bool refers = type == OPERATION_END || type == OPERATION_SETTLE || type == OPERATION_EXPIRE;
+    bool refers = type == OPERATION_END || type == OPERATION_SETTLE || type == OPERATION_EXPIRE ||
+                  type == OPERATION_FIRE;
     return refers && body <= OPERATION_READ_MAX - PEEK_SIZE ? PEEK_SIZE + (size_t)body : 0;
 }
 
-/* The half that an END or SETTLE at this place made visible; 0 if it is none. */
-static uint64_t half_position_of(const struct position_reader *reader)
+/* The message that the operation at this place made visible; 0 if it did not. */
+static uint64_t shown_position_of(const struct position_reader *reader)
 {
     struct operation operation;
     struct slice bytes = slice_of(reader->peek, reader->read.size);
@@ -225,6 +242,8 @@ static uint64_t half_position_of(const struct position_reader *reader)
         return operation.settle.half_position;
     case OPERATION_EXPIRE:
         return operation.expire.half_position;
+    case OPERATION_FIRE:
+        return operation.fire.position;
     default:
         return 0;
     }
@@ -264,18 +283,56 @@ static void on_peeked(struct position_read *read, enum status status)
 static void on_operation(struct position_read *read, enum status status)
 {
     struct position_reader *reader = read->context;
-    uint64_t half = status == STATUS_OK ? half_position_of(reader) : 0;
-    if (half != 0) {
+    uint64_t shown = status == STATUS_OK ? shown_position_of(reader) : 0;
+    if (shown != 0) {
         reader->by_reference = true;
-        reader->body_position = half;
-        peek_at(reader, half, PEEK_SIZE, on_peeked);
+        reader->body_position = shown;
+        peek_at(reader, shown, PEEK_SIZE, on_peeked);
     } else {
         position_finish(reader, STATUS_NOT_FOUND);
     }
 }
 
-/* A position is a message's only if an index entry, or a half message, says so: the bytes of a
- * body that merely look like one do not count. */
+/* What is known of a message at its own position that no queue has there: a half, or one that was
+ * delayed, yet to come or visible elsewhere by now. */
+static enum status hidden_find(const struct position_reader *reader, const struct message *message,
+                               struct message_ref *ref)
+{
+    struct machine *machine = reader->broker->machine;
+    const struct transaction *transaction = machine_transaction_find(machine, reader->position);
+    const struct delayed *delayed = machine_delayed_find(machine, reader->position);
+    if (transaction != NULL) {
+        ref->entry.store_time_ms = transaction->stored_ms;
+        ref->queue_offset = transaction->half_offset;
+        return STATUS_OK;
+    }
+    if (delayed != NULL) {
+        ref->entry.store_time_ms = delayed->stored_ms;
+        return STATUS_OK;
+    }
+    // Its sender knows this position; its key leads to the place where it fired.
+    enum { CANDIDATES_MAX = 16 };
+    struct index_entry entries[CANDIDATES_MAX];
+    struct slice key;
+    uint32_t count = 0;
+    enum status status = properties_find(message->properties, PROPERTY_UNIQUE_KEY, &key)
+                             ? machine_key_find(machine, message->topic, key, 0, UINT64_MAX,
+                                                CANDIDATES_MAX, entries, &count)
+                             : STATUS_NOT_FOUND;
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
+        if (entries[i].body_position == reader->position) {
+            const struct queue *queue =
+                machine_queue_find(machine, message->topic, message->queue_id);
+            return queue == NULL ? STATUS_NOT_FOUND
+                                 : machine_queue_find_position(machine, queue, entries[i].position,
+                                                               &ref->queue_offset, &ref->entry);
+        }
+    }
+    return status == STATUS_OK ? STATUS_NOT_FOUND : status;
+}
+
+/* A position is a message's only if the state says so: the bytes of a body that merely look like
+ * one do not count. */
 static void on_whole(struct position_read *read, enum status status)
 {
     struct position_reader *reader = read->context;
@@ -296,13 +353,7 @@ static void on_whole(struct position_read *read, enum status status)
                            : machine_queue_find_position(broker->machine, queue, reader->position,
                                                          &ref.queue_offset, &ref.entry);
     if (status == STATUS_NOT_FOUND && !reader->by_reference) {
-        const struct transaction *transaction =
-            machine_transaction_find(broker->machine, reader->position);
-        if (transaction != NULL) {
-            ref.entry.store_time_ms = transaction->stored_ms;
-            ref.queue_offset = transaction->half_offset;
-            status = STATUS_OK;
-        }
+        status = hidden_find(reader, &message, &ref);
     }
     if (status == STATUS_OK) {
         message_patch(broker, reader->whole, &ref);

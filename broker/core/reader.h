@@ -17,6 +17,10 @@ struct message_ref {
 /* Patch a stored message in place. */
 void message_patch(const struct broker *broker, uint8_t *message, const struct message_ref *ref);
 
+/* May consumers see a message that was read from its physical offset? A half, or what is delayed,
+ * was never given to one: whoever names it guesses. */
+bool message_visible(struct broker *broker, const struct message *message);
+
 /* data holds the messages back to back, `size` bytes, valid until it returns. Or status says why
  * not: STATUS_CORRUPT, STATUS_IO, STATUS_NOT_FOUND (no longer in the log). */
 typedef void reader_cb(struct broker *broker, void *context, enum status status, uint8_t *data,

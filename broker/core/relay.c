@@ -202,6 +202,47 @@ bool relay_on_answer(struct relay *relay, const struct command *answer)
     return true;
 }
 
+/* Whom a client's answer goes to. */
+struct leader_call {
+    int32_t opaque;
+    int32_t code;
+    uint64_t connection;
+};
+
+static void on_client_answered(struct broker *broker, void *context, enum status status,
+                               const struct command *answer)
+{
+    struct leader_call *call = context;
+    bool same_leader = broker->leader_connection == call->connection && !broker->stopping;
+    struct buf *out = same_leader ? broker->ports->leader_out(broker->ports->context) : NULL;
+    if (out != NULL) {
+        const struct reply_to to = {.code = call->code, .opaque = call->opaque};
+        struct command copy;
+        if (answer != NULL) {
+            copy = *answer;
+            copy.opaque = call->opaque;
+        } else {
+            reply_init(&copy, &to, status_response_code(status));
+            copy.remark = slice_text(status_text(status));
+        }
+        command_encode(&copy, out);
+        broker->ports->leader_flush(broker->ports->context);
+    }
+    free(call);
+}
+
+static void call_client(struct relay *relay, struct channel *channel, struct command *request)
+{
+    struct broker *broker = relay->broker;
+    struct leader_call *call = mem_alloc(sizeof *call);
+    *call = (struct leader_call){request->opaque, request->code, broker->leader_connection};
+    enum status status =
+        client_call(&broker->client_calls, channel, request, on_client_answered, call);
+    if (status != STATUS_OK) {
+        on_client_answered(broker, call, status, NULL);
+    }
+}
+
 void relay_on_request(struct relay *relay, const struct command *request)
 {
     struct broker *broker = relay->broker;
@@ -222,7 +263,9 @@ void relay_on_request(struct relay *relay, const struct command *request)
             copy.fields[copy.field_count++] = request->fields[i];
         }
     }
-    if (!channel_send_request(&broker->channels, channel, &copy)) {
+    if (!command_is_oneway(request)) {
+        call_client(relay, channel, &copy);
+    } else if (!channel_send_request(&broker->channels, channel, &copy)) {
         log_debug(broker->log, "client too slow for a request of the leader", "code=%d",
                   request->code);
     }

@@ -1,5 +1,6 @@
 #include "broker/core/send_batch.h"
 
+#include "broker/core/send_delay.h"
 #include "common/base/limits.h"
 
 #include <stdlib.h>
@@ -47,6 +48,10 @@ enum status send_batch_measure(struct slice body, const struct message *common,
             shape->trouble = "the lengths inside the batch contradict each other";
             return STATUS_MESSAGE_ILLEGAL;
         }
+        if (send_delay_asked(message.properties)) {
+            shape->trouble = "a message within a batch cannot be delayed";
+            return STATUS_MESSAGE_ILLEGAL;
+        }
         shape->stored_size += message_size(&message);
         shape->count++;
         if (shape->count > BATCH_MESSAGES_MAX || shape->stored_size > MESSAGE_SIZE_MAX) {
@@ -78,6 +83,7 @@ struct stored_context *send_batch_append(struct slice body, const struct message
 void stored_context_free(struct stored_context *context)
 {
     if (context != NULL) {
+        buf_close(&context->recall);
         free(context->sizes);
         free(context);
     }

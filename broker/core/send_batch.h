@@ -23,6 +23,7 @@ enum { UNIQUE_KEY_KEPT_MAX = 64 };
 struct stored_context {
     uint32_t *sizes; /* Of each stored message of a batch; NULL for a single one. */
     uint32_t count;
+    struct buf recall; /* Of a timer: its handle as begun; else empty. */
     uint8_t unique_key_size;
     char unique_key[UNIQUE_KEY_KEPT_MAX];
 };

@@ -80,17 +80,16 @@ static bool small_number_of(struct slice text, int32_t *value)
     return true;
 }
 
-/* An optional number: absent is 0. */
-static bool optional_number_of(struct slice text, int32_t *value)
+static bool optional_number_of(struct slice text, int32_t fallback, int32_t *value)
 {
-    *value = 0;
+    *value = fallback;
     return text.size == 0 || small_number_of(text, value);
 }
 
 enum status send_header_decode(const struct command *command, struct send_header *header)
 {
     struct slice values[FIELD_COUNT] = {0};
-    if (command->code == REQUEST_SEND_MESSAGE) {
+    if (command->code == REQUEST_SEND_MESSAGE || command->code == REQUEST_SEND_REPLY_MESSAGE) {
         collect_v1(command, values);
     } else {
         collect_v2(command, values);
@@ -102,13 +101,14 @@ enum status send_header_decode(const struct command *command, struct send_header
         .properties = values[FIELD_PROPERTIES],
         .batch = slice_equals_text(values[FIELD_BATCH], "true"),
     };
-    bool ok = header->producer_group.size > 0 &&
-              optional_number_of(values[FIELD_DEFAULT_QUEUES], &header->default_queue_count) &&
-              small_number_of(values[FIELD_QUEUE_ID], &header->queue_id) &&
-              small_number_of(values[FIELD_SYS_FLAG], &header->sys_flag) &&
-              number_of(values[FIELD_BORN_TIME], &header->born_time_ms) &&
-              small_number_of(values[FIELD_FLAG], &header->flag) &&
-              optional_number_of(values[FIELD_RECONSUME_TIMES], &header->reconsume_times) &&
-              optional_number_of(values[FIELD_MAX_RECONSUME_TIMES], &header->max_reconsume_times);
+    bool ok =
+        header->producer_group.size > 0 &&
+        optional_number_of(values[FIELD_DEFAULT_QUEUES], 0, &header->default_queue_count) &&
+        small_number_of(values[FIELD_QUEUE_ID], &header->queue_id) &&
+        small_number_of(values[FIELD_SYS_FLAG], &header->sys_flag) &&
+        number_of(values[FIELD_BORN_TIME], &header->born_time_ms) &&
+        small_number_of(values[FIELD_FLAG], &header->flag) &&
+        optional_number_of(values[FIELD_RECONSUME_TIMES], 0, &header->reconsume_times) &&
+        optional_number_of(values[FIELD_MAX_RECONSUME_TIMES], -1, &header->max_reconsume_times);
     return ok ? STATUS_OK : STATUS_FIELD_MISSING;
 }

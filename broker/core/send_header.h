@@ -17,7 +17,7 @@ struct send_header {
     int32_t flag;
     struct slice properties;
     int32_t reconsume_times;
-    int32_t max_reconsume_times;
+    int32_t max_reconsume_times; /* -1: not given. */
     bool batch;
 };
 

@@ -1,5 +1,6 @@
 #include "broker/core/settings.h"
 
+#include "broker/machine/operation.h"
 #include "common/base/config.h"
 #include "common/base/decimal.h"
 #include "common/remoting/names.h"
@@ -40,6 +41,15 @@ static const struct config_key keys[] = {
      "checks handed to a producer before a half message is given up"},
     {"transactionAgeMax", CONFIG_INTEGER, "259200000", 1000, 365LL * 24 * HOUR_MS,
      "age at which an undecided half message is given up, ms"},
+    {"lockMaxLiveTime", CONFIG_INTEGER, "60000", 1000, HOUR_MS,
+     "a queue lock of an orderly consumer that is not renewed is anybody's after, ms"},
+    {"messageDelayLevel", CONFIG_TEXT, DELAY_LEVELS_USUAL, 0, 0,
+     "delays of the levels 1, 2, 3 …: numbers with s, m, h or d, separated by spaces"},
+    {"timerWheelEnable", CONFIG_BOOLEAN, "true", 0, 0,
+     "take messages with TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS"},
+    {"timerMaxDelaySec", CONFIG_INTEGER, "259200", 1, DELAY_MAX_MS / 1000,
+     "longest delay by these, seconds"},
+    {"recallMessageEnable", CONFIG_BOOLEAN, "false", 0, 0, "let them be recalled until then"},
     {"channelExpiredTimeout", CONFIG_INTEGER, "120000", 1000, HOUR_MS,
      "a client without heartbeat for so long is forgotten, ms"},
     {"registerNameServerPeriod", CONFIG_INTEGER, "10000", 1000, MINUTE_MS,
@@ -347,8 +357,12 @@ static void take_numbers(struct settings *settings, const struct config *config)
     settings->transaction_timeout_ms = (uint64_t)config_integer(config, "transactionTimeOut");
     settings->transaction_check_interval_ms =
         (uint64_t)config_integer(config, "transactionCheckInterval");
+    settings->lock_lease_ms = (uint32_t)config_integer(config, "lockMaxLiveTime");
     settings->transaction_check_max = (uint32_t)config_integer(config, "transactionCheckMax");
     settings->transaction_age_max_ms = (uint64_t)config_integer(config, "transactionAgeMax");
+    settings->timers_enabled = config_boolean(config, "timerWheelEnable");
+    settings->recall_enabled = config_boolean(config, "recallMessageEnable");
+    settings->timer_delay_max_ms = (uint64_t)config_integer(config, "timerMaxDelaySec") * 1000;
     settings->channel_expiry_ms = (uint64_t)config_integer(config, "channelExpiredTimeout");
     settings->register_period_ms = (uint64_t)config_integer(config, "registerNameServerPeriod");
     settings->long_polling = config_boolean(config, "longPollingEnable");
@@ -407,6 +421,14 @@ static enum status take_texts(struct settings *settings, const struct config *co
     if (!log_level_parse(config_text(config, "logLevel"), &settings->log_level)) {
         log_error(log, "bad log level", "logLevel=%s; use debug, info, warn or error",
                   config_text(config, "logLevel"));
+        return STATUS_INVALID_ARGUMENT;
+    }
+    if (!delay_levels_parse(slice_text(config_text(config, "messageDelayLevel")),
+                            &settings->delay_levels)) {
+        log_error(log, "bad delay levels",
+                  "messageDelayLevel=%s; use 1 to %d numbers with s, m, h or d, like: " //
+                  DELAY_LEVELS_USUAL,
+                  config_text(config, "messageDelayLevel"), DELAY_LEVELS_MAX);
         return STATUS_INVALID_ARGUMENT;
     }
     if (settings->heartbeat_interval_ms * 3 > settings->election_timeout_ms) {

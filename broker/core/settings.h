@@ -4,6 +4,7 @@
 #ifndef BROKER_CORE_SETTINGS_H
 #define BROKER_CORE_SETTINGS_H
 
+#include "broker/core/delay_levels.h"
 #include "common/base/buf.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
@@ -45,10 +46,15 @@ struct settings {
     bool reject_transactions;        /* rejectTransactionMessage */
     uint64_t transaction_timeout_ms; /* transactionTimeOut: first check not before */
     uint64_t transaction_check_interval_ms;
+    uint32_t lock_lease_ms; /* Of orderly consumers' queue locks. */
     uint32_t transaction_check_max;
-    uint64_t transaction_age_max_ms; /* Then EXPIRED, whether asked about or not. */
-    uint64_t channel_expiry_ms;      /* channelExpiredTimeout: no heartbeat */
-    uint64_t register_period_ms;     /* registerNameServerPeriod */
+    uint64_t transaction_age_max_ms;  /* Then EXPIRED, whether asked about or not. */
+    struct delay_levels delay_levels; /* messageDelayLevel */
+    bool timers_enabled;              /* timerWheelEnable */
+    uint64_t timer_delay_max_ms;      /* timerMaxDelaySec */
+    bool recall_enabled;              /* recallMessageEnable */
+    uint64_t channel_expiry_ms;       /* channelExpiredTimeout: no heartbeat */
+    uint64_t register_period_ms;      /* registerNameServerPeriod */
     bool long_polling;
     uint32_t pull_messages_max;
     uint32_t pull_bytes_max;

@@ -99,6 +99,10 @@ static void put_counters(struct json_writer *json, const struct broker *broker)
     json_member_int(json, "endRepeated", (int64_t)counters.end_repeated);
     json_member_int(json, "endRefused", (int64_t)counters.end_refused);
     json_member_int(json, "checks", (int64_t)counters.checks);
+    json_member_int(json, "delayed", (int64_t)counters.delayed);
+    json_member_int(json, "delayedFired", (int64_t)counters.delayed_fired);
+    json_member_int(json, "delayedDropped", (int64_t)counters.delayed_dropped);
+    json_member_int(json, "delayedWaiting", (int64_t)counters.delayed_waiting);
     json_member_int(json, "pending", (int64_t)counters.pending);
     json_member_int(json, "expired", (int64_t)counters.expired);
     json_end(json, '}');

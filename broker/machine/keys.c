@@ -58,13 +58,23 @@ struct key key_group(uint64_t group_id)
 
 struct key key_offsets(struct slice group, struct slice topic)
 {
-    ASSERT(2 + group.size + topic.size <= KEY_BYTES_MAX);
+    ASSERT(2 + group.size + topic.size <= KEY_NAMES_MAX);
     struct key key;
     key.bytes[0] = KEY_OFFSETS;
     memcpy(key.bytes + 1, group.data, group.size);
     key.bytes[1 + group.size] = 0;
     memcpy(key.bytes + 2 + group.size, topic.data, topic.size);
     key.size = (uint32_t)(2 + group.size + topic.size);
+    return key;
+}
+
+struct key key_lock(struct slice group, struct slice topic, int32_t queue_id)
+{
+    struct key key = key_offsets(group, topic);
+    key.bytes[0] = KEY_LOCK;
+    key.bytes[key.size] = 0;
+    be32_put(key.bytes + key.size + 1, (uint32_t)queue_id);
+    key.size += 1 + 4;
     return key;
 }
 
@@ -76,6 +86,11 @@ struct key key_producer_group(uint64_t id)
 struct key key_transaction(uint64_t position)
 {
     return id_key(KEY_TRANSACTION, position);
+}
+
+struct key key_delayed(uint64_t position)
+{
+    return id_key(KEY_DELAYED, position);
 }
 
 struct key key_outcomes(uint64_t row)
@@ -179,6 +194,17 @@ bool key_offsets_parse(struct slice key, struct slice *group, struct slice *topi
     size_t group_size = (size_t)(end - key.data) - 1;
     *group = slice_of(key.data + 1, group_size);
     *topic = slice_from(key, 2 + group_size);
+    return true;
+}
+
+bool key_lock_parse(struct slice key, struct slice *group, struct slice *topic, int32_t *queue_id)
+{
+    const size_t tail = 1 + 4;
+    if (key.size < tail || key.data[key.size - tail] != 0 ||
+        !key_offsets_parse(slice_of(key.data, key.size - tail), group, topic)) {
+        return false;
+    }
+    *queue_id = (int32_t)be32_get(key.data + key.size - 4);
     return true;
 }
 

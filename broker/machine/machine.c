@@ -28,7 +28,7 @@ enum status machine_open(struct kv *kv, const struct machine_events *events, str
         &machine->chunks_dirty,       &machine->chunks_writing,        &machine->chunks_clean,
         &machine->groups_dirty,       &machine->offsets_dirty,         &machine->outcomes,
         &machine->transactions_dirty, &machine->producer_groups_dirty, &machine->slabs,
-        &machine->queues_touched,
+        &machine->queues_touched,     &machine->locks_dirty,           &machine->delayed_dirty,
     };
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         list_init(heads[i]);
@@ -55,9 +55,11 @@ void machine_close(struct machine *machine)
         return;
     }
     transactions_close(machine);
+    delayed_close(machine);
     topics_close(machine);
     groups_close(machine);
     offsets_close(machine);
+    locks_close(machine);
     keys_close(machine);
     segments_close(machine);
     kv_batch_free(machine->deletes);
@@ -93,9 +95,11 @@ static const struct {
     {KEY_QUEUE, "a queue", queue_load},
     {KEY_GROUP, "a consumer group", group_load},
     {KEY_OFFSETS, "consumer offsets", offsets_load},
+    {KEY_LOCK, "a queue lock", lock_load},
     {KEY_PRODUCER_GROUP, "a producer group", producer_group_load},
     {KEY_TRANSACTION, "a transaction", transaction_load},
     {KEY_OUTCOMES, "transaction outcomes", outcomes_load},
+    {KEY_DELAYED, "a delayed message", delayed_load},
 };
 
 static enum status load_failed(enum status status, const char *what, char **error)
@@ -206,6 +210,7 @@ void machine_apply(struct machine *machine, uint64_t index, uint64_t position, s
     }
     queues_report_grown(machine);
     transactions_forget(machine);
+    locks_forget(machine);
     segments_leave(machine);
     machine->meta.applied_index = index;
 }
@@ -218,6 +223,7 @@ static void operation_apply(struct machine *machine, const struct operation *ope
         apply_message(machine, operation, result);
         return;
     case OPERATION_HALF:
+    case OPERATION_HALF_DELAYED:
         apply_half(machine, operation, result);
         return;
     case OPERATION_END:
@@ -252,6 +258,18 @@ static void operation_apply(struct machine *machine, const struct operation *ope
     case OPERATION_CUT:
         apply_cut(machine, &operation->cut, result);
         return;
+    case OPERATION_LOCK:
+        apply_lock(machine, &operation->lock, result);
+        return;
+    case OPERATION_DELAYED:
+        apply_delayed(machine, operation, result);
+        return;
+    case OPERATION_FIRE:
+        apply_fire(machine, operation, result);
+        return;
+    case OPERATION_RECALL:
+        apply_recall(machine, &operation->recall, result);
+        return;
     }
     UNREACHABLE();
 }
@@ -273,7 +291,9 @@ struct kv_batch *machine_checkpoint(struct machine *machine)
     queues_checkpoint(machine, batch);
     groups_checkpoint(machine, batch);
     offsets_checkpoint(machine, batch);
+    locks_checkpoint(machine, batch);
     transactions_checkpoint(machine, batch);
+    delayed_checkpoint(machine, batch);
     keys_checkpoint(machine, batch);
     segments_checkpoint(machine, batch);
     struct buf value = {0};
@@ -318,7 +338,7 @@ uint64_t machine_hash(struct machine *machine)
         }
     }
     hash += topics_hash(machine) + groups_hash(machine) + offsets_hash(machine) +
-            transactions_hash(machine);
+            locks_hash(machine) + transactions_hash(machine) + delayed_hash(machine);
     enum status status = keys_hash(machine, &hash);
     if (status == STATUS_OK) {
         status = segments_hash(machine, &hash);

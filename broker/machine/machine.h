@@ -43,6 +43,7 @@ struct queue {
     struct list dirty;
     struct list grown; /* Linked while on_queue_grown is due. */
     int64_t grown_first;
+    uint64_t grown_size;   /* Bytes of the messages since grown_first: for on_queue_grown. */
     struct list touched;   /* Linked if it grew in the newest segment of the log, */
     uint64_t grew_segment; /* and which segment it last grew in. */
 };
@@ -96,10 +97,11 @@ struct transaction {
     uint64_t stored_ms;
     uint64_t last_check_ms; /* 0: never. */
     uint64_t decided_ms;    /* 0 while open. */
-    int64_t visible_offset; /* Queue offset once committed, else -1. */
+    int64_t visible_offset; /* Queue offset if its commit made it visible, else -1. */
     bool settled_by_hand;
     bool expired_by_age;
     bool dropped_by_cut; /* Rolled back because retention cut its message while EXPIRED. */
+    struct delay delay;  /* Begins when it is committed. */
     /* private from here */
     bool has_unique;
     bool stored; /* The store has a row of its own for it. */
@@ -128,6 +130,29 @@ struct producer_group {
     uint64_t id;
     bool stored;
     struct list dirty;
+};
+
+/* A message that is not visible yet: sent with a delay, or a half committed that had one. */
+struct delayed {
+    struct heap_node due; /* In the schedule, by (due_ms, position). */
+    uint64_t position;    /* Of its stored message. */
+    struct topic *topic;
+    int32_t queue_id;
+    uint32_t size;
+    uint64_t stored_ms; /* When its delay began. */
+    bool recallable;    /* Not if it is a transaction's: what is committed is delivered. */
+    /* private from here */
+    struct map_node node; /* By position. */
+    struct list dirty;
+    bool stored; /* The store has a row for it. */
+    uint8_t key_count;
+    int32_t tags_hash;
+    uint64_t *keys; /* What is added to the key index when it fires. */
+    uint64_t keys_inline[2];
+};
+
+enum {
+    DELAYED_MAX = 1000000, /* More are refused, and halves that could become more. */
 };
 
 enum {
@@ -164,7 +189,8 @@ struct operation_result {
     enum status status;
     union {
         struct {
-            int64_t queue_offset; /* Of the first message; half offset for HALF. */
+            int64_t queue_offset; /* Of the first message; half offset for a half; for a delayed
+                                     one, how many were delayed before it. */
             uint64_t position;    /* Of the first stored message; they lie back to back. */
             uint32_t count;
             int32_t queue_id; /* As stored. For a duplicate half: the first one's. */
@@ -176,6 +202,7 @@ struct operation_result {
             int64_t queue_offset;         /* If it is COMMITTED. */
         } transaction;
         struct machine_cut cut; /* After it. */
+        uint64_t locked;        /* LOCK: bit i for place i that was taken, or released. */
     };
 };
 
@@ -185,7 +212,7 @@ struct machine_events {
     /* The result of an operation of this entry, by its ordinal. */
     void (*on_result)(void *context, uint32_t ordinal, const struct operation *operation,
                       const struct operation_result *result);
-    /* Messages became visible: [first, next) of a queue are new. */
+    /* Messages became visible: [first, next) of a queue are new; or an offset was reset. */
     void (*on_queue_grown)(void *context, const struct queue *queue, int64_t first);
     /* A topic was created, changed or deleted (then topic is about to go). */
     void (*on_topic_changed)(void *context, const struct topic *topic, bool deleted);
@@ -234,8 +261,8 @@ uint64_t machine_hash(struct machine *machine);
 struct machine_cut machine_cut_done(const struct machine *machine);
 
 /* How far a CUT to `position` would go now (log_first: by this and further ones). What stays: the
- * newest segment, all from the first one with a pending half on, and those that hold the body of a
- * message that stays. */
+ * newest segment, all from the first one with a pending half or a delayed message on, and those
+ * that hold the body of a message that stays. */
 struct machine_cut machine_cut_plan(const struct machine *machine, uint64_t position);
 
 /* Number (position / SEGMENT_SIZE) of the newest entry's segment. */
@@ -283,11 +310,27 @@ WARN_UNUSED enum status machine_queue_find_position(struct machine *machine,
 /* Offset of a group in a queue; false if it never committed one. */
 bool machine_offset_find(const struct machine *machine, struct slice group, struct slice topic,
                          int32_t queue_id, int64_t *offset);
+/* The same if it was reset and its consumers have not taken note yet; else false. */
+bool machine_offset_held(const struct machine *machine, struct slice group, struct slice topic,
+                         int32_t queue_id, int64_t *offset);
 /* All topics for which a group has offsets: calls visit for each (group, topic, queue). */
 void machine_offsets_visit(const struct machine *machine,
                            void (*visit)(void *context, struct slice group, struct slice topic,
                                          int32_t queue_id, int64_t offset),
                            void *context);
+
+/* A lease on a queue; it has run out if until_ms is not above the machine's clock. */
+struct machine_lock {
+    struct slice client; /* Borrowed until the next apply. */
+    uint64_t until_ms;
+};
+/* The lock of a group on a queue; false if there is none. */
+bool machine_lock_find(const struct machine *machine, struct slice group, struct slice topic,
+                       int32_t queue_id, struct machine_lock *out);
+/* Does a group hold any lock that runs out after now_ms, in the log's time? Then its consumers are
+ * orderly. */
+bool machine_group_holds_lock(const struct machine *machine, struct slice group, uint64_t now_ms);
+bool machine_has_locks(const struct machine *machine);
 
 /* A half message by its position, pending or remembered; NULL. */
 const struct transaction *machine_transaction_find(const struct machine *machine,
@@ -305,6 +348,12 @@ uint32_t machine_transactions_due(const struct machine *machine, const struct pr
 const struct transaction *machine_transaction_next(const struct machine *machine,
                                                    enum transaction_state state,
                                                    const struct transaction *previous);
+
+/* A delayed message by its position, as long as it is not visible; NULL. */
+const struct delayed *machine_delayed_find(const struct machine *machine, uint64_t position);
+/* Positions of those that are due at now_ms, soonest first, at most max; how many. */
+uint32_t machine_delayed_due(const struct machine *machine, uint64_t now_ms, uint32_t max,
+                             uint64_t *positions);
 
 /* Messages of a topic with a key (a word of KEYS, or the UNIQ_KEY), newest first, at most max: as
  * index entries (position, body_position, size). Candidates by hash: the reader compares the key.
@@ -325,6 +374,10 @@ struct machine_counters {
     uint64_t end_repeated; /* Same decision again. */
     uint64_t end_refused;  /* Contrary, foreign or unknown. */
     uint64_t checks;
+    uint64_t delayed;         /* Messages that were given a delay, */
+    uint64_t delayed_fired;   /* that became visible after it, */
+    uint64_t delayed_dropped; /* that went with their topic, or were recalled, */
+    uint64_t delayed_waiting; /* and the rest. */
     uint64_t pending;
     uint64_t expired;
 };

@@ -2,8 +2,8 @@
  *
  * Two lines move through the log. `position` is where the readable part begins: all index entries
  * below are gone. `log_first` is where the needed part begins; it stays behind while a message that
- * can be read has its body further back. A pending half holds both; an expired one waits for a
- * person, but not for ever: it is rolled back when log_first passes it. */
+ * can be read has its body further back. A pending half and a delayed message hold both; an expired
+ * half waits for a person, but not for ever: it is rolled back when log_first passes it. */
 #include "broker/machine/machine_internal.h"
 
 static void queues_cut(struct machine *machine, uint64_t number);
@@ -21,13 +21,13 @@ struct machine_cut machine_cut_plan(const struct machine *machine, uint64_t posi
     uint64_t queues = 0;
     bool held = false;
     for (uint64_t at = meta->log_first; at < meta->cut_position && !held; at += SEGMENT_SIZE) {
-        held = segment_at(machine, at)->pending_count > 0;
+        held = segment_at(machine, at)->held_count > 0;
     }
     uint64_t newest = machine_segment_newest(machine) * SEGMENT_SIZE;
     while (!held && plan.position < newest && plan.position + SEGMENT_SIZE <= position) {
         const struct segment *segment = segment_at(machine, plan.position);
         queues += segment->row.ends_count;
-        if (segment->pending_count > 0 ||
+        if (segment->held_count > 0 ||
             (queues > CUT_QUEUES_MAX && plan.position > meta->cut_position)) {
             break;
         }
@@ -35,7 +35,7 @@ struct machine_cut machine_cut_plan(const struct machine *machine, uint64_t posi
     }
     while (plan.log_first < plan.position) {
         const struct segment *segment = segment_at(machine, plan.log_first);
-        if (segment->pending_count > 0 || segment->row.referred_from >= plan.position) {
+        if (segment->held_count > 0 || segment->row.referred_from >= plan.position) {
             break;
         }
         plan.log_first += SEGMENT_SIZE;

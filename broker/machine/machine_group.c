@@ -52,6 +52,7 @@ void apply_group_delete(struct machine *machine, const struct operation_group_de
     }
     struct key key = key_group(group->id);
     kv_batch_delete(machine->deletes, key_slice(&key));
+    locks_delete_group(machine, del->name);
     map_remove(&machine->groups, &group->node);
     group_free(group);
     groups_changed(machine);

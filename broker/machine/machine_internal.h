@@ -54,10 +54,20 @@ struct key_run {
     size_t capacity;
 };
 
+/* A message whose bytes are in the log, but that is not visible yet. */
+struct hidden_message {
+    uint64_t position;
+    uint32_t size;
+    int32_t tags_hash;
+    const uint64_t *keys; /* Hashed: what finds it once it is visible. */
+    uint32_t key_count;
+    bool recallable; /* While it is delayed. */
+};
+
 /* A segment of the log. */
 struct segment {
     struct segment_row row;
-    uint32_t pending_count; /* Pending halves in it. */
+    uint32_t held_count; /* Pending halves and delayed messages in it. */
     bool dirty;
     bool ends_writing; /* In the batch being written. */
     uint8_t *ends; /* row.ends_count packed ones; NULL if there are none or the store has them. */
@@ -98,6 +108,12 @@ struct machine {
 
     struct map offsets;
     struct list offsets_dirty;
+    size_t offsets_held; /* Asked for by every pull, and nearly always 0. */
+
+    struct map locks;
+    struct map lock_groups;
+    struct heap locks_due; /* By when they run out. */
+    struct list locks_dirty;
 
     struct map producer_groups;
     struct list producer_groups_dirty;
@@ -111,6 +127,10 @@ struct machine {
     uint64_t orphans;           /* Open ones whose topic is deleted. */
     uint64_t outcomes_written;  /* Number of the first that no checkpoint has. */
     uint64_t outcome_row_first; /* Number of the first row in the store. */
+
+    struct map delayed;   /* By position. */
+    struct heap schedule; /* struct delayed.due */
+    struct list delayed_dirty;
 
     struct key_run keys;
     struct key_run keys_frozen;   /* In the batch being written. */
@@ -142,6 +162,10 @@ void apply_message(struct machine *machine, const struct operation *operation,
                    struct operation_result *result);
 /* Tags, keys and names of a message; keys are hashed for the topic. */
 void message_terms_read(struct slice properties, uint64_t topic_hash, struct message_terms *terms);
+/* Make a message visible: by the operation at `position`, at whose place it is read from now on.
+ * The queue offset it got. */
+int64_t message_show(struct machine *machine, struct queue *queue,
+                     const struct hidden_message *message, uint64_t position);
 /* The queue of a stored message, as far as it may be stored. */
 enum status message_queue_find(struct machine *machine, struct slice topic, int32_t queue_id,
                                struct queue **queue);
@@ -173,6 +197,8 @@ static inline uint64_t topic_hash_of(const struct topic *topic)
 /* Make a message visible: it takes the queue's next offset. */
 int64_t queue_append(struct machine *machine, struct queue *queue, const struct index_entry *entry);
 /* Tell of all queues that grew. */
+/* Have those who wait at it look again. */
+void queue_report(struct machine *machine, struct queue *queue);
 void queues_report_grown(struct machine *machine);
 void queue_init(struct queue *queue, struct topic *topic, int32_t id);
 void queue_mark_dirty(struct machine *machine, struct queue *queue);
@@ -258,6 +284,39 @@ enum status outcomes_check(const struct machine *machine);
 void transactions_checkpoint(struct machine *machine, struct kv_batch *batch);
 uint64_t transactions_hash(const struct machine *machine);
 
+/* --- machine_lock.c ----------------------------------------------------------------------- */
+
+void apply_lock(struct machine *machine, const struct operation_lock *operation,
+                struct operation_result *result);
+/* Drop what ran out long ago. */
+void locks_forget(struct machine *machine);
+void locks_delete_topic(struct machine *machine, struct slice topic);
+void locks_delete_group(struct machine *machine, struct slice group);
+enum status lock_load(struct machine *machine, struct slice key, struct slice value);
+void locks_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t locks_hash(const struct machine *machine);
+void locks_close(struct machine *machine);
+
+/* --- machine_delayed.c -------------------------------------------------------------------- */
+
+void apply_delayed(struct machine *machine, const struct operation *operation,
+                   struct operation_result *result);
+void apply_fire(struct machine *machine, const struct operation *operation,
+                struct operation_result *result);
+void apply_recall(struct machine *machine, const struct operation_recall *recall,
+                  struct operation_result *result);
+/* When a delay that begins now ends; the clock's time or less if there is nothing to wait for. */
+uint64_t delay_end_ms(const struct machine *machine, const struct delay *delay);
+/* Into the schedule. */
+void delayed_add(struct machine *machine, struct topic *topic, int32_t queue_id,
+                 const struct hidden_message *message, uint64_t due_ms);
+/* A topic goes: so do its messages, visible or not. */
+void delayed_topic_deleted(struct machine *machine, const struct topic *topic);
+enum status delayed_load(struct machine *machine, struct slice key, struct slice value);
+void delayed_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t delayed_hash(const struct machine *machine);
+void delayed_close(struct machine *machine);
+
 /* --- machine_key.c ------------------------------------------------------------------------ */
 
 uint64_t message_key_hash(uint64_t topic_hash, struct slice key);
@@ -276,7 +335,7 @@ void segments_enter(struct machine *machine);
 void segments_leave(struct machine *machine);
 /* The segment at a position; NULL if it is cut or not begun. */
 struct segment *segment_at(const struct machine *machine, uint64_t position);
-/* An index entry at `from` refers to the half at `body`. */
+/* An index entry at `from` refers to the message at `body`. */
 void segment_refer(struct machine *machine, uint64_t body, uint64_t from);
 /* Where the queues that grew in a complete segment stood at its end, packed, appended to out.
  * Errors: STATUS_IO, STATUS_CORRUPT. */

@@ -81,6 +81,24 @@ static void batch_write(struct machine *machine, uint32_t count, uint64_t positi
     }
 }
 
+int64_t message_show(struct machine *machine, struct queue *queue,
+                     const struct hidden_message *message, uint64_t position)
+{
+    const struct index_entry entry = {
+        .position = position,
+        .body_position = message->position,
+        .size = message->size,
+        .tags_hash = message->tags_hash,
+        .store_time_ms = machine->meta.clock_ms,
+    };
+    segment_refer(machine, message->position, position);
+    int64_t offset = queue_append(machine, queue, &entry);
+    for (uint32_t i = 0; i < message->key_count; i++) {
+        key_add(machine, message->keys[i], &entry);
+    }
+    return offset;
+}
+
 enum status message_queue_find(struct machine *machine, struct slice topic_name, int32_t queue_id,
                                struct queue **queue)
 {

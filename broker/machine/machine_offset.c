@@ -1,4 +1,7 @@
-/* Consumer offsets: per group and topic one row with the offsets of all its queues. */
+/* Consumer offsets: per group and topic one row with the offsets of all its queues.
+ *
+ * An offset that was reset is held: running consumers go on committing where they were, which must
+ * not undo it. A commit of the very offset shows that one has taken note, and ends that. */
 #include "broker/machine/machine_internal.h"
 
 #include <stdlib.h>
@@ -9,7 +12,7 @@ struct offset_row {
     struct map_node node; /* By key: group, 0, topic (as key_offsets). */
     struct list dirty;
     uint32_t count;
-    int64_t *offsets; /* OFFSET_NONE: never committed. */
+    int64_t *offsets; /* OFFSET_NONE: never committed; | OFFSET_HELD. */
     struct slice group;
     struct slice topic;
     uint32_t key_size;
@@ -43,9 +46,25 @@ void apply_offsets(struct machine *machine, const struct operation_offsets *offs
     }
 }
 
+static bool held(int64_t stored)
+{
+    return stored != OFFSET_NONE && (stored & OFFSET_HELD) != 0;
+}
+
+static int64_t offset_after(int64_t stored, const struct offset_commit *commit)
+{
+    if (commit->reset) {
+        return commit->offset | OFFSET_HELD;
+    }
+    if (held(stored)) {
+        return (commit->offset | OFFSET_HELD) == stored ? commit->offset : stored;
+    }
+    return commit->offset > stored ? commit->offset : stored;
+}
+
 static enum status commit_apply(struct machine *machine, const struct offset_commit *commit)
 {
-    const struct topic *topic = topic_find(machine, commit->topic);
+    struct topic *topic = topic_find(machine, commit->topic);
     if (topic == NULL) {
         return STATUS_TOPIC_UNKNOWN;
     }
@@ -59,6 +78,9 @@ static enum status commit_apply(struct machine *machine, const struct offset_com
     if (commit->offset < 0) {
         return STATUS_OK; // Some clients say -1 for "nothing yet".
     }
+    if (commit->offset > OFFSET_MAX) {
+        return STATUS_INVALID_ARGUMENT;
+    }
     struct key key = key_offsets(commit->group, commit->topic);
     struct map_node *node = map_find(&machine->offsets, key_slice(&key));
     if (node == NULL && machine->offsets.count >= OFFSET_ROWS_MAX) {
@@ -67,11 +89,17 @@ static enum status commit_apply(struct machine *machine, const struct offset_com
     struct offset_row *row =
         node == NULL ? row_new(machine, &key) : CONTAINER_OF(node, struct offset_row, node);
     row_grow(row, topic->queue_count);
-    int64_t *offset = &row->offsets[commit->queue_id];
-    if (commit->offset == *offset || (commit->offset < *offset && !commit->reset)) {
+    int64_t before = row->offsets[commit->queue_id];
+    int64_t after = offset_after(before, commit);
+    if (after == before) {
         return STATUS_OK;
     }
-    *offset = commit->offset;
+    row->offsets[commit->queue_id] = after;
+    machine->offsets_held += held(after);
+    machine->offsets_held -= held(before);
+    if (commit->reset) {
+        queue_report(machine, &topic->queues[commit->queue_id]);
+    }
     if (!list_linked(&row->dirty)) {
         list_append(&machine->offsets_dirty, &row->dirty);
         machine->dirty_size += OFFSETS_ROW_OVERHEAD + (size_t)row->count * sizeof *row->offsets;
@@ -152,6 +180,9 @@ static void row_free(struct offset_row *row)
 static void row_delete(struct machine *machine, struct offset_row *row)
 {
     kv_batch_delete(machine->deletes, slice_of(row->key, row->key_size));
+    for (uint32_t i = 0; i < row->count; i++) {
+        machine->offsets_held -= held(row->offsets[i]);
+    }
     map_remove(&machine->offsets, &row->node);
     row_free(row);
 }
@@ -170,6 +201,7 @@ enum status offsets_load(struct machine *machine, struct slice key, struct slice
     row_grow(row, count);
     for (uint32_t i = 0; i < count; i++) {
         row->offsets[i] = offsets_row_get(value, i);
+        machine->offsets_held += held(row->offsets[i]);
     }
     return STATUS_OK;
 }
@@ -219,7 +251,20 @@ bool machine_offset_find(const struct machine *machine, struct slice group, stru
         row->offsets[queue_id] == OFFSET_NONE) {
         return false;
     }
-    *offset = row->offsets[queue_id];
+    *offset = row->offsets[queue_id] & ~OFFSET_HELD;
+    return true;
+}
+
+bool machine_offset_held(const struct machine *machine, struct slice group, struct slice topic,
+                         int32_t queue_id, int64_t *offset)
+{
+    const struct offset_row *row =
+        machine->offsets_held == 0 ? NULL : row_find(machine, group, topic);
+    if (row == NULL || queue_id < 0 || (uint32_t)queue_id >= row->count ||
+        !held(row->offsets[queue_id])) {
+        return false;
+    }
+    *offset = row->offsets[queue_id] & ~OFFSET_HELD;
     return true;
 }
 
@@ -233,7 +278,7 @@ void machine_offsets_visit(const struct machine *machine,
         const struct offset_row *row = CONTAINER_OF(node, struct offset_row, node);
         for (uint32_t i = 0; i < row->count; i++) {
             if (row->offsets[i] != OFFSET_NONE) {
-                visit(context, row->group, row->topic, (int32_t)i, row->offsets[i]);
+                visit(context, row->group, row->topic, (int32_t)i, row->offsets[i] & ~OFFSET_HELD);
             }
         }
     }

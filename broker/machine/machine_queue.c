@@ -79,11 +79,18 @@ int64_t queue_append(struct machine *machine, struct queue *queue, const struct 
         queue->grew_segment = machine->entry_position / SEGMENT_SIZE;
         list_append(&machine->queues_touched, &queue->touched);
     }
+    queue_report(machine, queue);
+    queue->grown_size += entry->size;
+    return queue->offset_next++;
+}
+
+void queue_report(struct machine *machine, struct queue *queue)
+{
     if (!list_linked(&queue->grown)) {
         queue->grown_first = queue->offset_next;
+        queue->grown_size = 0;
         list_append(&machine->queues_grown, &queue->grown);
     }
-    return queue->offset_next++;
 }
 
 void queues_report_grown(struct machine *machine)

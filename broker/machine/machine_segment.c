@@ -125,7 +125,7 @@ struct segment *segment_at(const struct machine *machine, uint64_t position)
 void segment_refer(struct machine *machine, uint64_t body, uint64_t from)
 {
     struct segment *segment = segment_at(machine, body);
-    ASSERT(segment != NULL); // Only open halves become visible, and those are never cut.
+    ASSERT(segment != NULL); // What is yet to become visible is never cut.
     if (segment != newest(machine)) {
         ASSERT(from > segment->row.referred_from);
         segment->row.referred_from = from;

@@ -45,7 +45,9 @@ void apply_topic_delete(struct machine *machine, struct slice name, struct opera
     queues_report_grown(machine);
     topic_changed(machine, topic, true);
     transactions_topic_deleted(machine, topic);
+    delayed_topic_deleted(machine, topic);
     offsets_delete_topic(machine, name);
+    locks_delete_topic(machine, name);
     struct key key = key_topic(topic->id);
     kv_batch_delete(machine->deletes, key_slice(&key));
     struct key from = key_queue(topic->id, 0);

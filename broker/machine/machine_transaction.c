@@ -19,6 +19,7 @@ enum { EXPIRED_TOPIC_PERM = 6 };
 static struct transaction *find(const struct machine *machine, uint64_t position);
 static enum status half_check(struct machine *machine, const struct message *message,
                               const struct message_terms *terms, struct queue **queue);
+static bool delay_has_room(const struct machine *machine);
 static struct transaction *half_write(struct machine *machine, uint64_t position, uint32_t size,
                                       const struct message_terms *terms, struct queue *queue);
 static void answer_half(const struct transaction *transaction, bool duplicate,
@@ -62,12 +63,17 @@ void apply_half(struct machine *machine, const struct operation *operation,
     }
     struct queue *queue;
     result->status = half_check(machine, &message, &terms, &queue);
+    if (result->status == STATUS_OK && operation->half.delay.ms != 0 && !delay_has_room(machine)) {
+        result->status = STATUS_OVERLOADED;
+    }
     if (result->status != STATUS_OK) {
         return;
     }
+    uint64_t prefix = (uint64_t)(operation->half.message.data - operation->body.data);
     uint64_t position =
-        machine->entry_position + operation->offset + OPERATION_HEADER_SIZE + HALF_PREFIX_SIZE;
+        machine->entry_position + operation->offset + OPERATION_HEADER_SIZE + prefix;
     struct transaction *transaction = half_write(machine, position, (uint32_t)size, &terms, queue);
+    transaction->delay = operation->half.delay;
     transaction_schedule(machine, transaction,
                          check_due_ms(machine, operation->half.first_check_ms));
     answer_half(transaction, false, result);
@@ -87,6 +93,13 @@ static enum status half_check(struct machine *machine, const struct message *mes
     const struct machine_counters *counters = &machine->meta.counters;
     return counters->pending + counters->expired >= TRANSACTIONS_OPEN_MAX ? STATUS_OVERLOADED
                                                                           : STATUS_OK;
+}
+
+/* No commit may ever be refused, so there must be room for it before. */
+static bool delay_has_room(const struct machine *machine)
+{
+    const struct machine_counters *counters = &machine->meta.counters;
+    return counters->delayed_waiting + counters->pending + counters->expired < DELAYED_MAX;
 }
 
 static struct transaction *half_write(struct machine *machine, uint64_t position, uint32_t size,
@@ -180,7 +193,18 @@ static void decide(struct machine *machine, struct transaction *transaction, enu
     result->transaction.queue_offset = transaction->visible_offset;
 }
 
-/* Make the half visible in its queue. Its body stays where it is. */
+static struct hidden_message hidden_of(const struct transaction *transaction)
+{
+    return (struct hidden_message){
+        .position = transaction->position,
+        .size = transaction->size,
+        .tags_hash = transaction->tags_hash,
+        .keys = transaction->keys,
+        .key_count = transaction->key_count,
+    };
+}
+
+/* Make the half visible in its queue, or begin its delay. Its body stays where it is. */
 static enum status commit(struct machine *machine, struct transaction *transaction,
                           uint64_t position)
 {
@@ -192,18 +216,13 @@ static enum status commit(struct machine *machine, struct transaction *transacti
         }
         return STATUS_TOPIC_UNKNOWN;
     }
-    struct index_entry entry = {
-        .position = position,
-        .body_position = transaction->position,
-        .size = transaction->size,
-        .tags_hash = transaction->tags_hash,
-        .store_time_ms = machine->meta.clock_ms,
-    };
-    segment_refer(machine, entry.body_position, position);
-    transaction->visible_offset =
-        queue_append(machine, &topic->queues[transaction->queue_id], &entry);
-    for (uint32_t i = 0; i < transaction->key_count; i++) {
-        key_add(machine, transaction->keys[i], &entry);
+    const struct hidden_message message = hidden_of(transaction);
+    uint64_t due_ms = delay_end_ms(machine, &transaction->delay);
+    if (due_ms > machine->meta.clock_ms) {
+        delayed_add(machine, topic, transaction->queue_id, &message, due_ms);
+    } else {
+        struct queue *queue = &topic->queues[transaction->queue_id];
+        transaction->visible_offset = message_show(machine, queue, &message, position);
     }
     transaction_set_state(machine, transaction, TRANSACTION_COMMITTED, 0);
     machine->meta.counters.commits++;
@@ -265,15 +284,9 @@ static void expire(struct machine *machine, struct transaction *transaction, boo
                                       });
     }
     topic_queues_grow(machine, topic, 1);
-    struct index_entry entry = {
-        .position = position,
-        .body_position = transaction->position,
-        .size = transaction->size,
-        .tags_hash = transaction->tags_hash,
-        .store_time_ms = machine->meta.clock_ms,
-    };
-    segment_refer(machine, entry.body_position, position);
-    queue_append(machine, &topic->queues[0], &entry);
+    struct hidden_message message = hidden_of(transaction);
+    message.key_count = 0; // Found by key where it belongs, or not at all.
+    message_show(machine, &topic->queues[0], &message, position);
     transaction->expired_by_age = age;
     transaction_set_state(machine, transaction, TRANSACTION_EXPIRED, 0);
     machine->meta.counters.expirations++;

@@ -126,6 +126,7 @@ static enum status row_load(struct machine *machine, const struct transaction_ro
     transaction->settled_by_hand = row->settled_by_hand;
     transaction->expired_by_age = row->expired_by_age;
     transaction->dropped_by_cut = row->dropped_by_cut;
+    transaction->delay = row->delay;
     transaction->tags_hash = row->tags_hash;
     transaction->key_count = (uint8_t)row->key_count;
     transaction->keys = transaction->keys_inline;
@@ -243,6 +244,7 @@ static void row_of(const struct transaction *transaction, struct transaction_row
     row->last_check_ms = transaction->last_check_ms;
     row->decided_ms = transaction->decided_ms;
     row->due_ms = transaction->state == TRANSACTION_PENDING ? transaction->due.due : 0;
+    row->delay = transaction->delay;
     row->visible_offset = transaction->visible_offset;
     memcpy(row->unique_hash, transaction->unique_hash, sizeof row->unique_hash);
     row->key_count = transaction->key_count;

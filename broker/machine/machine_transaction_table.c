@@ -229,7 +229,7 @@ static void count_add(struct machine *machine, struct transaction *transaction, 
     if (transaction->state == TRANSACTION_PENDING) {
         counters->pending += (uint64_t)step;
         transaction->group->pending_count += (uint64_t)step;
-        segment_at(machine, transaction->position)->pending_count += (uint32_t)step;
+        segment_at(machine, transaction->position)->held_count += (uint32_t)step;
     } else if (transaction->state == TRANSACTION_EXPIRED) {
         counters->expired += (uint64_t)step;
         transaction->group->expired_count += (uint64_t)step;
@@ -269,78 +269,15 @@ const struct transaction *machine_transaction_next(const struct machine *machine
     return node == head ? NULL : CONTAINER_OF(node, struct transaction, age);
 }
 
-/* A small heap of places in the schedule's heap, so that the first few due ones are found in order
- * without taking anything out. */
-struct frontier {
-    const struct heap *heap;
-    size_t *places;
-    size_t count;
-};
-
-static bool place_before(const struct frontier *frontier, size_t a, size_t b)
-{
-    const struct heap_node *left = frontier->heap->nodes[a];
-    const struct heap_node *right = frontier->heap->nodes[b];
-    return left->due != right->due ? left->due < right->due : left->tie < right->tie;
-}
-
-static void frontier_put(struct frontier *frontier, size_t place)
-{
-    if (place >= frontier->heap->count) {
-        return;
-    }
-    size_t at = frontier->count++;
-    while (at > 0 && place_before(frontier, place, frontier->places[(at - 1) / 2])) {
-        frontier->places[at] = frontier->places[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    frontier->places[at] = place;
-}
-
-static size_t frontier_pop(struct frontier *frontier)
-{
-    size_t first = frontier->places[0];
-    size_t last = frontier->places[--frontier->count];
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= frontier->count) {
-            break;
-        }
-        if (child + 1 < frontier->count &&
-            place_before(frontier, frontier->places[child + 1], frontier->places[child])) {
-            child++;
-        }
-        if (!place_before(frontier, frontier->places[child], last)) {
-            break;
-        }
-        frontier->places[at] = frontier->places[child];
-        at = child;
-    }
-    frontier->places[at] = last;
-    return first;
-}
-
 uint32_t machine_transactions_due(const struct machine *machine, const struct producer_group *group,
                                   uint64_t now_ms, uint32_t max, const struct transaction **out)
 {
     (void)machine;
-    uint32_t count = 0;
-    struct frontier frontier = {
-        .heap = &group->due,
-        .places = mem_alloc(((size_t)max + 2) * sizeof *frontier.places),
-    };
-    frontier_put(&frontier, 0);
-    while (count < max && frontier.count > 0) {
-        size_t place = frontier_pop(&frontier);
-        const struct heap_node *node = group->due.nodes[place];
-        if (node->due > now_ms) {
-            break;
-        }
-        out[count++] = CONTAINER_OF(node, struct transaction, due);
-        frontier_put(&frontier, 2 * place + 1);
-        frontier_put(&frontier, 2 * place + 2);
+    struct heap_node **nodes = mem_alloc(((size_t)max + 1) * sizeof(struct heap_node *));
+    uint32_t count = (uint32_t)heap_find_due(&group->due, now_ms, max, nodes);
+    for (uint32_t i = 0; i < count; i++) {
+        out[i] = CONTAINER_OF(nodes[i], struct transaction, due);
     }
-    free(frontier.places);
+    free(nodes);
     return count;
 }

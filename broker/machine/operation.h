@@ -7,9 +7,10 @@
  *   u32 count
  *   count times:  u32 size of the body, u8 type, u8 version, u16 zero, body
  *
- * Our own integers are little-endian. The body of MESSAGE is raw bytes in RocketMQ's stored layout,
- * that of all others a msgpack map with integer keys (the enum of fields below; unknown keys are
- * refused: a new meaning is a new operation). Pure; any thread. */
+ * Our own integers are little-endian. The body of MESSAGE, HALF, DELAYED and HALF_DELAYED ends with
+ * raw bytes in RocketMQ's stored layout, that of all others is a msgpack map with integer keys (the
+ * enum of fields below; unknown keys are refused: a new meaning is a new operation). Pure; any
+ * thread. */
 #ifndef BROKER_MACHINE_OPERATION_H
 #define BROKER_MACHINE_OPERATION_H
 
@@ -29,9 +30,14 @@ enum operation_type {
     OPERATION_TOPIC_DELETE = 9,
     OPERATION_GROUP_PUT = 10, /* Create or change a consumer group. */
     OPERATION_GROUP_DELETE = 11,
-    OPERATION_TICK = 12, /* Time passes: lets the machine forget old outcomes. */
-    OPERATION_CUT = 13,  /* Retention: the oldest segments of the log go. */
-    OPERATION_LAST = OPERATION_CUT,
+    OPERATION_TICK = 12,         /* Time passes: lets the machine forget old outcomes. */
+    OPERATION_CUT = 13,          /* Retention: the oldest segments of the log go. */
+    OPERATION_LOCK = 14,         /* Queue locks of orderly consumers. */
+    OPERATION_DELAYED = 15,      /* One message that is to become visible later. */
+    OPERATION_FIRE = 16,         /* A delayed message is due and becomes visible. */
+    OPERATION_HALF_DELAYED = 17, /* One half message whose delay begins when it is committed. */
+    OPERATION_RECALL = 18,       /* A delayed message is taken back by its sender. */
+    OPERATION_LAST = OPERATION_RECALL,
 };
 
 enum decision {
@@ -50,6 +56,25 @@ enum decision {
 enum { HALF_PREFIX_SIZE = 12 };
 /* No half waits longer for a check, whatever its message or the settings say. */
 #define CHECK_WAIT_MAX_MS (UINT64_C(366) * 24 * 3600 * 1000)
+
+/* How long a message stays invisible. On the disk: u64 ms, u32 absolute. */
+struct delay {
+    uint64_t ms;   /* After the time of the entry that begins it; 0: not at all. */
+    bool absolute; /* ms is since the epoch instead. */
+};
+enum { DELAY_SIZE = 12 };
+/* No message is delayed for longer, whatever its delay says. */
+#define DELAY_MAX_MS (UINT64_C(366) * 24 * 3600 * 1000)
+
+/* DELAYED body: its delay, then one stored message with its real topic and queue. The stored
+ * message's prepared offset is DELAYED_PREPARED_OFFSET, by which readers know that what was made
+ * visible later is no half.
+ * HALF_DELAYED body: u64 first_check_ms, the delay, then one stored message as in HALF. */
+enum {
+    DELAYED_PREFIX_SIZE = DELAY_SIZE,
+    HALF_DELAYED_PREFIX_SIZE = 8 + DELAY_SIZE,
+    DELAYED_PREPARED_OFFSET = -1,
+};
 
 struct operation_end {
     uint64_t half_position; /* commitLogOffset */
@@ -81,7 +106,7 @@ struct offset_commit {
     struct slice topic;
     int32_t queue_id;
     int64_t offset;
-    bool reset; /* May go back; otherwise offsets only rise. */
+    bool reset; /* May go back, and is held; otherwise offsets only rise. */
 };
 
 enum { OFFSETS_MAX = 1024 };
@@ -141,6 +166,37 @@ struct operation_cut {
     uint64_t position;
 };
 
+enum lock_action {
+    LOCK_TAKE = 1, /* For lease_ms from the entry's time; by the holder: for so long again. */
+    LOCK_RELEASE = 2,
+    LOCK_EXTEND = 3, /* What had not run out at since_ms: then nobody led, to renew it with. */
+};
+
+enum { LOCK_PLACES_MAX = 64, LOCK_LEASE_MAX_MS = 60 * 60 * 1000 };
+struct operation_lock {
+    enum lock_action action;
+    struct slice group; /* Empty, like client and places, to EXTEND. */
+    struct slice client;
+    uint32_t lease_ms;
+    uint64_t since_ms; /* In the log's time; 0 but to EXTEND. */
+    uint32_t count;
+    struct {
+        struct slice topic;
+        int32_t queue_id;
+    } places[LOCK_PLACES_MAX];
+};
+
+struct operation_fire {
+    uint64_t position; /* Of the stored message. */
+};
+
+/* Who takes it back must know more of it than where it is. */
+struct operation_recall {
+    uint64_t position;       /* Of the stored message. */
+    struct slice topic;      /* Its topic, */
+    struct slice unique_key; /* and its UNIQ_KEY, at most KEY_SIZE_MAX. */
+};
+
 /* A decoded operation; borrows from the entry. */
 struct operation {
     enum operation_type type;
@@ -150,8 +206,15 @@ struct operation {
     union {
         struct {
             uint64_t first_check_ms;
+            struct delay delay; /* HALF: none. */
             struct slice message;
-        } half;
+        } half; /* HALF and HALF_DELAYED */
+        struct {
+            struct delay delay;
+            struct slice message;
+        } delayed;
+        struct operation_fire fire;
+        struct operation_recall recall;
         struct operation_end end;
         struct operation_checked checked;
         struct operation_expire expire;
@@ -162,18 +225,22 @@ struct operation {
         struct operation_group_put group_put;
         struct operation_group_delete group_delete;
         struct operation_cut cut;
+        struct operation_lock lock;
     };
 };
 
 /* Begin an entry: appends the header with count 0. */
 void entry_begin(struct buf *entry);
 
-/* Append an operation; a MESSAGE's or HALF's body is appended by the caller between
+/* Append an operation; the body of one with a message is appended by the caller between
  * entry_operation_begin and _end. Counts it. */
 size_t entry_operation_begin(struct buf *entry, enum operation_type type);
 void entry_operation_end(struct buf *entry, size_t begin);
 /* Drop an operation begun but not ended. */
 void entry_operation_cancel(struct buf *entry, size_t begin);
+
+/* A delay as part of such a body. */
+void entry_put_delay(struct buf *entry, const struct delay *delay);
 
 void entry_put_end(struct buf *entry, const struct operation_end *end);
 void entry_put_checked(struct buf *entry, const struct operation_checked *checked);
@@ -186,6 +253,9 @@ void entry_put_group_put(struct buf *entry, const struct operation_group_put *pu
 void entry_put_group_delete(struct buf *entry, const struct operation_group_delete *del);
 void entry_put_tick(struct buf *entry);
 void entry_put_cut(struct buf *entry, const struct operation_cut *cut);
+void entry_put_lock(struct buf *entry, const struct operation_lock *lock);
+void entry_put_fire(struct buf *entry, const struct operation_fire *fire);
+void entry_put_recall(struct buf *entry, const struct operation_recall *recall);
 
 /* How many operations are in it (the ordinal of the next). */
 uint32_t entry_count(const struct buf *entry);

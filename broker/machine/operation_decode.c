@@ -10,7 +10,38 @@ static enum status half_decode(struct operation *operation)
         return STATUS_MALFORMED;
     }
     operation->half.first_check_ms = le64_get(body.data);
+    operation->half.delay = (struct delay){0};
     operation->half.message = slice_from(body, HALF_PREFIX_SIZE);
+    return STATUS_OK;
+}
+
+/* False if it is none. */
+static bool delay_decode(const uint8_t *bytes, struct delay *delay)
+{
+    uint32_t absolute = le32_get(bytes + 8);
+    *delay = (struct delay){le64_get(bytes), absolute != 0};
+    return delay->ms > 0 && absolute <= 1;
+}
+
+static enum status half_delayed_decode(struct operation *operation)
+{
+    struct slice body = operation->body;
+    if (body.size <= HALF_DELAYED_PREFIX_SIZE ||
+        !delay_decode(body.data + 8, &operation->half.delay)) {
+        return STATUS_MALFORMED;
+    }
+    operation->half.first_check_ms = le64_get(body.data);
+    operation->half.message = slice_from(body, HALF_DELAYED_PREFIX_SIZE);
+    return STATUS_OK;
+}
+
+static enum status delayed_decode(struct operation *operation)
+{
+    struct slice body = operation->body;
+    if (body.size <= DELAYED_PREFIX_SIZE || !delay_decode(body.data, &operation->delayed.delay)) {
+        return STATUS_MALFORMED;
+    }
+    operation->delayed.message = slice_from(body, DELAYED_PREFIX_SIZE);
     return STATUS_OK;
 }
 
@@ -306,6 +337,107 @@ static enum status cut_decode(struct slice body, struct operation_cut *cut)
     return map_reader_end(&reader, CUT_FIELDS);
 }
 
+static void lock_places_read(struct map_reader *reader, struct operation_lock *lock)
+{
+    uint32_t places = map_reader_array(reader, LOCK_PLACES_MAX * LOCK_PLACE_PLACES);
+    if (places % LOCK_PLACE_PLACES != 0) {
+        map_reader_fail(reader);
+    }
+    lock->count = places / LOCK_PLACE_PLACES;
+    for (uint32_t i = 0; i < lock->count; i++) {
+        lock->places[i].topic = map_reader_text(reader, TOPIC_NAME_DERIVED_MAX);
+        lock->places[i].queue_id = map_reader_i32(reader);
+    }
+}
+
+static enum lock_action lock_action_read(struct map_reader *reader)
+{
+    uint64_t action = map_reader_u64(reader);
+    if (action < LOCK_TAKE || action > LOCK_EXTEND) {
+        map_reader_fail(reader);
+    }
+    return (enum lock_action)action;
+}
+
+static uint32_t lease_read(struct map_reader *reader)
+{
+    uint64_t lease_ms = map_reader_u64(reader);
+    if (lease_ms > LOCK_LEASE_MAX_MS) {
+        map_reader_fail(reader);
+    }
+    return (uint32_t)lease_ms;
+}
+
+static enum status lock_decode(struct slice body, struct operation_lock *lock)
+{
+    struct map_reader reader;
+    map_reader_init(&reader, body);
+    uint32_t key;
+    while (map_reader_key(&reader, &key)) {
+        switch (key) {
+        case LOCK_ACTION:
+            lock->action = lock_action_read(&reader);
+            break;
+        case LOCK_GROUP:
+            lock->group = map_reader_text(&reader, GROUP_NAME_MAX);
+            break;
+        case LOCK_CLIENT:
+            lock->client = map_reader_text(&reader, CLIENT_ID_MAX);
+            break;
+        case LOCK_LEASE:
+            lock->lease_ms = lease_read(&reader);
+            break;
+        case LOCK_SINCE:
+            lock->since_ms = map_reader_u64(&reader);
+            break;
+        case LOCK_PLACES:
+            lock_places_read(&reader, lock);
+            break;
+        default:
+            map_reader_fail(&reader);
+        }
+    }
+    return map_reader_end(&reader, LOCK_FIELDS);
+}
+
+static enum status fire_decode(struct slice body, struct operation_fire *fire)
+{
+    struct map_reader reader;
+    map_reader_init(&reader, body);
+    uint32_t key;
+    while (map_reader_key(&reader, &key)) {
+        if (key == FIRE_POSITION) {
+            fire->position = map_reader_u64(&reader);
+        } else {
+            map_reader_fail(&reader);
+        }
+    }
+    return map_reader_end(&reader, FIRE_FIELDS);
+}
+
+static enum status recall_decode(struct slice body, struct operation_recall *recall)
+{
+    struct map_reader reader;
+    map_reader_init(&reader, body);
+    uint32_t key;
+    while (map_reader_key(&reader, &key)) {
+        switch (key) {
+        case RECALL_POSITION:
+            recall->position = map_reader_u64(&reader);
+            break;
+        case RECALL_TOPIC:
+            recall->topic = map_reader_text(&reader, TOPIC_NAME_DERIVED_MAX);
+            break;
+        case RECALL_UNIQUE_KEY:
+            recall->unique_key = map_reader_text(&reader, KEY_SIZE_MAX);
+            break;
+        default:
+            map_reader_fail(&reader);
+        }
+    }
+    return map_reader_end(&reader, RECALL_FIELDS);
+}
+
 enum status operation_body_decode(struct operation *operation)
 {
     struct slice body = operation->body;
@@ -339,6 +471,16 @@ enum status operation_body_decode(struct operation *operation)
     }
     case OPERATION_CUT:
         return cut_decode(body, &operation->cut);
+    case OPERATION_LOCK:
+        return lock_decode(body, &operation->lock);
+    case OPERATION_DELAYED:
+        return delayed_decode(operation);
+    case OPERATION_FIRE:
+        return fire_decode(body, &operation->fire);
+    case OPERATION_HALF_DELAYED:
+        return half_delayed_decode(operation);
+    case OPERATION_RECALL:
+        return recall_decode(body, &operation->recall);
     }
     return STATUS_MALFORMED;
 }

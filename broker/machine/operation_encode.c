@@ -59,6 +59,12 @@ static void put_text(struct msgpack_packer *packer, unsigned key, struct slice v
     pack_text(packer, value, size_max);
 }
 
+void entry_put_delay(struct buf *entry, const struct delay *delay)
+{
+    buf_put_le64(entry, delay->ms);
+    buf_put_le32(entry, delay->absolute);
+}
+
 void entry_put_end(struct buf *entry, const struct operation_end *end)
 {
     size_t begin = entry_operation_begin(entry, OPERATION_END);
@@ -199,5 +205,45 @@ void entry_put_cut(struct buf *entry, const struct operation_cut *cut)
     struct msgpack_packer packer = packer_of(entry);
     msgpack_pack_map(&packer, CUT_FIELDS);
     put_u64(&packer, CUT_POSITION, cut->position);
+    entry_operation_end(entry, begin);
+}
+
+void entry_put_lock(struct buf *entry, const struct operation_lock *lock)
+{
+    ASSERT(lock->count <= LOCK_PLACES_MAX && lock->lease_ms <= LOCK_LEASE_MAX_MS);
+    size_t begin = entry_operation_begin(entry, OPERATION_LOCK);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, LOCK_FIELDS);
+    put_u64(&packer, LOCK_ACTION, lock->action);
+    put_text(&packer, LOCK_GROUP, lock->group, GROUP_NAME_MAX);
+    put_text(&packer, LOCK_CLIENT, lock->client, CLIENT_ID_MAX);
+    put_u64(&packer, LOCK_LEASE, lock->lease_ms);
+    put_u64(&packer, LOCK_SINCE, lock->since_ms);
+    msgpack_pack_uint8(&packer, LOCK_PLACES);
+    msgpack_pack_array(&packer, (size_t)lock->count * LOCK_PLACE_PLACES);
+    for (uint32_t i = 0; i < lock->count; i++) {
+        pack_text(&packer, lock->places[i].topic, TOPIC_NAME_DERIVED_MAX);
+        msgpack_pack_int32(&packer, lock->places[i].queue_id);
+    }
+    entry_operation_end(entry, begin);
+}
+
+void entry_put_fire(struct buf *entry, const struct operation_fire *fire)
+{
+    size_t begin = entry_operation_begin(entry, OPERATION_FIRE);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, FIRE_FIELDS);
+    put_u64(&packer, FIRE_POSITION, fire->position);
+    entry_operation_end(entry, begin);
+}
+
+void entry_put_recall(struct buf *entry, const struct operation_recall *recall)
+{
+    size_t begin = entry_operation_begin(entry, OPERATION_RECALL);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, RECALL_FIELDS);
+    put_u64(&packer, RECALL_POSITION, recall->position);
+    put_text(&packer, RECALL_TOPIC, recall->topic, TOPIC_NAME_DERIVED_MAX);
+    put_text(&packer, RECALL_UNIQUE_KEY, recall->unique_key, KEY_SIZE_MAX);
     entry_operation_end(entry, begin);
 }

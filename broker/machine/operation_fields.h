@@ -73,4 +73,25 @@ enum group_delete_field {
 
 enum cut_field { CUT_POSITION = 1, CUT_FIELDS = CUT_POSITION };
 
+/* Each place takes two of the array: topic, queue id. */
+enum lock_field {
+    LOCK_ACTION = 1,
+    LOCK_GROUP,
+    LOCK_CLIENT,
+    LOCK_LEASE,
+    LOCK_SINCE,
+    LOCK_PLACES,
+    LOCK_FIELDS = LOCK_PLACES,
+};
+enum { LOCK_PLACE_PLACES = 2 };
+
+enum fire_field { FIRE_POSITION = 1, FIRE_FIELDS = FIRE_POSITION };
+
+enum recall_field {
+    RECALL_POSITION = 1,
+    RECALL_TOPIC,
+    RECALL_UNIQUE_KEY,
+    RECALL_FIELDS = RECALL_UNIQUE_KEY,
+};
+
 #endif

@@ -53,7 +53,7 @@ static void put_text(struct buf *out, struct slice text)
 }
 
 /* The counters that are kept, in the order of the row. */
-enum { COUNTERS = 10 };
+enum { COUNTERS = 13 };
 
 static void counters_list(struct machine_counters *counters, uint64_t *list[COUNTERS])
 {
@@ -61,7 +61,8 @@ static void counters_list(struct machine_counters *counters, uint64_t *list[COUN
         &counters->messages,        &counters->message_bytes, &counters->halves,
         &counters->half_duplicates, &counters->commits,       &counters->rollbacks,
         &counters->expirations,     &counters->end_repeated,  &counters->end_refused,
-        &counters->checks,
+        &counters->checks,          &counters->delayed,       &counters->delayed_fired,
+        &counters->delayed_dropped,
     };
     memcpy(list, all, sizeof all);
 }
@@ -260,12 +261,29 @@ int64_t offsets_row_get(struct slice value, uint32_t queue_id)
     return (int64_t)le64_get(value.data + 8 * (size_t)queue_id);
 }
 
+void lock_row_encode(const struct lock_row *row, struct buf *out)
+{
+    buf_put_le64(out, row->until_ms);
+    buf_put_slice(out, row->client);
+}
+
+enum status lock_row_decode(struct slice value, struct lock_row *row)
+{
+    if (value.size < 8 || value.size - 8 > NAME_MAX_SIZE) {
+        return STATUS_CORRUPT;
+    }
+    row->until_ms = le64_get(value.data);
+    row->client = slice_from(value, 8);
+    return STATUS_OK;
+}
+
 enum {
     TRANSACTION_HAS_UNIQUE = 1,
     TRANSACTION_BY_HAND = 2,
     TRANSACTION_BY_AGE = 4,
     TRANSACTION_BY_CUT = 8,
-    TRANSACTION_FLAGS_END = 16,
+    TRANSACTION_DELAY_ABSOLUTE = 16,
+    TRANSACTION_FLAGS_END = 32,
 };
 
 void transaction_row_encode(const struct transaction_row *row, struct buf *out)
@@ -283,7 +301,8 @@ void transaction_row_encode(const struct transaction_row *row, struct buf *out)
     buf_put_u8(out, (uint8_t)((row->has_unique ? TRANSACTION_HAS_UNIQUE : 0) |
                               (row->settled_by_hand ? TRANSACTION_BY_HAND : 0) |
                               (row->expired_by_age ? TRANSACTION_BY_AGE : 0) |
-                              (row->dropped_by_cut ? TRANSACTION_BY_CUT : 0)));
+                              (row->dropped_by_cut ? TRANSACTION_BY_CUT : 0) |
+                              (row->delay.absolute ? TRANSACTION_DELAY_ABSOLUTE : 0)));
     buf_put_le16(out, (uint16_t)row->key_count);
     buf_put_le32(out, row->attempts);
     buf_put_le32(out, (uint32_t)row->tags_hash);
@@ -291,6 +310,7 @@ void transaction_row_encode(const struct transaction_row *row, struct buf *out)
     buf_put_le64(out, row->last_check_ms);
     buf_put_le64(out, row->decided_ms);
     buf_put_le64(out, row->due_ms);
+    buf_put_le64(out, row->delay.ms);
     buf_put_le64(out, (uint64_t)row->visible_offset);
     buf_put(out, row->unique_hash, sizeof row->unique_hash);
     ASSERT(out->size - begin == TRANSACTION_ROW_SIZE);
@@ -318,6 +338,7 @@ enum status transaction_row_decode(struct slice value, struct transaction_row *r
     row->last_check_ms = take_u64(&cursor);
     row->decided_ms = take_u64(&cursor);
     row->due_ms = take_u64(&cursor);
+    row->delay.ms = take_u64(&cursor);
     row->visible_offset = (int64_t)take_u64(&cursor);
     const uint8_t *unique = take(&cursor, sizeof row->unique_hash);
     if (unique == NULL || state < TRANSACTION_PENDING || state > TRANSACTION_EXPIRED ||
@@ -330,6 +351,46 @@ enum status transaction_row_decode(struct slice value, struct transaction_row *r
     row->settled_by_hand = (flags & TRANSACTION_BY_HAND) != 0;
     row->expired_by_age = (flags & TRANSACTION_BY_AGE) != 0;
     row->dropped_by_cut = (flags & TRANSACTION_BY_CUT) != 0;
+    row->delay.absolute = (flags & TRANSACTION_DELAY_ABSOLUTE) != 0;
+    for (uint32_t i = 0; i < row->key_count; i++) {
+        row->keys[i] = take_u64(&cursor);
+    }
+    return finish(&cursor);
+}
+
+void delayed_row_encode(const struct delayed_row *row, struct buf *out)
+{
+    ASSERT(row->key_count <= TRANSACTION_KEYS_MAX);
+    buf_put_le64(out, row->position);
+    buf_put_le32(out, row->size);
+    buf_put_le32(out, (uint32_t)row->queue_id);
+    buf_put_le64(out, row->topic_id);
+    buf_put_le32(out, (uint32_t)row->tags_hash);
+    buf_put_le64(out, row->due_ms);
+    buf_put_le64(out, row->stored_ms);
+    buf_put_u8(out, row->recallable);
+    buf_put_le16(out, (uint16_t)row->key_count);
+    for (uint32_t i = 0; i < row->key_count; i++) {
+        buf_put_le64(out, row->keys[i]);
+    }
+}
+
+enum status delayed_row_decode(struct slice value, struct delayed_row *row)
+{
+    struct cursor cursor = {value, false};
+    row->position = take_u64(&cursor);
+    row->size = take_u32(&cursor);
+    row->queue_id = (int32_t)take_u32(&cursor);
+    row->topic_id = take_u64(&cursor);
+    row->tags_hash = (int32_t)take_u32(&cursor);
+    row->due_ms = take_u64(&cursor);
+    row->stored_ms = take_u64(&cursor);
+    uint8_t recallable = *take(&cursor, 1);
+    row->recallable = recallable != 0;
+    row->key_count = le16_get(take(&cursor, 2));
+    if (row->queue_id < 0 || recallable > 1 || row->key_count > TRANSACTION_KEYS_MAX) {
+        return STATUS_CORRUPT;
+    }
     for (uint32_t i = 0; i < row->key_count; i++) {
         row->keys[i] = take_u64(&cursor);
     }

@@ -8,7 +8,7 @@
 
 #include "broker/machine/machine.h"
 
-enum { STORE_VERSION = 2 };
+enum { STORE_VERSION = 3 };
 
 struct meta_row {
     uint64_t applied_index;
@@ -23,7 +23,7 @@ struct meta_row {
     uint64_t cut_index;
     struct machine_version topics_version;
     struct machine_version groups_version;
-    struct machine_counters counters; /* pending and expired are counted anew on loading. */
+    struct machine_counters counters; /* What is open is counted anew on loading. */
 };
 void meta_row_encode(const struct meta_row *row, struct buf *out);
 WARN_UNUSED enum status meta_row_decode(struct slice value, struct meta_row *row);
@@ -52,15 +52,26 @@ void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry
 void group_row_encode(const struct group_spec *config, struct buf *out);
 WARN_UNUSED enum status group_row_decode(struct slice value, struct group_spec *config);
 
-/* Offsets of queues 0 … count - 1, -1 for none, 8 bytes each. */
+/* Offsets of queues 0 … count - 1, -1 for none, 8 bytes each. An offset that was reset and is held
+ * (machine_offset.c) has OFFSET_HELD set. */
+#define OFFSET_HELD (INT64_C(1) << 62)
+#define OFFSET_MAX (OFFSET_HELD - 1)
 void offsets_row_encode(const int64_t *offsets, uint32_t count, struct buf *out);
 WARN_UNUSED enum status offsets_row_decode(struct slice value, uint32_t *count);
 int64_t offsets_row_get(struct slice value, uint32_t queue_id);
 
+struct lock_row {
+    uint64_t until_ms;
+    struct slice client; /* At most NAME_MAX_SIZE bytes. */
+};
+void lock_row_encode(const struct lock_row *row, struct buf *out);
+/* Borrows from value. */
+WARN_UNUSED enum status lock_row_decode(struct slice value, struct lock_row *row);
+
 /* A producer group's value is its name. */
 
 /* An open transaction, or a remembered outcome (then without keys). */
-enum { TRANSACTION_ROW_SIZE = 116, TRANSACTION_KEYS_MAX = 64 };
+enum { TRANSACTION_ROW_SIZE = 124, TRANSACTION_KEYS_MAX = 64 };
 struct transaction_row {
     uint64_t position;
     int64_t half_offset;
@@ -80,6 +91,7 @@ struct transaction_row {
     uint64_t last_check_ms;
     uint64_t decided_ms;
     uint64_t due_ms;
+    struct delay delay; /* Begins at the commit. */
     int64_t visible_offset;
     uint8_t unique_hash[16];
     uint32_t key_count;
@@ -87,6 +99,22 @@ struct transaction_row {
 };
 void transaction_row_encode(const struct transaction_row *row, struct buf *out);
 WARN_UNUSED enum status transaction_row_decode(struct slice value, struct transaction_row *row);
+
+/* A delayed message. */
+struct delayed_row {
+    uint64_t position;
+    uint32_t size;
+    int32_t queue_id;
+    uint64_t topic_id;
+    int32_t tags_hash;
+    uint64_t due_ms;
+    uint64_t stored_ms;
+    bool recallable;
+    uint32_t key_count;
+    uint64_t keys[TRANSACTION_KEYS_MAX];
+};
+void delayed_row_encode(const struct delayed_row *row, struct buf *out);
+WARN_UNUSED enum status delayed_row_decode(struct slice value, struct delayed_row *row);
 
 /* A row of outcomes: number of the first (u64), then transaction rows back to back. */
 enum { OUTCOMES_PER_ROW = 256, OUTCOMES_HEADER_SIZE = 8 };
@@ -107,7 +135,7 @@ struct segment_row {
     uint64_t first_ms; /* Time of its first entry, */
     uint64_t last_ms;  /* and of its last one. */
     uint64_t last_index;
-    /* Highest position, in a later segment, of an index entry that refers to a half in this one;
+    /* Highest position, in a later segment, of an index entry that refers to a message in this one;
      * 0: there is none. */
     uint64_t referred_from;
     uint32_t ends_count; /* Queues that grew in it, once it is complete. */

@@ -83,3 +83,76 @@ void heap_remove(struct heap *heap, struct heap_node *node)
         sift_down(heap, index, last);
     }
 }
+
+/* --- Looking at the first ones ------------------------------------------------------------ */
+
+/* A small heap of places in a heap, so that the first few due ones are found in order without
+ * taking anything out. */
+struct frontier {
+    const struct heap *heap;
+    size_t *places;
+    size_t count;
+};
+
+static bool place_before(const struct frontier *frontier, size_t a, size_t b)
+{
+    return before(frontier->heap->nodes[a], frontier->heap->nodes[b]);
+}
+
+static void frontier_put(struct frontier *frontier, size_t place)
+{
+    if (place >= frontier->heap->count) {
+        return;
+    }
+    size_t at = frontier->count++;
+    while (at > 0 && place_before(frontier, place, frontier->places[(at - 1) / 2])) {
+        frontier->places[at] = frontier->places[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    frontier->places[at] = place;
+}
+
+static size_t frontier_pop(struct frontier *frontier)
+{
+    size_t first = frontier->places[0];
+    size_t last = frontier->places[--frontier->count];
+    size_t at = 0;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= frontier->count) {
+            break;
+        }
+        if (child + 1 < frontier->count &&
+            place_before(frontier, frontier->places[child + 1], frontier->places[child])) {
+            child++;
+        }
+        if (!place_before(frontier, frontier->places[child], last)) {
+            break;
+        }
+        frontier->places[at] = frontier->places[child];
+        at = child;
+    }
+    frontier->places[at] = last;
+    return first;
+}
+
+size_t heap_find_due(const struct heap *heap, uint64_t now, size_t max, struct heap_node **out)
+{
+    size_t count = 0;
+    struct frontier frontier = {
+        .heap = heap,
+        .places = mem_alloc((max + 2) * sizeof *frontier.places),
+    };
+    frontier_put(&frontier, 0);
+    while (count < max && frontier.count > 0) {
+        size_t at = frontier_pop(&frontier);
+        if (heap->nodes[at]->due > now) {
+            break;
+        }
+        out[count++] = heap->nodes[at];
+        frontier_put(&frontier, 2 * at + 1);
+        frontier_put(&frontier, 2 * at + 2);
+    }
+    free(frontier.places);
+    return count;
+}

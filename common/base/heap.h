@@ -29,6 +29,11 @@ void heap_put(struct heap *heap, struct heap_node *node, uint64_t due, uint64_t 
 /* Remove; harmless on a node in no heap. */
 void heap_remove(struct heap *heap, struct heap_node *node);
 
+/* The first nodes in order whose due is at most `now`, at most max of them, into out (of max
+ * places); how many. All stay in the heap: those are looked at that are told of, and twice as many.
+ */
+size_t heap_find_due(const struct heap *heap, uint64_t now, size_t max, struct heap_node **out);
+
 /* The least node, or NULL. */
 static inline struct heap_node *heap_first(const struct heap *heap)
 {

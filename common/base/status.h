@@ -66,7 +66,9 @@ enum retry {
     X(BUSY, 38, 2, RETRY_LATER, "another such operation is under way")                             \
     X(EXISTS, 39, 18, RETRY_NEVER, "it already exists")                                            \
     X(INTERNAL, 40, 1, RETRY_LATER, "internal error")                                              \
-    X(FILTER_UNKNOWN, 41, 27, RETRY_LATER, "the subscription here has no filter that compiles")
+    X(FILTER_UNKNOWN, 41, 27, RETRY_LATER, "the subscription here has no filter that compiles")    \
+    X(RECALL_REFUSED, 42, 604, RETRY_NEVER,                                                        \
+      "no message waits by that handle: it is delivered, was recalled, or never was")
 
 enum status {
 #define STATUS_ENUM(name, number, response, retry, text) STATUS_##name = number,

@@ -45,13 +45,23 @@ void properties_append(struct buf *out, size_t start, const char *name, struct s
     buf_put_u8(out, PROPERTY_END);
 }
 
-void properties_copy_without(struct buf *out, struct slice properties, const char *name)
+static bool is_among(struct slice name, const char *const *names, size_t name_count)
 {
-    struct slice unwanted = slice_text(name);
+    for (size_t i = 0; i < name_count; i++) {
+        if (slice_equals_text(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void properties_copy_without(struct buf *out, struct slice properties, const char *const *names,
+                             size_t name_count)
+{
     struct slice piece_name;
     struct slice piece_value;
     while (properties_next(&properties, &piece_name, &piece_value)) {
-        if (!slice_equals(piece_name, unwanted)) {
+        if (!is_among(piece_name, names, name_count)) {
             buf_put_slice(out, piece_name);
             buf_put_u8(out, PROPERTY_NAME_END);
             buf_put_slice(out, piece_value);

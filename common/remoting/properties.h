@@ -27,9 +27,13 @@ enum { PROPERTY_NAME_END = 0x01, PROPERTY_END = 0x02 };
 #define PROPERTY_TRACE "TRACE_ON"
 #define PROPERTY_CLUSTER "CLUSTER"
 #define PROPERTY_POP_RECEIPT "POP_CK"
+#define PROPERTY_REPLY_TO_CLIENT "REPLY_TO_CLIENT"
+#define PROPERTY_PUSH_REPLY_TIME "PUSH_REPLY_TIME"
 #define PROPERTY_TIMER_DELAY_SEC "TIMER_DELAY_SEC"
 #define PROPERTY_TIMER_DELAY_MS "TIMER_DELAY_MS"
 #define PROPERTY_TIMER_DELIVER_MS "TIMER_DELIVER_MS"
+#define PROPERTY_TIMER_OUT_MS "TIMER_OUT_MS"
+#define PROPERTY_ORIGIN_MESSAGE_ID "ORIGIN_MESSAGE_ID"
 
 /* Walk the pieces: *rest starts as the whole string. False at the end. Borrows. */
 bool properties_next(struct slice *rest, struct slice *name, struct slice *value);
@@ -45,7 +49,8 @@ void properties_append(struct buf *out, size_t start, const char *name, struct s
  * into a property must be asked first, or it could smuggle in further properties. */
 bool properties_clean(struct slice text);
 
-/* Append the string without the named property, every piece closed by 0x02. */
-void properties_copy_without(struct buf *out, struct slice properties, const char *name);
+/* Append the string without the named properties, every piece closed by 0x02. */
+void properties_copy_without(struct buf *out, struct slice properties, const char *const *names,
+                             size_t name_count);
 
 #endif

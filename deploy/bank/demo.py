@@ -85,8 +85,9 @@ class Demo:
             "nodeId": node, "nodes": nodes, "groups": ";".join(GROUPS), "portStep": 1,
             "namesrvAddr": self.namesrv, "brokerClusterName": "Bank",
             "storePathRootDir": os.path.join(self.directory, f"node-{node}"),
-            # So that the check-back shows within seconds.
+            # So that check-backs, and what B failed at, come within seconds.
             "transactionTimeOut": 2000, "transactionCheckInterval": 2000,
+            "messageDelayLevel": "1s 1s 1s 2s 3s 5s 10s",
         }
         arguments = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
         self.spawn(f"node-{node}", "raftmq-broker", *arguments)

@@ -84,8 +84,10 @@ static void step_send(struct step *step, bool half)
     uint8_t how = fuzz_u8(step->input);
     char properties[128];
     begin(step, 310);
-    snprintf(properties, sizeof properties, "%s%s%s%s\001K%u\002UNIQ_KEY\001U%u\002",
-             half ? "TRAN_MSG\001true\002PGROUP\001P\002" : "",
+    bool delayed = (how & 8) != 0;
+    const char *delay = (how & 16) != 0 ? "DELAY\0011\002" : "TIMER_DELAY_MS\001300\002";
+    snprintf(properties, sizeof properties, "%s%s%s%s%s\001K%u\002UNIQ_KEY\001U%u\002",
+             half ? "TRAN_MSG\001true\002PGROUP\001P\002" : "", delayed ? delay : "",
              (how & 1) != 0 ? "TAGS\001a\002" : "", (how & 2) != 0 ? "WAIT\001true\002" : "",
              PROPERTY_KEYS, how >> 5, half ? how >> 4 : (unsigned)step->world->asked_count);
     add_text(step, "a", "P");
@@ -102,7 +104,33 @@ static void step_send(struct step *step, bool half)
                          strlen(properties)));
     add_number(step, "j", 0);
     put_marker(step);
-    ask(step, true, true);
+    ask(step, true, half || !delayed); // What is delayed has no queue offset yet.
+}
+
+/* Where a message is, or was said to be. */
+static int64_t some_position(struct step *step)
+{
+    struct machine *machine = harness_leader(step->world->harness)->machine;
+    const struct queue *queue = machine_queue_find(machine, slice_text(some_topic(step)), 0);
+    int64_t number = some_number(step);
+    struct index_entry entry;
+    uint32_t count = 0;
+    if (queue != NULL && number >= queue->offset_first && number < queue->offset_next) {
+        enum status status = machine_queue_read(machine, queue, number, 1, &entry, &count);
+        ASSERT(status == STATUS_OK && count == 1);
+        return (int64_t)entry.position;
+    }
+    return step->world->half_count > 0 ? step->world->halves[0].position : number;
+}
+
+static void step_send_back(struct step *step)
+{
+    begin(step, 36);
+    add_text(step, "group", some_group(step));
+    add_number(step, "offset", some_position(step));
+    add_number(step, "delayLevel", some_number(step));
+    add_number(step, "maxReconsumeTimes", some_number(step));
+    ask(step, true, false);
 }
 
 static void step_end(struct step *step)
@@ -313,6 +341,9 @@ static void run(struct step *step)
     case 10:
     case 11:
         step_circumstance(step);
+        break;
+    case 12:
+        step_send_back(step);
         break;
     default:
         step_raw(step);

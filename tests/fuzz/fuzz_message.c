@@ -41,7 +41,8 @@ static void walk_properties(struct slice properties)
     while (properties_next(&rest, &name, &value)) {
         ASSERT(name.size > 0 && value.size > 0);
     }
-    properties_copy_without(&without, properties, PROPERTY_TAGS);
+    static const char *const tags = PROPERTY_TAGS;
+    properties_copy_without(&without, properties, &tags, 1);
     ASSERT(!properties_find(buf_slice(&without), PROPERTY_TAGS, &value));
     ASSERT(without.size <= properties.size + 1);
     if (properties_find(properties, PROPERTY_TAGS, &value)) {

@@ -17,6 +17,8 @@ static void encode(const struct operation *operation, struct buf *entry)
     switch (operation->type) {
     case OPERATION_MESSAGE:
     case OPERATION_HALF:
+    case OPERATION_DELAYED:
+    case OPERATION_HALF_DELAYED:
         begin = entry_operation_begin(entry, operation->type);
         buf_put_slice(entry, operation->body);
         entry_operation_end(entry, begin);
@@ -53,6 +55,15 @@ static void encode(const struct operation *operation, struct buf *entry)
         return;
     case OPERATION_CUT:
         entry_put_cut(entry, &operation->cut);
+        return;
+    case OPERATION_LOCK:
+        entry_put_lock(entry, &operation->lock);
+        return;
+    case OPERATION_FIRE:
+        entry_put_fire(entry, &operation->fire);
+        return;
+    case OPERATION_RECALL:
+        entry_put_recall(entry, &operation->recall);
         return;
     }
     UNREACHABLE();

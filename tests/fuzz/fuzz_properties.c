@@ -23,7 +23,8 @@ static void change(struct slice properties, struct slice value)
         ASSERT(!had || slice_equals(found, other));
     }
     struct buf without = {0};
-    properties_copy_without(&without, buf_slice(&out), PROPERTY_TAGS);
+    static const char *const tags = PROPERTY_TAGS;
+    properties_copy_without(&without, buf_slice(&out), &tags, 1);
     ASSERT(!properties_find(buf_slice(&without), PROPERTY_TAGS, &found));
     buf_close(&without);
     buf_close(&out);

@@ -6,6 +6,7 @@
 The kept corpus was grown from these and minimised (tests/fuzz/run --grow).
 """
 
+import base64
 import json
 import os
 import re
@@ -208,6 +209,13 @@ def seeds():
                          b'{"message.type":"FIFO","reserve.time":"1"}\n-message.type,+queue.type=x'}
     yield "expression", {"all": b"*\na\nb", "some": b"a || b\na\nb\nc", "bars": b"||\na"}
     yield "batch", {"two": batch(), "one": batch()[:34]}
+    yield "delay", {"level": b"1s 5s 10s\nDELAY\0012\2k\1v\2", "top": b"366d\nDELAY\00199\2",
+                    "seconds": b"\nTIMER_DELAY_SEC\0013\2TIMER_DELAY_MS\0011\2",
+                    "time": b"2d 90s\nTIMER_DELIVER_MS\0011700000500\2",
+                    "over": b"\nTIMER_DELAY_MS\00160000\2TIMER_OUT_MS\0011\2"}
+    handle = b"v1 T broker-a 1700000000500 U1.597"
+    yield "recall", {"plain": handle, "text": base64.urlsafe_b64encode(handle),
+                     "dots": b"v1 T b 1 a.b.7"}
     yield "operation", dict(entries())
     yield "rows", dict(rows())
     yield "nameserver", dict(nameserver())

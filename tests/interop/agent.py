@@ -1,5 +1,6 @@
 """Unmodified RocketMQ clients as child processes: one command a line, one answer a line."""
 
+import base64
 import os
 import queue
 import subprocess
@@ -13,7 +14,7 @@ class AgentError(Exception):
 class Agent:
     """A client under command. Use as a context manager."""
 
-    def __init__(self, arguments, log):
+    def __init__(self, arguments, log, directory=None):
         self.log = open(log, "ab")
         self.process = subprocess.Popen(
             arguments,
@@ -22,6 +23,7 @@ class Agent:
             stderr=self.log,
             text=True,
             bufsize=1,
+            cwd=directory,
         )
         self.answers = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -59,6 +61,11 @@ class Agent:
         self.process.stdout.close()
         self.log.close()
 
+    def mqadmin(self, *arguments):
+        """What a subcommand of mqadmin prints."""
+        words = [base64.b64encode(str(word).encode()).decode() for word in arguments]
+        return base64.b64decode(self("mqadmin", *words)).decode()
+
     def seen(self, key):
         """How often a consumer of this agent got the message with that key."""
         return int(self("seen", key).split(" ")[0])
@@ -68,14 +75,20 @@ def java(version, cluster, fast=True):
     """A Java client; None as version's directory means that it was not to be had."""
     built = os.path.join(os.environ["RAFTMQ_INTEROP"], f"java-{version}")
     home = os.path.join(cluster.directory, "java-home")
+    tools = os.path.join(cluster.directory, "mqadmin")
+    os.makedirs(os.path.join(tools, "conf"), exist_ok=True)
+    with open(os.path.join(tools, "conf", "logback_tools.xml"), "w", encoding="ascii") as conf:
+        conf.write("<configuration/>\n")  # mqadmin of 4.9 reads its logging from there.
     arguments = [
         "java", "-XX:+UseSerialGC", "-Xmx256m", f"-Duser.home={home}",
+        f"-Drocketmq.home.dir={tools}", "-Djava.security.manager=allow",
         "-Drocketmq.client.logLevel=WARN", "-cp",
         f"{built}/interop-1.jar:{built}/lib/*", "raftmq.interop.Agent", cluster.namesrv,
     ]
     if fast:
         arguments.append("fast")
-    return Agent(arguments, os.path.join(cluster.directory, f"java-{version}.log"))
+    log = os.path.join(cluster.directory, f"java-{version}.log")
+    return Agent(arguments, log, cluster.directory)
 
 
 def java_built(version):

@@ -11,6 +11,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 from agent import AgentError, java, java_built  # noqa: E402
 from cluster import Cluster, wait_for  # noqa: E402
 
+# Retries of which the first come within a few seconds.
+FAST_RETRIES = {"messageDelayLevel": "1s 1s 1s 1s 2s"}
+
 # Shortened so that check-backs take seconds; the protocol is the same.
 FAST_CHECKS = {
     "transactionTimeOut": 1000,
@@ -27,6 +30,7 @@ class JavaClient:
     """Run for each version by the classes below."""
 
     version = ""
+    late_max_ms = 1500  # Machine, Java and long polls of a test included.
 
     @classmethod
     def setUpClass(cls):
@@ -164,6 +168,124 @@ class JavaClient:
                 client("consumer", "G", "Pay", "*")
                 wait_for("the check on its return", lambda: client.seen("u") == 1, 60)
 
+    def test_orderly_consumers_share_a_topic(self):
+        """Each queue has one consumer at a time, also while one joins and one leaves."""
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            cluster.create_topic("Orders")
+            with java(self.version, cluster) as client:
+                client("producer", "P")
+                client("orderly", "one", "G", "Orders")
+                client("load", "Orders", "200")
+                wait_for("the first to consume", lambda: self.ordered(client) > 100)
+                client("orderly", "two", "G", "Orders")
+                before = self.ordered(client)
+                wait_for("both to consume", lambda: self.ordered(client) > before + 400)
+                client("orderlystop", "one")
+                sent = int(client("loadstop").split()[0])
+                wait_for("all of it in order", lambda: self.ordered(client) == sent, 90)
+
+    def test_a_request_gets_its_reply(self):
+        with Cluster() as cluster:
+            cluster.wait_ready()
+            cluster.create_topic("Asked")
+            with java(self.version, cluster) as client:
+                client("replier", "R", "Asked")
+                client("asker", "A")
+                wait_for("the first reply", lambda: self.asked(client, "first"), 30)
+                for i in range(20):
+                    self.assertEqual(client("request", "Asked", f"q{i}"), f"to q{i}")
+
+    def asked(self, client, text):
+        try:
+            return client("request", "Asked", text) == f"to {text}"
+        except AgentError:
+            return False  # The consumer has no queues yet.
+
+    def ordered(self, client):
+        """How many messages were consumed, all of them in order."""
+        count, gaps, overlaps, _ = client("orderlyseen").split()
+        self.assertEqual((gaps, overlaps), ("0", "0"))
+        return int(count)
+
+    def test_delayed_messages_arrive_on_time(self):
+        delays = {"1": 1000, "2": 5000, "3": 10000}
+        with Cluster() as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                # A consumer looks only every 20 s whether a topic has new queues.
+                cluster.create_topic("Later")
+                client("producer", "P")
+                client("consumer", "G", "Later", "*")
+                for level in delays:
+                    client("later", "Later", f"level-{level}", "DELAY", level)
+                client("later", "Later", "timer", "TIMER_DELAY_MS", 2500)
+                delays["timer"] = 2500
+                for name, delay_ms in delays.items():
+                    key = name if name == "timer" else f"level-{name}"
+                    wait_for(key, lambda key=key: client.seen(key) == 1)
+                    took_ms = int(client("delay", key))
+                    self.assertGreaterEqual(took_ms, delay_ms)
+                    self.assertLess(took_ms, delay_ms + self.late_max_ms)
+                with self.assertRaisesRegex(AgentError, "CODE: 13"):
+                    client("later", "Later", "never", "TIMER_DELAY_SEC", 4 * 24 * 3600)
+                self.assertEqual(client("total"), "4 4")
+
+    def test_what_a_listener_fails_at_comes_again(self):
+        with Cluster(settings=FAST_RETRIES) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                cluster.create_topic("Work")
+                client("producer", "P")
+                client("flaky", "G", "Work", 2, 5)
+                for i in range(6):  # Two for each of the groups.
+                    client("send", "Work", "t", f"k{i}")
+                for i in range(6):
+                    wait_for(f"three deliveries of k{i}",
+                             lambda i=i: client.seen(f"k{i}") == 3, 60)
+                    self.assertEqual(client("attempts", f"k{i}"), "Work:0 Work:1 Work:2")
+
+    def test_what_is_tried_too_often_is_a_dead_letter(self):
+        with Cluster(settings=FAST_RETRIES) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                cluster.create_topic("Work")
+                client("producer", "P")
+                client("flaky", "G", "Work", 100, 2)
+                client("send", "Work", "t", "poison")
+                wait_for("three deliveries", lambda: client.seen("poison") == 3, 60)
+                client("consumer", "Undertaker", "%DLQ%G", "*")
+                wait_for("the dead letter", lambda: client.seen("poison") == 4, 60)
+                self.assertEqual(client("attempts", "poison"), "Work:0 Work:1 Work:2 %DLQ%G:3")
+                self.assertIn("body of poison", client("seen", "poison"))
+
+    def test_a_retry_survives_its_leader(self):
+        with Cluster(groups=1, settings={"messageDelayLevel": "1s 1s 8s 8s"}) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                cluster.create_topic("Work")
+                client("producer", "P")
+                client("flaky", "G", "Work", 1, 5)
+                client("send", "Work", "t", "k")
+                client("later", "Work", "later", "DELAY", 3)
+                wait_for("a first delivery", lambda: client.seen("k") == 1, 60)
+                self.delayed(cluster, 2)  # The failed one is back, too.
+                leader = cluster.wait_leader("broker-a")
+                cluster.kill(leader)
+                wait_for("both", lambda: client.seen("k") == 2 and client.seen("later") == 2, 60)
+                self.delayed(cluster, 0)
+                self.assertEqual(client("total"), "4 2")
+
+    def delayed(self, cluster, count):
+        """Wait until the leader of broker-a has so many messages that wait."""
+
+        def known():
+            leader = cluster.leader("broker-a")
+            status = leader and cluster.status(leader, "broker-a")
+            return status and status["counters"]["delayedWaiting"] == count
+
+        wait_for(f"{count} delayed messages", known, 60)
+
     def expect_outcomes(self, client, cluster):
         """c and u are committed and seen once, r never; nothing is left open."""
         wait_for("both commits", lambda: client.seen("c") == 1 and client.seen("u") == 1, 60)
@@ -184,6 +306,24 @@ class JavaClient:
 class Java533(JavaClient, unittest.TestCase):
     version = "5.3.3"
 
+    def test_a_timer_message_is_recalled(self):
+        with Cluster(groups=1, settings={"recallMessageEnable": "true"}) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                cluster.create_topic("Later")
+                client("producer", "P")
+                client("consumer", "G", "Later", "*")
+                _, message_id, *_ = client("later", "Later", "gone", "TIMER_DELAY_SEC", 5).split()
+                client("later", "Later", "kept", "TIMER_DELAY_SEC", 5)
+                self.delayed(cluster, 2)
+                self.assertEqual(client("recall", "Later", "gone"), message_id)
+                with self.assertRaisesRegex(AgentError, "CODE: 604"):
+                    client("recall", "Later", "gone")
+                wait_for("the other one", lambda: client.seen("kept") == 1)
+                with self.assertRaisesRegex(AgentError, "CODE: 604"):
+                    client("recall", "Later", "kept")
+                self.assertEqual(client("total"), "1 1")
+
     def test_kill_9_of_one_node_under_load(self):
         """No send fails, if the client may try again in time; see docs/operations.md."""
         rounds = int(os.environ.get("RAFTMQ_KILLS", "4"))
@@ -191,7 +331,7 @@ class Java533(JavaClient, unittest.TestCase):
 
     def test_kill_9_of_one_node_under_load_with_default_settings(self):
         """The same, but calls that the client itself forgets are counted and excused."""
-        rounds = max(2, int(os.environ.get("RAFTMQ_KILLS", "4")) // 4)
+        rounds = max(2, int(os.environ.get("RAFTMQ_KILLS", "4")) // 8)
         self.kill_nodes_under_load(rounds, None)
 
     def kill_nodes_under_load(self, rounds, try_ms):
@@ -229,6 +369,33 @@ class Java533(JavaClient, unittest.TestCase):
                 warm = 24
                 wait_for("all of it consumed",
                          lambda: int(client("total").split()[1]) == sent + warm, 60)
+
+    def test_orderly_consumers_keep_the_order_while_leaders_die(self):
+        """A new leader honours the locks that the dead one gave."""
+        rounds = int(os.environ.get("RAFTMQ_ORDERLY_KILLS", "4"))
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            with java(self.version, cluster) as client:
+                self.warm_up(client, cluster, TRY_MS)
+                for name in ("one", "two"):
+                    client("orderly", name, "G", "Load")
+                wait_for("both to begin", lambda: self.ordered(client) == 24)
+                client("load", "Load", "100")
+                for _ in range(rounds):
+                    leader = cluster.wait_leader("broker-a")
+                    cluster.kill(leader)
+                    cluster.wait_leader("broker-a", other_than=leader)
+                    cluster.start(leader)
+                    cluster.wait_ready()
+                    before = self.ordered(client)
+                    wait_for("consumption to go on", lambda: self.ordered(client) > before + 50)
+                sent, failed, *_ = client("loadstop").split()
+                # What failed at its client may have been stored.
+                least = 24 + int(sent)
+                most = least + int(failed)
+                wait_for("all of it in order", lambda: least <= self.ordered(client) <= most, 90)
+                print(f"\n  {rounds} leaders killed: {sent} sends, {failed} failed, consumed "
+                      "(and gaps, overlaps, repeats): " + client("orderlyseen"))
 
     def warm_up(self, client, cluster, try_ms=None):
         """A topic on all groups, and a client that knows its route."""

@@ -31,11 +31,13 @@ LEAST_PER_SEED = {
     "faults": 4,
     "calls acknowledged": 200,
     "commits": 50,
+    "delayed messages fired": 20,
+    "messages sent back": 10,
     "rollbacks": 20,
     "check-backs answered": 20,
 }
 # And at all, in a sample of a hundred seeds or more: work was in flight when leaders changed.
-LEAST_AT_ALL = ["calls of unknown outcome", "halves sent again", "messages stored again",
+LEAST_AT_ALL = ["recalls", "calls of unknown outcome", "halves sent again", "messages stored again",
                 "decisions too late", "expirations", "nodes killed", "nodes cut from power",
                 "nodes that gave up", "fault: disk lost", "fault: bits flipped", "copies",
                 "segments cut", "members added", "members promoted", "members removed",

@@ -136,6 +136,7 @@ void driver_message_encode(const struct driver_message *message, struct buf *out
         .topic = slice_text(message->topic),
         .body = slice_of(body, message->body_size),
         .properties = buf_slice(&properties),
+        .prepared_offset = message->prepared_offset,
     };
     message_encode(&stored, out);
     buf_close(&properties);
@@ -162,6 +163,28 @@ void driver_half(struct driver *driver, const struct driver_message *message,
     buf_put_le64(&driver->entry, first_check_ms);
     buf_put_le32(&driver->entry, 0);
     driver_message_encode(message, &driver->entry);
+    entry_operation_end(&driver->entry, begin);
+}
+
+void driver_half_delayed(struct driver *driver, const struct driver_message *message,
+                         const struct delay *delay)
+{
+    enum { FIRST_CHECK_MS = 6000 };
+    size_t begin = entry_operation_begin(&driver->entry, OPERATION_HALF_DELAYED);
+    buf_put_le64(&driver->entry, FIRST_CHECK_MS);
+    entry_put_delay(&driver->entry, delay);
+    driver_message_encode(message, &driver->entry);
+    entry_operation_end(&driver->entry, begin);
+}
+
+void driver_delayed(struct driver *driver, const struct driver_message *message,
+                    const struct delay *delay)
+{
+    struct driver_message marked = *message;
+    marked.prepared_offset = DELAYED_PREPARED_OFFSET;
+    size_t begin = entry_operation_begin(&driver->entry, OPERATION_DELAYED);
+    entry_put_delay(&driver->entry, delay);
+    driver_message_encode(&marked, &driver->entry);
     entry_operation_end(&driver->entry, begin);
 }
 
@@ -227,6 +250,19 @@ struct operation_result driver_settle(struct driver *driver, uint64_t position,
 struct operation_result driver_expire(struct driver *driver, uint64_t position)
 {
     entry_put_expire(&driver->entry, &(struct operation_expire){.half_position = position});
+    return driver_apply(driver);
+}
+
+struct operation_result driver_send_delayed(struct driver *driver, const char *topic,
+                                            int32_t queue_id, const struct delay *delay)
+{
+    driver_delayed(driver, &(struct driver_message){.topic = topic, .queue_id = queue_id}, delay);
+    return driver_apply(driver);
+}
+
+struct operation_result driver_fire(struct driver *driver, uint64_t position)
+{
+    entry_put_fire(&driver->entry, &(struct operation_fire){position});
     return driver_apply(driver);
 }
 

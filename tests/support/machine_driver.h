@@ -51,6 +51,7 @@ struct driver_message {
     const char *unique_key;
     const char *producer_group;
     size_t body_size;
+    int64_t prepared_offset;
 };
 /* The stored message alone. */
 void driver_message_encode(const struct driver_message *message, struct buf *out);
@@ -59,6 +60,11 @@ void driver_message(struct driver *driver, const struct driver_message *message)
 void driver_batch(struct driver *driver, const struct driver_message *message, uint32_t count);
 void driver_half(struct driver *driver, const struct driver_message *message,
                  uint64_t first_check_ms);
+void driver_half_delayed(struct driver *driver, const struct driver_message *message,
+                         const struct delay *delay);
+/* Its prepared offset is set as it has to be. */
+void driver_delayed(struct driver *driver, const struct driver_message *message,
+                    const struct delay *delay);
 void driver_topic(struct driver *driver, const char *name, int32_t queues);
 
 /* --- Whole entries --- */
@@ -72,6 +78,9 @@ struct operation_result driver_end(struct driver *driver, const struct operation
 struct operation_result driver_settle(struct driver *driver, uint64_t position,
                                       enum decision decision);
 struct operation_result driver_expire(struct driver *driver, uint64_t position);
+struct operation_result driver_send_delayed(struct driver *driver, const char *topic,
+                                            int32_t queue_id, const struct delay *delay);
+struct operation_result driver_fire(struct driver *driver, uint64_t position);
 /* Ask for a CUT to the beginning of a segment, given by its number. */
 struct operation_result driver_cut(struct driver *driver, uint64_t segment);
 struct operation_result driver_commit_offset(struct driver *driver, const char *group,

@@ -116,6 +116,10 @@ static bool group_at_rest(size_t group, const char **why)
         *why = tell_pending(group, ledger);
         return false;
     }
+    if (ledger->delayed_waiting > 0) {
+        *why = "a delayed message has not fired";
+        return false;
+    }
     return true;
 }
 
@@ -167,9 +171,30 @@ static void compare_offsets(const struct ledger_group *group, const char *who,
     }
 }
 
+/* At rest nothing waits, so what the machine still has is too much. */
+static void compare_delays(const struct ledger_group *group, const char *who,
+                           const struct machine *machine)
+{
+    struct machine_counters counters;
+    machine_counters(machine, &counters);
+    if (counters.delayed_waiting != group->delayed_waiting) {
+        sim_violation("delayed messages", "%" PRIu64 " wait on %s of %s, %" PRIu64 " by the log",
+                      counters.delayed_waiting, who, group->name.text, group->delayed_waiting);
+    }
+    MAP_FOREACH(node, &group->delayed)
+    {
+        const struct ledger_delayed *mine = CONTAINER_OF(node, struct ledger_delayed, by_position);
+        if (machine_delayed_find(machine, mine->position) != NULL) {
+            sim_violation("delayed messages", "%s of %s waits with %" PRIu64 ", which has fired",
+                          who, group->name.text, mine->position);
+        }
+    }
+}
+
 static void compare(const struct ledger_group *group, const char *who, struct machine *machine)
 {
     compare_offsets(group, who, machine);
+    compare_delays(group, who, machine);
     struct machine_cut cut = machine_cut_done(machine);
     if (cut.position != group->cut_position || cut.log_first != group->log_first) {
         sim_violation("retention",

@@ -1,4 +1,5 @@
 /* What clients do: send, transfer, race for decisions, consume. */
+#include "broker/core/recall_handle.h"
 #include "common/base/limits.h"
 #include "common/base/name.h"
 #include "common/remoting/codes.h"
@@ -12,7 +13,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { BATCH_MAX = 5, PORT_STEP = 10 };
+enum {
+    BATCH_MAX = 5,
+    PORT_STEP = 10,
+    LATER_MAX_MS = 5000,
+    LEVEL_MAX = 8, /* One more than there are: that counts as the highest. */
+};
 
 static uint64_t next_id(struct sim_client *client)
 {
@@ -49,6 +55,15 @@ static void count_end(struct sim_client *client, enum raftmq_status status)
 static struct ledger_group *group_named(const char *broker)
 {
     return ledger_group(slice_text(broker));
+}
+
+/* The address of any node's replica of a group. */
+static void some_replica(const struct sim_client *client, const char *broker, char *address,
+                         size_t size)
+{
+    uint32_t node = (uint32_t)sim_draw(SIM_LOAD, client->plan->nodes);
+    int group = broker[strlen(broker) - 1] - 'a';
+    snprintf(address, size, "10.0.1.%u:%d", node + 1, SIM_CLIENT_PORT + PORT_STEP * group);
 }
 
 /* ---- Plain messages ---- */
@@ -94,9 +109,76 @@ static void send_batch(struct sim_client *client)
     }
 }
 
+/* Take it back, maybe too late. */
+static void recall(struct sim_client *client, const struct raftmq_send_result *result,
+                   uint64_t position)
+{
+    char address[32];
+    struct buf begun = {0};
+    struct buf handle = {0};
+    struct raftmq_response *response;
+    struct raftmq_error error;
+    sim_sleep(sim_draw(SIM_LOAD, LATER_MAX_MS * SIM_MS));
+    bool possible = recall_handle_begin(slice_text("later"), slice_text(result->broker), INT64_MAX,
+                                        slice_text(result->message_id), &begun);
+    ASSERT(possible);
+    recall_handle_end(buf_slice(&begun), position, &handle);
+    const struct raftmq_property fields[] = {{"topic", "later"},
+                                             {"recallHandle", buf_text(&handle)}};
+    some_replica(client, result->broker, address, sizeof address);
+    if (raftmq_invoke(client->raftmq, address, REQUEST_RECALL_MESSAGE, fields, 2, NULL, 0, 0,
+                      &response, &error) == RAFTMQ_OK) {
+        if (response->code == RESPONSE_SUCCESS) {
+            ledger_recalled(group_named(result->broker), position);
+        }
+        raftmq_response_free(response);
+    }
+    buf_close(&begun);
+    buf_close(&handle);
+}
+
+/* By level or by time, up to some seconds. */
+static void send_later(struct sim_client *client)
+{
+    char body[MESSAGE_BODY_MAX];
+    char delay_ms[24];
+    struct raftmq_send_result result;
+    struct raftmq_error error;
+    struct host host;
+    int64_t position = -1;
+    uint64_t id = next_id(client);
+    bool timed = sim_one_in(SIM_LOAD, 2);
+    snprintf(delay_ms, sizeof delay_ms, "%" PRIu64, 1 + sim_draw(SIM_LOAD, LATER_MAX_MS));
+    const struct raftmq_property property = {"TIMER_DELAY_MS", delay_ms};
+    const struct raftmq_message message = {
+        .topic = "later",
+        .body = body,
+        .body_size = fill(client, LEDGER_LATER, id, body),
+        .delay_level = timed ? 0 : (int32_t)(1 + sim_draw(SIM_LOAD, LEVEL_MAX)),
+        .properties = &property,
+        .property_count = timed,
+    };
+    enum raftmq_status status = raftmq_send(client->producer, &message, 0, &result, &error);
+    count_end(client, status);
+    sim_trace(client->host->name, "sent later", id, (uint64_t)status);
+    if (status != RAFTMQ_OK) {
+        return;
+    }
+    if (offset_message_id_parse(slice_text(result.offset_message_id), &host, &position) !=
+        STATUS_OK) {
+        sim_violation("client", "a delayed message was acknowledged with a bad id");
+    }
+    ledger_delay_acknowledged(group_named(result.broker), (uint64_t)position, id, result.attempts);
+    if (sim_one_in(SIM_LOAD, 4)) {
+        recall(client, &result, (uint64_t)position);
+    }
+}
+
 void sim_client_send_plain(struct sim_client *client)
 {
-    if (sim_one_in(SIM_LOAD, 8)) {
+    if (sim_one_in(SIM_LOAD, 6)) {
+        send_later(client);
+    } else if (sim_one_in(SIM_LOAD, 8)) {
         send_batch(client);
     } else {
         send_one(client);
@@ -151,8 +233,14 @@ static enum raftmq_status send_half(struct attempt *attempt, const char *topic,
     struct raftmq_send_result result;
     struct raftmq_error error;
     enum raftmq_transaction outcome;
+    const struct raftmq_property delay = {"TIMER_DELAY_MS", "1500"};
     const struct raftmq_message message = {
-        .topic = topic, .body = body, .body_size = fill(client, kind, attempt->id, body)};
+        .topic = topic,
+        .body = body,
+        .body_size = fill(client, kind, attempt->id, body),
+        .properties = &delay,
+        .property_count = sim_one_in(SIM_LOAD, 8),
+    };
     client->counts->transactions++;
     enum raftmq_status status = raftmq_send_transaction(client->producer, &message, 0, execute,
                                                         attempt, &result, &outcome, &error);
@@ -205,10 +293,7 @@ static int32_t send_end(struct sim_client *client, const struct attempt *attempt
     char position[24];
     struct raftmq_response *response;
     struct raftmq_error error;
-    uint32_t node = (uint32_t)sim_draw(SIM_LOAD, client->plan->nodes);
-    int group = attempt->broker[strlen(attempt->broker) - 1] - 'a';
-    snprintf(address, sizeof address, "10.0.1.%u:%d", node + 1,
-             SIM_CLIENT_PORT + PORT_STEP * group);
+    some_replica(client, attempt->broker, address, sizeof address);
     snprintf(half_offset, sizeof half_offset, "%" PRId64, attempt->half_offset + wrong_by);
     snprintf(position, sizeof position, "%" PRIu64, attempt->position);
     const struct raftmq_property fields[] = {
@@ -266,18 +351,28 @@ void sim_client_race(struct sim_client *client)
 
 /* ---- Consumers ---- */
 
+/* The topic of the queue that it came from; the library tells the one that it was sent to. */
+static struct slice queue_topic(const struct raftmq_received *message)
+{
+    bool again = raftmq_received_property(message, "ORIGIN_MESSAGE_ID") != NULL;
+    return slice_text(again ? "%RETRY%READERS" : message->topic);
+}
+
 static enum raftmq_consumed on_message(void *context, const struct raftmq_received *message)
 {
     struct sim_client *client = context;
     struct slice body = slice_of(message->body, message->body_size);
     uint64_t id;
     client->counts->received++;
-    ledger_seen(group_named(message->broker), client->host->name, slice_text(message->topic),
+    ledger_seen(group_named(message->broker), client->host->name, queue_topic(message),
                 message->queue_id, message->queue_offset, body);
+    if (!sim_hushed() && sim_one_in(SIM_LOAD, 15)) {
+        return RAFTMQ_CONSUME_LATER; // What is sent back and lost never arrives.
+    }
     if (ledger_tag_read(body, &id) == LEDGER_BANK) {
         bank_arrived(id, client->host->name);
     }
-    return !sim_hushed() && sim_one_in(SIM_LOAD, 30) ? RAFTMQ_CONSUME_LATER : RAFTMQ_CONSUMED;
+    return RAFTMQ_CONSUMED;
 }
 
 void sim_client_consume(struct sim_client *client)
@@ -285,8 +380,10 @@ void sim_client_consume(struct sim_client *client)
     // Both let everything through.
     enum raftmq_expression type = client->plan->by_sql ? RAFTMQ_SQL92 : RAFTMQ_TAGS;
     const char *expression = client->plan->by_sql ? "UNIQ_KEY IS NOT NULL AND NOT (1 > 2)" : "*";
-    const struct raftmq_subscription subscriptions[] = {
-        {"plain", expression, type}, {"bank", expression, type}, {"race", expression, type}};
+    const struct raftmq_subscription subscriptions[] = {{"plain", expression, type},
+                                                        {"bank", expression, type},
+                                                        {"race", expression, type},
+                                                        {"later", expression, type}};
     struct raftmq_error error;
     const struct raftmq_consumer_options options = {
         .group = "READERS",

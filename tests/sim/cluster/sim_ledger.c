@@ -33,7 +33,8 @@ enum ledger_kind ledger_tag_read(struct slice body, uint64_t *id)
         return LEDGER_FOREIGN;
     }
     enum ledger_kind kind = (enum ledger_kind)body.data[0];
-    if (kind != LEDGER_PLAIN && kind != LEDGER_BANK && kind != LEDGER_RACE) {
+    if (kind != LEDGER_PLAIN && kind != LEDGER_BANK && kind != LEDGER_RACE &&
+        kind != LEDGER_LATER) {
         return LEDGER_FOREIGN;
     }
     *id = 0;

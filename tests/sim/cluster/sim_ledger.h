@@ -17,8 +17,9 @@ enum { LEDGER_GROUPS_MAX = 8 };
 /* What the simulator's own messages say of themselves, at the begin of their bodies. */
 enum ledger_kind {
     LEDGER_PLAIN = 'M',
-    LEDGER_BANK = 'B', /* A transfer: a transaction decided by the bank's books. */
-    LEDGER_RACE = 'R', /* A transaction that several decide at once. */
+    LEDGER_BANK = 'B',  /* A transfer: a transaction decided by the bank's books. */
+    LEDGER_LATER = 'L', /* Sent with a delay. */
+    LEDGER_RACE = 'R',  /* A transaction that several decide at once. */
     LEDGER_FOREIGN = '?',
 };
 
@@ -44,6 +45,7 @@ struct ledger_half {
     uint64_t id;
     uint32_t body_crc;
     enum ledger_state state;
+    struct delay delay;     /* Begins when it is committed. */
     uint64_t referred_from; /* Where an entry made it visible, or gave it up; 0: none did. */
     uint32_t handed;        /* Checks that the leader gave to a connection, */
     uint32_t attempts;      /* and how many of them are in the log. */
@@ -55,6 +57,20 @@ struct ledger_item {
     uint64_t id;
     uint64_t position;
     uint32_t body_crc;
+};
+
+/* A message that becomes visible later. */
+struct ledger_delayed {
+    struct map_node by_position;
+    uint64_t position; /* Of its stored message. */
+    struct name topic;
+    int32_t queue_id;
+    uint64_t due_ms;
+    uint64_t fired_at; /* 0: it waits. */
+    bool recalled;
+    bool recallable;
+    struct slice unique_key; /* In the entry's payload. */
+    struct ledger_item item;
 };
 
 struct ledger_queue {
@@ -98,6 +114,9 @@ struct ledger_group {
     struct map copies;  /* Of plain messages, by id. */
     struct map offsets; /* Of consumer groups. */
     struct list order;  /* struct ledger_half.in_order */
+    struct map delayed; /* By position, also those that have fired. */
+    uint64_t delayed_waiting;
+    uint64_t clock_ms; /* The latest time of an entry. */
     int64_t next_half_offset;
     uint64_t *leaders; /* By term. */
     size_t term_capacity;
@@ -120,6 +139,11 @@ struct ledger_counts {
     uint64_t cuts; /* Segments that went. */
     uint64_t cut_messages;
     uint64_t duplicates; /* Plain messages that a client's retry stored again. */
+    uint64_t delayed;
+    uint64_t fired;
+    uint64_t vain_fires; /* FIREs of what had fired, or was not due. */
+    uint64_t recalls;
+    uint64_t sent_back; /* By consumers, to be tried again. */
     uint64_t seen;
 };
 
@@ -145,6 +169,11 @@ void ledger_acknowledged(struct ledger_group *group, struct slice topic, int32_t
 /* The same of a half message. */
 void ledger_half_acknowledged(struct ledger_group *group, uint64_t position, int64_t half_offset,
                               uint64_t id);
+/* The same of a delayed message. */
+void ledger_delay_acknowledged(struct ledger_group *group, uint64_t position, uint64_t id,
+                               uint32_t attempts);
+/* A client was told that it took a delayed message back. */
+void ledger_recalled(struct ledger_group *group, uint64_t position);
 /* A client was told that a decision stands. */
 void ledger_decided(struct ledger_group *group, uint64_t position, enum ledger_state outcome);
 /* A client was given a message. */
@@ -152,6 +181,7 @@ void ledger_seen(struct ledger_group *group, const char *who, struct slice topic
                  int64_t offset, struct slice body);
 
 struct ledger_half *ledger_half_find(const struct ledger_group *group, uint64_t position);
+struct ledger_delayed *ledger_delayed_find(const struct ledger_group *group, uint64_t position);
 struct ledger_queue *ledger_queue_find(const struct ledger_group *group, struct slice topic,
                                        int32_t queue_id);
 /* Copies of a plain message in the log. */

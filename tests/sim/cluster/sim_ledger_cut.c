@@ -3,8 +3,8 @@
 #include "common/base/limits.h"
 #include "tests/sim/cluster/sim_ledger_internal.h"
 
-/* Must this segment stay: does a half lie in it that is undecided, or whose message begins to be
- * seen at `visible_from` or later? */
+/* Must this segment stay: does a half or a delayed message lie in it that is undecided, or waits,
+ * or begins to be seen at `visible_from` or later? */
 static bool holds(const struct ledger_group *group, uint64_t segment, uint64_t visible_from)
 {
     LIST_FOREACH(at, &group->order)
@@ -12,6 +12,15 @@ static bool holds(const struct ledger_group *group, uint64_t segment, uint64_t v
         const struct ledger_half *half = CONTAINER_OF(at, struct ledger_half, in_order);
         if (half->position / SEGMENT_SIZE == segment / SEGMENT_SIZE &&
             (half->state == LEDGER_PENDING || half->referred_from >= visible_from)) {
+            return true;
+        }
+    }
+    MAP_FOREACH(node, &group->delayed)
+    {
+        const struct ledger_delayed *delayed =
+            CONTAINER_OF(node, struct ledger_delayed, by_position);
+        if (delayed->position / SEGMENT_SIZE == segment / SEGMENT_SIZE &&
+            (delayed->fired_at == 0 ? !delayed->recalled : delayed->fired_at >= visible_from)) {
             return true;
         }
     }

@@ -8,6 +8,25 @@
 void ledger_model_apply(struct ledger_group *group, const struct ledger_entry *entry);
 void ledger_model_close(struct ledger_group *group);
 
+bool ledger_queue_exists(const struct ledger_group *group, struct slice topic, int32_t queue_id);
+/* A message becomes visible. Copies item. */
+void ledger_append(struct ledger_group *group, struct slice topic, int32_t queue_id,
+                   const struct ledger_item *item);
+/* A client's message is in the log once more. */
+void ledger_count_copy(struct ledger_group *group, uint64_t id);
+
+/* sim_ledger_delay.c. Positions are those of the operations' bodies; of a FIRE, of its header. */
+void ledger_apply_delayed(struct ledger_group *group, const struct operation *operation,
+                          uint64_t position);
+void ledger_apply_fire(struct ledger_group *group, const struct operation_fire *fire,
+                       uint64_t position);
+void ledger_apply_recall(struct ledger_group *group, const struct operation_recall *recall);
+/* When a delay that begins now ends. */
+uint64_t ledger_delay_end(const struct ledger_group *group, const struct delay *delay);
+/* Copies what. */
+void ledger_delay_begin(struct ledger_group *group, const struct ledger_delayed *what);
+void ledger_delays_close(struct ledger_group *group);
+
 /* A CUT up to `wanted` applies, as the entry at that position. */
 void ledger_cut(struct ledger_group *group, uint64_t wanted, uint64_t entry_position);
 

@@ -2,6 +2,7 @@
  * everything in memory, nothing forgotten. */
 #include "common/base/crc32c.h"
 #include "common/remoting/message.h"
+#include "common/remoting/names.h"
 #include "common/remoting/properties.h"
 #include "tests/sim/cluster/sim_ledger_internal.h"
 #include "tests/sim/os/sim_world.h"
@@ -60,7 +61,7 @@ static struct topic *topic_find(const struct ledger_group *group, struct slice n
     return node == NULL ? NULL : CONTAINER_OF(node, struct topic, by_name);
 }
 
-static bool queue_exists(const struct ledger_group *group, struct slice topic, int32_t queue_id)
+bool ledger_queue_exists(const struct ledger_group *group, struct slice topic, int32_t queue_id)
 {
     const struct topic *known = topic_find(group, topic);
     return known != NULL && queue_id >= 0 && queue_id < known->queues;
@@ -68,7 +69,7 @@ static bool queue_exists(const struct ledger_group *group, struct slice topic, i
 
 /* ---- Messages ---- */
 
-static void append(struct ledger_group *group, struct slice topic, int32_t queue_id,
+void ledger_append(struct ledger_group *group, struct slice topic, int32_t queue_id,
                    const struct ledger_item *item)
 {
     struct ledger_queue *queue = ledger_queue_find(group, topic, queue_id);
@@ -87,7 +88,7 @@ static void append(struct ledger_group *group, struct slice topic, int32_t queue
     ledger_counts()->messages++;
 }
 
-static void count_copy(struct ledger_group *group, uint64_t id)
+void ledger_count_copy(struct ledger_group *group, uint64_t id)
 {
     struct map_node *node = map_find(&group->copies, slice_of(&id, sizeof id));
     if (node == NULL) {
@@ -111,15 +112,16 @@ static void apply_message(struct ledger_group *group, const struct operation *op
             sim_violation("log", "a message at %" PRIu64 " of %s cannot be decoded", position,
                           group->name.text);
         }
-        if (!queue_exists(group, message.topic, message.queue_id)) {
+        if (!ledger_queue_exists(group, message.topic, message.queue_id)) {
             return; // Refused as a whole: the simulator's batches go to one queue.
         }
         struct ledger_item item = {.position = position};
         item.kind = ledger_tag_read(message.body, &item.id);
         item.body_crc = crc32c(0, message.body.data, message.body.size);
-        append(group, message.topic, message.queue_id, &item);
-        if (item.kind == LEDGER_PLAIN) {
-            count_copy(group, item.id);
+        ledger_append(group, message.topic, message.queue_id, &item);
+        bool dead = topic_is_dead_letter(message.topic);
+        if (item.kind == LEDGER_PLAIN && !dead) {
+            ledger_count_copy(group, item.id);
         }
         position += size;
     }
@@ -149,12 +151,15 @@ static void apply_half(struct ledger_group *group, const struct operation *opera
         buf_close(&unique);
         return;
     }
-    if (!queue_exists(group, message.topic, message.queue_id)) {
+    if (!ledger_queue_exists(group, message.topic, message.queue_id)) {
         buf_close(&unique);
         return;
     }
     struct ledger_half *half = mem_zalloc(sizeof *half);
-    half->position = position + HALF_PREFIX_SIZE;
+    half->position =
+        position +
+        (operation->type == OPERATION_HALF_DELAYED ? HALF_DELAYED_PREFIX_SIZE : HALF_PREFIX_SIZE);
+    half->delay = operation->half.delay;
     half->half_offset = group->next_half_offset++;
     ASSERT(name_set(&half->producer_group, producers) && name_set(&half->topic, message.topic));
     half->unique = unique;
@@ -183,10 +188,21 @@ static void decide(struct ledger_group *group, struct ledger_half *half, enum de
         return;
     }
     half->state = LEDGER_COMMITTED;
-    half->referred_from = position;
     ledger_counts()->commits++;
     const struct ledger_item item = {half->kind, half->id, position, half->body_crc};
-    append(group, name_slice(&half->topic), half->queue_id, &item);
+    struct ledger_delayed delayed = {
+        .position = half->position,
+        .topic = half->topic,
+        .queue_id = half->queue_id,
+        .due_ms = half->delay.ms == 0 ? 0 : ledger_delay_end(group, &half->delay),
+        .item = item,
+    };
+    if (delayed.due_ms > group->clock_ms) {
+        ledger_delay_begin(group, &delayed);
+        return;
+    }
+    half->referred_from = position;
+    ledger_append(group, name_slice(&half->topic), half->queue_id, &item);
 }
 
 static void apply_end(struct ledger_group *group, const struct operation_end *end,
@@ -311,6 +327,7 @@ static void apply_operation(struct ledger_group *group, const struct operation *
         apply_message(group, operation, position + OPERATION_HEADER);
         return;
     case OPERATION_HALF:
+    case OPERATION_HALF_DELAYED:
         apply_half(group, operation, position + OPERATION_HEADER);
         return;
     case OPERATION_END:
@@ -335,9 +352,19 @@ static void apply_operation(struct ledger_group *group, const struct operation *
     case OPERATION_GROUP_PUT:
     case OPERATION_GROUP_DELETE:
     case OPERATION_TICK:
+    case OPERATION_LOCK:
         return;
     case OPERATION_CUT:
         ledger_cut(group, operation->cut.position, entry_position);
+        return;
+    case OPERATION_DELAYED:
+        ledger_apply_delayed(group, operation, position + OPERATION_HEADER);
+        return;
+    case OPERATION_FIRE:
+        ledger_apply_fire(group, &operation->fire, position);
+        return;
+    case OPERATION_RECALL:
+        ledger_apply_recall(group, &operation->recall);
         return;
     }
 }
@@ -347,6 +374,7 @@ void ledger_model_apply(struct ledger_group *group, const struct ledger_entry *e
     struct entry_reader reader;
     struct operation operation;
     enum status status = entry_reader_init(&reader, slice_of(entry->payload, entry->size));
+    group->clock_ms = reader.time_ms > group->clock_ms ? reader.time_ms : group->clock_ms;
     while (status == STATUS_OK && (status = entry_reader_next(&reader, &operation)) == STATUS_OK) {
         apply_operation(group, &operation, entry->position);
     }
@@ -385,6 +413,7 @@ void ledger_model_close(struct ledger_group *group)
         buf_close(&offset->key);
         free(offset);
     }
+    ledger_delays_close(group);
     map_close(&group->topics);
     map_close(&group->queues);
     map_close(&group->halves);

@@ -74,6 +74,11 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("expirations", r->ledger.expirations)                                                        \
     X("decisions too late", r->ledger.late_ends)                                                   \
     X("checks counted", r->ledger.checks)                                                          \
+    X("delayed messages", r->ledger.delayed)                                                       \
+    X("delayed messages fired", r->ledger.fired)                                                   \
+    X("fires in vain", r->ledger.vain_fires)                                                       \
+    X("recalls", r->ledger.recalls)                                                                \
+    X("messages sent back", r->ledger.sent_back)                                                   \
     X("segments cut", r->ledger.cuts)                                                              \
     X("messages cut", r->ledger.cut_messages)
 

@@ -171,6 +171,8 @@ static enum status load(struct settings *settings, const struct node *node, cons
     SET("fileReservedTimeMs=%" PRIu64, plan->retention_ms);
     SET("logSizeMax=%" PRIu64, plan->log_size_max);
     SET("diskReserveSize=%" PRIu64, plan->reserve_size);
+    SET("messageDelayLevel=1s 1s 2s 2s 3s 3s 4s");
+    SET("recallMessageEnable=true");
     SET("channelExpiredTimeout=%" PRIu64, 20000 * plan->scale);
     SET("logLevel=%s", sim_tracing() ? "info" : "error");
 #undef SET

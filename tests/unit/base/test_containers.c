@@ -91,6 +91,32 @@ static void heap_yields_in_order_of_due_then_tie_whatever_is_removed(void **stat
     heap_close(&heap);
 }
 
+/* They come in the order in which taking out one after the other would give them. */
+static void heap_finds_the_due_ones_in_order_and_keeps_them(void **state)
+{
+    (void)state;
+    static struct item items[ITEMS];
+    static struct heap_node *found[ITEMS];
+    struct random random = {43};
+    struct heap heap = {0};
+    assert_int_equal(heap_find_due(&heap, UINT64_MAX, ITEMS, found), 0);
+    for (uint64_t i = 0; i < ITEMS; i++) {
+        heap_put(&heap, &items[i].timer, random_below(&random, 50), i);
+    }
+    assert_int_equal(heap_find_due(&heap, 49, 0, found), 0);
+    assert_int_equal(heap_find_due(&heap, 49, 7, found), 7);
+    assert_ptr_equal(found[0], heap_first(&heap));
+    size_t count = heap_find_due(&heap, 24, ITEMS, found);
+    assert_int_equal(heap.count, ITEMS);
+    for (size_t i = 0; i < count; i++) {
+        assert_ptr_equal(found[i], heap_first(&heap));
+        heap_remove(&heap, found[i]);
+    }
+    assert_true(count > 0 && count < ITEMS);
+    assert_true(heap_first(&heap)->due > 24);
+    heap_close(&heap);
+}
+
 static void list_keeps_order_and_forgets_removed_nodes(void **state)
 {
     (void)state;
@@ -118,6 +144,7 @@ int main(void)
         cmocka_unit_test(map_finds_what_was_put_and_walks_in_insertion_order),
         cmocka_unit_test(map_walk_allows_removing_the_current_entry),
         cmocka_unit_test(heap_yields_in_order_of_due_then_tie_whatever_is_removed),
+        cmocka_unit_test(heap_finds_the_due_ones_in_order_and_keeps_them),
         cmocka_unit_test(list_keeps_order_and_forgets_removed_nodes),
     };
     return cmocka_run_group_tests_name("containers", tests, NULL, NULL);

@@ -143,7 +143,7 @@ static void refusals_have_the_codes_clients_expect(void **state)
     expect_code(pipe, 2, 16);
     send_text(pipe, 3, "T", "99", "", "x");
     expect_code(pipe, 3, 29);
-    send_text(pipe, 4, "T", "0", "DELAY\0013\002", "x");
+    send_text(pipe, 4, "T", "0", "DELAY\001soon\002", "x");
     expect_code(pipe, 4, 13);
     send_text(pipe, 5, long_name, "0", "", "x");
     expect_code(pipe, 5, 29);

@@ -65,6 +65,51 @@ static void messages_are_kept_three_days_unless_told_otherwise(void **state)
     settings_close(&settings);
 }
 
+static void delay_levels_are_rocketmqs_unless_told_otherwise(void **state)
+{
+    (void)state;
+    struct settings settings;
+    const char *const none[] = {NULL};
+    assert_int_equal(load(&settings, none), STATUS_OK);
+    const struct delay_levels *levels = &settings.delay_levels;
+    assert_int_equal(levels->count, 18);
+    assert_int_equal(delay_level_ms(levels, 1), 1000);
+    assert_int_equal(delay_level_ms(levels, 4), 30000);
+    assert_int_equal(delay_level_ms(levels, 18), 7200000);
+    assert_int_equal(delay_level_ms(levels, INT64_MAX), 7200000);
+    assert_true(settings.timers_enabled);
+    assert_int_equal(settings.timer_delay_max_ms, 259200000);
+    settings_close(&settings);
+    const char *const own[] = {"messageDelayLevel= 2d  90s 366d", "timerWheelEnable=false",
+                               "timerMaxDelaySec=60", NULL};
+    assert_int_equal(load(&settings, own), STATUS_OK);
+    assert_int_equal(levels->count, 3);
+    assert_int_equal(delay_level_ms(levels, 1), 172800000);
+    assert_int_equal(delay_level_ms(levels, 2), 90000);
+    assert_false(settings.timers_enabled);
+    assert_int_equal(settings.timer_delay_max_ms, 60000);
+    settings_close(&settings);
+    static const char *const bad[] = {
+        "", " ", "1", "s", "1x", "0s", "-1s", "1s,2s", "1.5s", "367d", "9223372036854775807d"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "messageDelayLevel=%s", bad[i]);
+        const char *const overrides[] = {text, NULL};
+        assert_int_equal(load(&settings, overrides), STATUS_INVALID_ARGUMENT);
+    }
+    char many[32 + 3 * (DELAY_LEVELS_MAX + 1)] = "messageDelayLevel=";
+    size_t size = strlen(many);
+    for (int i = 0; i < DELAY_LEVELS_MAX; i++, size += 3) {
+        memcpy(many + size, "1s ", 4);
+    }
+    const char *const full[] = {many, NULL};
+    assert_int_equal(load(&settings, full), STATUS_OK);
+    assert_int_equal(levels->count, DELAY_LEVELS_MAX);
+    settings_close(&settings);
+    memcpy(many + size, "1s", 3);
+    assert_int_equal(load(&settings, full), STATUS_INVALID_ARGUMENT);
+}
+
 static void groups_step_through_ports_and_preferred_nodes(void **state)
 {
     (void)state;
@@ -224,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_a_node_of_its_own),
         cmocka_unit_test(messages_are_kept_three_days_unless_told_otherwise),
+        cmocka_unit_test(delay_levels_are_rocketmqs_unless_told_otherwise),
         cmocka_unit_test(groups_step_through_ports_and_preferred_nodes),
         cmocka_unit_test(every_mistake_is_refused),
         cmocka_unit_test(values_too_long_for_their_place_are_refused),

@@ -2,8 +2,16 @@
 # The shell: broker cores without sockets, see tests/support/broker_harness.h.
 set(HARNESS ${CMAKE_SOURCE_DIR}/tests/support/broker_harness.c)
 raftmq_unit_test(broker/send_pull SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/delay SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/recall SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/retry SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/transactions SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/hostile SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/locks SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/reset_offset SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/rates LINK raftmq_core)
+raftmq_unit_test(broker/tools SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/client_calls SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/admin_requests SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/parts SOURCES ${HARNESS} ${CMAKE_SOURCE_DIR}/tests/support/golden.c
                  LINK raftmq_core)

@@ -63,12 +63,17 @@ static void appending_closes_what_was_left_open(void **state)
     buf_close(&out);
 }
 
-static void copying_leaves_out_every_piece_of_that_name(void **state)
+static void copying_leaves_out_every_piece_of_those_names(void **state)
 {
     (void)state;
     struct buf out = {0};
-    properties_copy_without(&out, slice_text("k\0011\2x\1y\2k\0012\2z\1w"), "k");
-    assert_slice(buf_slice(&out), "x\1y\2z\1w\2");
+    const struct slice properties = slice_text("k\0011\2x\1y\2k\0012\2kk\0013\2z\1w");
+    static const char *const names[] = {"z", "k"};
+    properties_copy_without(&out, properties, names, 2);
+    assert_slice(buf_slice(&out), "x\1y\2kk\0013\2");
+    buf_clear(&out);
+    properties_copy_without(&out, properties, names, 1);
+    assert_slice(buf_slice(&out), "k\0011\2x\1y\2k\0012\2kk\0013\2");
     buf_close(&out);
 }
 
@@ -87,7 +92,7 @@ int main(void)
         cmocka_unit_test(pieces_without_name_or_value_do_not_count),
         cmocka_unit_test(of_equal_names_the_later_counts),
         cmocka_unit_test(appending_closes_what_was_left_open),
-        cmocka_unit_test(copying_leaves_out_every_piece_of_that_name),
+        cmocka_unit_test(copying_leaves_out_every_piece_of_those_names),
         cmocka_unit_test(text_with_separators_is_not_clean),
     };
     return cmocka_run_group_tests_name("properties", tests, NULL, NULL);

@@ -495,6 +495,8 @@ static void offsets_only_rise_unless_reset(void **state)
     assert_int_equal(offset_of("g", "orders", 1), 10);
     driver_commit_offset(&driver, "g", "orders", 1, 5, true);
     assert_int_equal(offset_of("g", "orders", 1), 5);
+    assert_int_equal(driver_commit_offset(&driver, "g", "orders", 1, INT64_MAX, false).status,
+                     STATUS_INVALID_ARGUMENT);
     driver_commit_offset(&driver, "g", "orders", 0, 0, false);
     assert_int_equal(offset_of("g", "orders", 0), 0);
     assert_int_equal(driver_commit_offset(&driver, "g", "nothing", 0, 5, false).status,
@@ -503,6 +505,38 @@ static void offsets_only_rise_unless_reset(void **state)
                      STATUS_QUEUE_INVALID);
     assert_int_equal(driver_commit_offset(&driver, "", "orders", 0, 5, false).status,
                      STATUS_GROUP_INVALID);
+}
+
+static bool is_held(const char *group, const char *topic, int32_t queue_id)
+{
+    int64_t offset;
+    return machine_offset_held(driver.machine, slice_text(group), slice_text(topic), queue_id,
+                               &offset);
+}
+
+static void an_offset_that_was_reset_is_held_until_it_is_committed(void **state)
+{
+    (void)state;
+    driver_put_topic(&driver, "orders", 2);
+    driver_commit_offset(&driver, "g", "orders", 0, 10, false);
+    driver_commit_offset(&driver, "g", "orders", 0, 4, true);
+    driver_commit_offset(&driver, "h", "orders", 1, 7, true);
+    driver_commit_offset(&driver, "g", "orders", 0, 11, false);
+    driver_commit_offset(&driver, "g", "orders", 0, 3, false);
+    driver_checkpoint(&driver, true);
+    uint64_t hash = machine_hash(driver.machine);
+    driver_reopen(&driver);
+    assert_true(machine_hash(driver.machine) == hash);
+    assert_int_equal(offset_of("g", "orders", 0), 4);
+    assert_true(is_held("g", "orders", 0) && is_held("h", "orders", 1));
+    assert_false(is_held("g", "orders", 1) || is_held("h", "orders", 0));
+    driver_commit_offset(&driver, "g", "orders", 0, 4, false);
+    assert_false(is_held("g", "orders", 0));
+    driver_commit_offset(&driver, "g", "orders", 0, 11, false);
+    assert_int_equal(offset_of("g", "orders", 0), 11);
+    entry_put_topic_delete(&driver.entry, slice_text("orders"));
+    driver_apply(&driver);
+    assert_false(is_held("h", "orders", 1));
 }
 
 static void one_refused_commit_does_not_harm_the_others(void **state)
@@ -676,6 +710,7 @@ int main(void)
         machine_test(topics_that_cannot_be_are_refused),
         machine_test(groups_are_created_changed_and_deleted),
         machine_test(offsets_only_rise_unless_reset),
+        machine_test(an_offset_that_was_reset_is_held_until_it_is_committed),
         machine_test(one_refused_commit_does_not_harm_the_others),
         machine_test(offsets_survive_go_with_their_group_and_are_visited),
         machine_test(messages_are_found_by_their_keys),

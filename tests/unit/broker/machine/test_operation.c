@@ -223,6 +223,7 @@ static void messages_and_halves_are_as_the_golden_file(void **state)
     assert_true(slice_equals_text(operations[0].body, "stored message"));
     assert_int_equal(operations[0].offset, 12);
     assert_true(operations[1].half.first_check_ms == 6000);
+    assert_int_equal(operations[1].half.delay.ms, 0);
     assert_true(slice_equals_text(operations[1].half.message, "stored message"));
     struct operation again;
     assert_int_equal(operation_decode(slice_from(buf_slice(&entry), operations[1].offset), &again),
@@ -240,6 +241,75 @@ static void cut_is_as_the_golden_file(void **state)
     check(&entry, "machine/entry_cut.hex", operations);
     assert_int_equal(operations[0].type, OPERATION_CUT);
     assert_true(operations[0].cut.position == 5 * (uint64_t)SEGMENT_SIZE);
+    buf_close(&entry);
+}
+
+static void lock_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct buf entry = {0};
+    const struct operation_lock lock = {
+        .action = LOCK_TAKE,
+        .group = slice_text("g1"),
+        .client = slice_text("10.0.0.1@77"),
+        .lease_ms = 60000,
+        .count = 2,
+        .places = {{slice_text("orders"), 0}, {slice_text("orders"), 1023}},
+    };
+    entry_begin(&entry);
+    entry_put_lock(&entry, &lock);
+    check(&entry, "machine/entry_lock.hex", operations);
+    const struct operation_lock *read = &operations[0].lock;
+    assert_int_equal(operations[0].type, OPERATION_LOCK);
+    assert_int_equal(read->action, LOCK_TAKE);
+    assert_true(slice_equals_text(read->group, "g1"));
+    assert_true(slice_equals_text(read->client, "10.0.0.1@77"));
+    assert_int_equal(read->lease_ms, 60000);
+    assert_int_equal(read->count, 2);
+    assert_true(slice_equals_text(read->places[1].topic, "orders"));
+    assert_int_equal(read->places[1].queue_id, 1023);
+    buf_close(&entry);
+}
+
+static void operations_on_delayed_messages_are_as_the_golden_files(void **state)
+{
+    (void)state;
+    struct buf entry = {0};
+    entry_begin(&entry);
+    size_t begin = entry_operation_begin(&entry, OPERATION_DELAYED);
+    entry_put_delay(&entry, &(struct delay){10000, false});
+    buf_put_text(&entry, "stored message");
+    entry_operation_end(&entry, begin);
+    begin = entry_operation_begin(&entry, OPERATION_HALF_DELAYED);
+    buf_put_le64(&entry, 6000);
+    entry_put_delay(&entry, &(struct delay){time_ms + 60000, true});
+    buf_put_text(&entry, "stored message");
+    entry_operation_end(&entry, begin);
+    check(&entry, "machine/entry_delayed.hex", operations);
+    assert_int_equal(operations[0].type, OPERATION_DELAYED);
+    assert_int_equal(operations[0].delayed.delay.ms, 10000);
+    assert_false(operations[0].delayed.delay.absolute);
+    assert_true(slice_equals_text(operations[0].delayed.message, "stored message"));
+    assert_int_equal(operations[1].type, OPERATION_HALF_DELAYED);
+    assert_int_equal(operations[1].half.first_check_ms, 6000);
+    assert_true(operations[1].half.delay.ms == time_ms + 60000);
+    assert_true(operations[1].half.delay.absolute);
+    assert_true(slice_equals_text(operations[1].half.message, "stored message"));
+    buf_clear(&entry);
+    entry_begin(&entry);
+    entry_put_fire(&entry, &(struct operation_fire){position});
+    check(&entry, "machine/entry_fire.hex", operations);
+    assert_int_equal(operations[0].type, OPERATION_FIRE);
+    assert_true(operations[0].fire.position == position);
+    buf_clear(&entry);
+    entry_begin(&entry);
+    entry_put_recall(&entry,
+                     &(struct operation_recall){position, slice_text("orders"), slice_text("U1")});
+    check(&entry, "machine/entry_recall.hex", operations);
+    assert_int_equal(operations[0].type, OPERATION_RECALL);
+    assert_true(operations[0].recall.position == position);
+    assert_true(slice_equals_text(operations[0].recall.topic, "orders"));
+    assert_true(slice_equals_text(operations[0].recall.unique_key, "U1"));
     buf_close(&entry);
 }
 
@@ -282,7 +352,23 @@ static void what_a_later_version_may_write_is_refused(void **state)
         size_t size;
     } cases[] = {
         {"type 0", 0, 1, "\x80", 1},
-        {"type 14", 14, 1, "\x80", 1},
+        {"type 19", 19, 1, "\x80", 1},
+        {"a lock that is neither taken nor released", OPERATION_LOCK, 1,
+         "\x86\x01\x04\x02\xa1"
+         "g\x03\xa1"
+         "c\x04\x00\x05\x00\x06\x90",
+         14},
+        {"half a place to be locked", OPERATION_LOCK, 1,
+         "\x86\x01\x01\x02\xa1"
+         "g\x03\xa1"
+         "c\x04\x00\x05\x00\x06\x91\xa1"
+         "t",
+         16},
+        {"a lock for more than an hour", OPERATION_LOCK, 1,
+         "\x86\x01\x01\x02\xa1"
+         "g\x03\xa1"
+         "c\x04\xce\x00\x36\xee\x81\x05\x00\x06\x90",
+         18},
         {"a cut without a position", OPERATION_CUT, 1, "\x80", 1},
         {"a cut of an unknown field", OPERATION_CUT, 1, "\x81\x02\x01", 3},
         {"version 2", OPERATION_TICK, 2, "\x80", 1},
@@ -299,6 +385,17 @@ static void what_a_later_version_may_write_is_refused(void **state)
         {"offsets not five by five", OPERATION_OFFSETS, 1, "\x81\x01\x94\x01\x01\x01\x01", 7},
         {"an empty message", OPERATION_MESSAGE, 1, "", 0},
         {"a half without message", OPERATION_HALF, 1, "\0\0\0\0\0\0\0\0\0\0\0\0", 12},
+        {"a delay without message", OPERATION_DELAYED, 1, "\1\0\0\0\0\0\0\0\0\0\0\0", 12},
+        {"a delay of nothing", OPERATION_DELAYED, 1, "\0\0\0\0\0\0\0\0\0\0\0\0m", 13},
+        {"a delay of another kind", OPERATION_DELAYED, 1, "\1\0\0\0\0\0\0\0\2\0\0\0m", 13},
+        {"a delayed half without message", OPERATION_HALF_DELAYED, 1,
+         "\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0", 20},
+        {"a delayed half without delay", OPERATION_HALF_DELAYED, 1,
+         "\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0m", 21},
+        {"a fire without position", OPERATION_FIRE, 1, "\x80", 1},
+        {"a fire of an unknown field", OPERATION_FIRE, 1, "\x81\x02\x01", 3},
+        {"a recall without its key", OPERATION_RECALL, 1, "\x82\x01\x01\x02\xA1t", 6},
+        {"a recall of an unknown field", OPERATION_RECALL, 1, "\x81\x04\x01", 3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum status status =
@@ -344,6 +441,8 @@ int main(void)
         cmocka_unit_test(tick_is_as_the_golden_file),
         cmocka_unit_test(cut_is_as_the_golden_file),
         cmocka_unit_test(messages_and_halves_are_as_the_golden_file),
+        cmocka_unit_test(lock_is_as_the_golden_file),
+        cmocka_unit_test(operations_on_delayed_messages_are_as_the_golden_files),
         cmocka_unit_test(an_entry_may_be_empty_but_not_longer_than_its_operations),
         cmocka_unit_test(what_a_later_version_may_write_is_refused),
         cmocka_unit_test(the_largest_lists_pass_and_one_more_does_not),

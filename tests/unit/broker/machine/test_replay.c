@@ -11,7 +11,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { TOPICS = 5, GROUPS = 3, HALVES_MAX = 4096, ENTRIES = 250, SEEDS = 3 };
+enum {
+    TOPICS = 5,
+    GROUPS = 3,
+    HALVES_MAX = 4096,
+    DELAYED_KEPT = 512,
+    ENTRIES = 250,
+    SEEDS = 3,
+};
 
 static const char *const topics[TOPICS] = {"orders", "billing", "audit", "%RETRY%g1", "short"};
 static const char *const groups[GROUPS] = {"p1", "p2", "p3"};
@@ -23,11 +30,20 @@ struct generator {
     uint32_t half_count;
     uint32_t pending_group[64]; /* Of the HALF operations in the open entry, by ordinal. */
     bool is_half[64];
+    bool is_delayed[64];
+    uint64_t delayed[DELAYED_KEPT]; /* Positions; the oldest are overwritten. */
+    uint32_t delayed_count;
 };
 
 static uint64_t below(struct generator *generator, uint64_t bound)
 {
     return random_below(&generator->random, bound);
+}
+
+static struct delay some_delay(struct generator *generator, const struct driver *driver)
+{
+    bool absolute = below(generator, 4) == 0;
+    return (struct delay){1 + below(generator, 2000) + (absolute ? driver->time_ms : 0), absolute};
 }
 
 static void put_message(struct generator *generator, struct driver *driver, bool half)
@@ -50,7 +66,16 @@ static void put_message(struct generator *generator, struct driver *driver, bool
         uint32_t ordinal = entry_count(&driver->entry);
         generator->pending_group[ordinal] = group;
         generator->is_half[ordinal] = true;
-        driver_half(driver, &message, below(generator, 9000));
+        if (below(generator, 4) == 0) {
+            const struct delay delay = some_delay(generator, driver);
+            driver_half_delayed(driver, &message, &delay);
+        } else {
+            driver_half(driver, &message, below(generator, 9000));
+        }
+    } else if (below(generator, 3) == 0) {
+        const struct delay delay = some_delay(generator, driver);
+        generator->is_delayed[entry_count(&driver->entry)] = true;
+        driver_delayed(driver, &message, &delay);
     } else {
         driver_batch(driver, &message, 1 + (uint32_t)below(generator, 20));
     }
@@ -93,7 +118,20 @@ static void put_decision(struct generator *generator, struct driver *driver)
 static void put_other(struct generator *generator, struct driver *driver)
 {
     const char *topic = topics[below(generator, TOPICS)];
-    switch (below(generator, 14)) {
+    switch (below(generator, 16)) {
+    case 13:
+    case 14: {
+        struct operation_lock lock = {
+            .action = (enum lock_action)(LOCK_TAKE + below(generator, 3)),
+            .group = slice_text(groups[below(generator, GROUPS)]),
+            .client = slice_text(groups[below(generator, GROUPS)]),
+            .lease_ms = (uint32_t)below(generator, 60000),
+            .count = 1,
+            .places = {{slice_text(topic), (int32_t)below(generator, 5)}},
+        };
+        entry_put_lock(&driver->entry, &lock);
+        break;
+    }
     case 10:
     case 11:
         driver_next_segment(driver);
@@ -142,10 +180,33 @@ static void put_other(struct generator *generator, struct driver *driver)
     }
 }
 
+/* Fire one that was delayed, also if it is not due, or fired before, or recall it, if it has that
+ * key. Halves that were committed with a delay are known by their positions, too. */
+static void put_fire(struct generator *generator, struct driver *driver)
+{
+    uint64_t position;
+    if (generator->half_count > 0 && below(generator, 3) == 0) {
+        position = generator->halves[below(generator, generator->half_count)].message.position;
+    } else if (generator->delayed_count > 0) {
+        uint64_t kept = generator->delayed_count;
+        position = generator->delayed[below(generator, kept < DELAYED_KEPT ? kept : DELAYED_KEPT)];
+    } else {
+        return;
+    }
+    if (below(generator, 3) == 0) {
+        entry_put_recall(&driver->entry, &(struct operation_recall){
+                                             position, slice_text(topics[below(generator, TOPICS)]),
+                                             slice_text("shared")});
+    } else {
+        entry_put_fire(&driver->entry, &(struct operation_fire){position});
+    }
+}
+
 /* Append and apply one random entry. */
 static void step(struct generator *generator, struct driver *driver)
 {
     memset(generator->is_half, 0, sizeof generator->is_half);
+    memset(generator->is_delayed, 0, sizeof generator->is_delayed);
     uint64_t operations = 1 + below(generator, 12);
     for (uint64_t i = 0; i < operations; i++) {
         uint64_t what = below(generator, 100);
@@ -153,8 +214,10 @@ static void step(struct generator *generator, struct driver *driver)
             put_message(generator, driver, false);
         } else if (what < 65) {
             put_message(generator, driver, true);
-        } else if (what < 92 && generator->half_count > 0) {
+        } else if (what < 84 && generator->half_count > 0) {
             put_decision(generator, driver);
+        } else if (what < 93) {
+            put_fire(generator, driver);
         } else {
             put_other(generator, driver);
         }
@@ -165,6 +228,10 @@ static void step(struct generator *generator, struct driver *driver)
             generator->half_count < HALVES_MAX) {
             generator->half_groups[generator->half_count] = generator->pending_group[i];
             generator->halves[generator->half_count++] = driver->results[i];
+        }
+        if (generator->is_delayed[i] && driver->results[i].status == STATUS_OK) {
+            generator->delayed[generator->delayed_count++ % DELAYED_KEPT] =
+                driver->results[i].message.position;
         }
     }
 }
@@ -233,6 +300,9 @@ static void run(uint64_t seed, struct kv *kv)
     machine_counters(straight.machine, &counters);
     assert_true(counters.messages > 0 && counters.commits > 0 && counters.rollbacks > 0 &&
                 counters.expirations > 0 && counters.half_duplicates > 0);
+    assert_true(counters.delayed_fired > 0 && counters.delayed_dropped > 0);
+    assert_int_equal(counters.delayed,
+                     counters.delayed_fired + counters.delayed_dropped + counters.delayed_waiting);
     driver_close(&straight);
     driver_close(&crashing);
 }

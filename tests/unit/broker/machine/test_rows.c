@@ -40,8 +40,10 @@ static void keys_are_as_the_golden_file(void **state)
     append_key(&out, key_index(7, 3, 512));
     append_key(&out, key_group(8));
     append_key(&out, key_offsets(slice_text("g1"), slice_text("orders")));
+    append_key(&out, key_lock(slice_text("g1"), slice_text("orders"), 3));
     append_key(&out, key_producer_group(9));
     append_key(&out, key_transaction(position));
+    append_key(&out, key_delayed(position));
     append_key(&out, key_outcomes(2));
     append_key(&out, key_run(0xABC, time_ms, 900));
     append_key(&out, key_segment(5));
@@ -77,6 +79,13 @@ static void keys_come_apart_again(void **state)
     assert_true(slice_equals_text(group, "g"));
     assert_true(slice_equals_text(topic, "%RETRY%g"));
     assert_false(key_offsets_parse(slice_text("ogroup"), &group, &topic));
+    key = key_lock(slice_text("g"), slice_text("orders"), 1023);
+    assert_true(key_lock_parse(key_slice(&key), &group, &topic, &queue));
+    assert_true(slice_equals_text(group, "g"));
+    assert_true(slice_equals_text(topic, "orders"));
+    assert_int_equal(queue, 1023);
+    assert_false(key_lock_parse(slice_of(key.bytes, 4), &group, &topic, &queue));
+    assert_false(key_lock_parse(slice_text("lgroup"), &group, &topic, &queue));
     uint16_t bucket;
     uint64_t time;
     uint64_t applied;
@@ -151,7 +160,10 @@ static void the_meta_row_is_as_the_golden_file(void **state)
                      .expirations = 106,
                      .end_repeated = 107,
                      .end_refused = 108,
-                     .checks = 109},
+                     .checks = 109,
+                     .delayed = 110,
+                     .delayed_fired = 111,
+                     .delayed_dropped = 112},
     };
     struct buf out = {0};
     meta_row_encode(&row, &out);
@@ -254,16 +266,34 @@ static void the_group_row_is_as_the_golden_file(void **state)
 static void the_offsets_row_is_as_the_golden_file(void **state)
 {
     (void)state;
-    const int64_t offsets[] = {5, -1, 1000};
+    const int64_t offsets[] = {5, -1, 1000, 7 | OFFSET_HELD};
     struct buf out = {0};
-    offsets_row_encode(offsets, 3, &out);
+    offsets_row_encode(offsets, 4, &out);
     golden_check("machine/row_offsets.hex", buf_slice(&out));
     uint32_t count;
     assert_int_equal(offsets_row_decode(buf_slice(&out), &count), STATUS_OK);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 4);
     assert_int_equal(offsets_row_get(buf_slice(&out), 1), -1);
+    assert_true(offsets_row_get(buf_slice(&out), 3) == offsets[3]);
     assert_int_equal(offsets_row_get(buf_slice(&out), 2), 1000);
-    assert_int_equal(offsets_row_decode(slice_of(out.data, 23), &count), STATUS_CORRUPT);
+    assert_int_equal(offsets_row_decode(slice_of(out.data, 31), &count), STATUS_CORRUPT);
+    buf_close(&out);
+}
+
+static void the_lock_row_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    const struct lock_row row = {.until_ms = time_ms, .client = slice_text("10.0.0.1@77")};
+    struct lock_row read;
+    lock_row_encode(&row, &out);
+    golden_check("machine/row_lock.hex", buf_slice(&out));
+    assert_int_equal(lock_row_decode(buf_slice(&out), &read), STATUS_OK);
+    assert_true(read.until_ms == time_ms);
+    assert_true(slice_equals_text(read.client, "10.0.0.1@77"));
+    assert_int_equal(lock_row_decode(slice_of(out.data, 7), &read), STATUS_CORRUPT);
+    memset(buf_extend(&out, NAME_MAX_SIZE), 'x', NAME_MAX_SIZE);
+    assert_int_equal(lock_row_decode(buf_slice(&out), &read), STATUS_CORRUPT);
     buf_close(&out);
 }
 
@@ -293,6 +323,7 @@ static void the_transaction_row_is_as_the_golden_file(void **state)
         .stored_ms = time_ms,
         .last_check_ms = time_ms + 6000,
         .due_ms = time_ms + 36000,
+        .delay = {time_ms + 90000, true},
         .visible_offset = -1,
         .key_count = 2,
         .keys = {0xAABB, 0xCCDD},
@@ -310,6 +341,45 @@ static void the_transaction_row_is_as_the_golden_file(void **state)
     transaction_row_encode(&decoded, &again);
     assert_true(slice_equals(buf_slice(&out), buf_slice(&again)));
     refuse_prefixes(buf_slice(&out), decode_transaction);
+    buf_close(&again);
+    buf_close(&out);
+}
+
+static enum status decode_delayed(struct slice bytes)
+{
+    struct delayed_row row;
+    return delayed_row_decode(bytes, &row);
+}
+
+static void the_row_of_a_delayed_message_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct delayed_row row = {
+        .position = position,
+        .size = 1250,
+        .queue_id = 3,
+        .topic_id = 7,
+        .tags_hash = -5,
+        .due_ms = time_ms + 10000,
+        .stored_ms = time_ms,
+        .recallable = true,
+        .key_count = 2,
+        .keys = {0xAABB, 0xCCDD},
+    };
+    struct buf out = {0};
+    delayed_row_encode(&row, &out);
+    golden_check("machine/row_delayed.hex", buf_slice(&out));
+    struct delayed_row decoded;
+    memset(&decoded, 0, sizeof decoded);
+    assert_int_equal(delayed_row_decode(buf_slice(&out), &decoded), STATUS_OK);
+    struct buf again = {0};
+    delayed_row_encode(&decoded, &again);
+    assert_true(slice_equals(buf_slice(&out), buf_slice(&again)));
+    refuse_prefixes(buf_slice(&out), decode_delayed);
+    row.queue_id = -1;
+    buf_clear(&out);
+    delayed_row_encode(&row, &out);
+    assert_int_equal(decode_delayed(buf_slice(&out)), STATUS_CORRUPT);
     buf_close(&again);
     buf_close(&out);
 }
@@ -383,7 +453,9 @@ int main(void)
         cmocka_unit_test(the_queue_row_is_as_the_golden_file),
         cmocka_unit_test(the_group_row_is_as_the_golden_file),
         cmocka_unit_test(the_offsets_row_is_as_the_golden_file),
+        cmocka_unit_test(the_lock_row_is_as_the_golden_file),
         cmocka_unit_test(the_transaction_row_is_as_the_golden_file),
+        cmocka_unit_test(the_row_of_a_delayed_message_is_as_the_golden_file),
         cmocka_unit_test(the_rows_of_a_segment_are_as_the_golden_files),
         cmocka_unit_test(entries_of_the_indexes_are_as_the_golden_files),
     };

@@ -17,6 +17,8 @@ public final class Agent {
     private final Map<String, Command> commands = new HashMap<>();
     private final Producers producers;
     private final Consumers consumers = new Consumers();
+    private final Orderly orderly;
+    private final Calls calls;
 
     interface Command {
         String run(String[] arguments) throws Exception;
@@ -25,9 +27,14 @@ public final class Agent {
     private Agent(String nameservers, boolean fast) {
         Clients clients = new Clients(nameservers, fast);
         producers = new Producers(clients);
+        orderly = new Orderly(clients);
+        calls = new Calls(clients);
         consumers.use(clients);
         producers.register(commands);
         consumers.register(commands);
+        orderly.register(commands);
+        calls.register(commands);
+        new Mqadmin().register(commands);
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -45,6 +52,8 @@ public final class Agent {
         }
         agent.producers.shutdown();
         agent.consumers.shutdown();
+        agent.orderly.shutdown();
+        agent.calls.shutdown();
         System.exit(0);
     }
 

@@ -22,6 +22,9 @@ final class Consumers {
     private final Map<String, List<MessageExt>> seen = new ConcurrentHashMap<>();
     private final AtomicLong total = new AtomicLong();
 
+    /** From birth to the first delivery, by key. */
+    private final Map<String, Long> delaysMs = new ConcurrentHashMap<>();
+
     void use(Clients sharedClients) {
         clients = sharedClients;
     }
@@ -33,6 +36,16 @@ final class Consumers {
                 "sqlconsumer", words -> start(words[1], words[2], MessageSelector.bySql(rest(words))));
         commands.put(
                 "sqlpuller", words -> pull(words[1], words[2], MessageSelector.bySql(rest(words))));
+        commands.put(
+                "flaky",
+                words ->
+                        startFlaky(
+                                words[1],
+                                words[2],
+                                Integer.parseInt(words[3]),
+                                Integer.parseInt(words[4])));
+        commands.put("attempts", words -> attempts(words[1]));
+        commands.put("delay", words -> String.valueOf(delaysMs.get(words[1])));
         commands.put("seen", words -> describe(words[1]));
         commands.put("total", words -> total + " " + seen.size());
         commands.put("consumerstop", words -> stop());
@@ -47,23 +60,37 @@ final class Consumers {
         return String.join(" ", Arrays.asList(words).subList(3, words.length));
     }
 
-    private void remember(List<MessageExt> messages) {
-        for (MessageExt message : messages) {
-            total.incrementAndGet();
-            seen.computeIfAbsent(message.getKeys(), k -> new CopyOnWriteArrayList<>()).add(message);
-        }
+    private String start(String group, String topic, MessageSelector selector) throws Exception {
+        return start(configured(group), topic, selector, 0);
     }
 
-    private String start(String group, String topic, MessageSelector selector) throws Exception {
+    /** Fails at the first deliveries of each message; at most attemptsMax retries. */
+    private String startFlaky(String group, String topic, int failures, int attemptsMax)
+            throws Exception {
+        DefaultMQPushConsumer consumer = configured(group);
+        consumer.setMaxReconsumeTimes(attemptsMax);
+        return start(consumer, topic, MessageSelector.byTag("*"), failures);
+    }
+
+    private DefaultMQPushConsumer configured(String group) {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         clients.configure(consumer, "consumer-" + consumers.size());
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        return consumer;
+    }
+
+    private String start(
+            DefaultMQPushConsumer consumer, String topic, MessageSelector selector, int failures)
+            throws Exception {
         consumer.subscribe(topic, selector);
         consumer.registerMessageListener(
                 (MessageListenerConcurrently)
                         (messages, context) -> {
-                            remember(messages);
-                            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+                            messages.forEach(this::remember);
+                            // One at a time is this client's default.
+                            return messages.get(0).getReconsumeTimes() < failures
+                                    ? ConsumeConcurrentlyStatus.RECONSUME_LATER
+                                    : ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
                         });
         consumer.start();
         consumers.add(consumer);
@@ -82,7 +109,7 @@ final class Consumers {
                 new Thread(
                         () -> {
                             while (puller.isRunning()) {
-                                remember(puller.poll(POLL_MS));
+                                puller.poll(POLL_MS).forEach(this::remember);
                             }
                         });
         poller.setDaemon(true);
@@ -91,6 +118,23 @@ final class Consumers {
     }
 
     private static final long POLL_MS = 100;
+
+    private void remember(MessageExt message) {
+        long age = System.currentTimeMillis() - message.getBornTimestamp();
+        delaysMs.putIfAbsent(message.getKeys(), age);
+        total.incrementAndGet();
+        seen.computeIfAbsent(message.getKeys(), k -> new CopyOnWriteArrayList<>()).add(message);
+    }
+
+    /** Of each delivery of a key: its topic and how often it was tried before. */
+    private String attempts(String key) {
+        StringBuilder text = new StringBuilder();
+        for (MessageExt message : seen.getOrDefault(key, List.of())) {
+            text.append(message.getTopic()).append(':').append(message.getReconsumeTimes());
+            text.append(' ');
+        }
+        return text.toString();
+    }
 
     private String stop() {
         for (DefaultLitePullConsumer puller : pullers) {

@@ -1,5 +1,7 @@
 package raftmq.interop;
 
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -17,6 +19,7 @@ import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.client.producer.TransactionSendResult;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** The producing side: plain sends, a load at a fixed rate, transactions. */
@@ -30,6 +33,9 @@ final class Producers {
     /** What the local transaction says, and later the check, for each key. */
     private final Map<String, LocalTransactionState> decisions = new ConcurrentHashMap<>();
 
+    /** Of the delayed messages sent, by key. */
+    private final Map<String, String> handles = new ConcurrentHashMap<>();
+
     private final Map<String, AtomicInteger> checks = new ConcurrentHashMap<>();
     private final Map<String, CountDownLatch> held = new ConcurrentHashMap<>();
 
@@ -40,6 +46,8 @@ final class Producers {
     void register(Map<String, Agent.Command> commands) {
         commands.put("producer", words -> startProducer(words[1], words.length > 2 ? words[2] : ""));
         commands.put("send", this::send);
+        commands.put("later", words -> later(words[1], words[2], words[3], words[4]));
+        commands.put("recall", words -> recall(words[1], words[2]));
         commands.put("load", words -> startLoad(words[1], Integer.parseInt(words[2])));
         commands.put("loadstop", words -> stopLoad());
         commands.put("txproducer", words -> startTransactions(words[1]));
@@ -86,7 +94,41 @@ final class Producers {
             String[] pair = words[i].split("=", 2);
             message.putUserProperty(pair[0], pair[1]);
         }
+        return describe(producer.send(message));
+    }
+
+    /** With a delay by any of its properties: the client of 4.9 has no methods for the newer. */
+    private String later(String topic, String key, String property, String value)
+            throws Exception {
+        Message message = message(topic, "later", key);
+        MessageAccessor.putProperty(message, property, value);
         SendResult result = producer.send(message);
+        handles.put(key, handleOf(result));
+        return describe(result);
+    }
+
+    /** The client of 4.9 has neither handles nor a way to use them. */
+    private static String handleOf(SendResult result) throws Exception {
+        try {
+            Object handle = SendResult.class.getMethod("getRecallHandle").invoke(result);
+            return String.valueOf(handle);
+        } catch (NoSuchMethodException e) {
+            return "";
+        }
+    }
+
+    /** Take back what was sent "later" under that key; its message id. */
+    private String recall(String topic, String key) throws Exception {
+        Method recall =
+                DefaultMQProducer.class.getMethod("recallMessage", String.class, String.class);
+        try {
+            return String.valueOf(recall.invoke(producer, topic, handles.get(key)));
+        } catch (InvocationTargetException e) {
+            throw (Exception) e.getCause();
+        }
+    }
+
+    private static String describe(SendResult result) {
         return result.getSendStatus()
                 + " "
                 + result.getMsgId()
