@@ -80,7 +80,7 @@ static const struct config_key keys[] = {
      "a group's preferred node that is well for so long gets its leadership back, ms; 0: never"},
     {"diskReserveSize", CONFIG_INTEGER, "268435456", 0, 1024LL * 1024 * MIB,
      "with less free space, bytes, messages are refused; it is kept for decisions and Raft"},
-    {"copyBytesPerSecond", CONFIG_INTEGER, "209715200", 0, 1024LL * 1024 * MIB,
+    {"copyBytesPerSecond", CONFIG_INTEGER, "104857600", 0, 1024LL * 1024 * MIB,
      "rate at which a leader gives copies of its data to members without any, bytes; 0: no limit"},
     {"fileReservedTime", CONFIG_INTEGER, "72", 0, 100LL * 365 * 24,
      "messages are kept at least so long, hours, and go at any hour after that; 0: for ever"},
