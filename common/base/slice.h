@@ -55,7 +55,7 @@ static inline int slice_compare(struct slice a, struct slice b)
 /* The part from offset on; offset must be within the slice. */
 static inline struct slice slice_from(struct slice a, size_t offset)
 {
-    return (struct slice){a.data + offset, a.size - offset};
+    return offset == 0 ? a : (struct slice){a.data + offset, a.size - offset}; // NULL + 0 is no C.
 }
 
 #endif

@@ -83,8 +83,11 @@ static bool trip_key(struct slice value, struct buf *out)
     } else if (value.data[0] == KEY_INDEX && key_index_parse(value, &a, &queue, &offset)) {
         key = key_index(a, queue, offset);
     } else if (value.data[0] == KEY_OFFSETS && key_offsets_parse(value, &group, &topic) &&
-               value.size <= KEY_BYTES_MAX) {
+               value.size <= KEY_NAMES_MAX) {
         key = key_offsets(group, topic);
+    } else if (value.data[0] == KEY_LOCK && key_lock_parse(value, &group, &topic, &queue) &&
+               value.size <= KEY_BYTES_MAX) {
+        key = key_lock(group, topic, queue);
     } else if (value.data[0] == KEY_RUN && key_run_parse(value, &bucket, &a, &b)) {
         key = key_run(bucket, a, b);
     } else {
