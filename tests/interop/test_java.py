@@ -433,9 +433,5 @@ class Java533(JavaClient, unittest.TestCase):
         return forgotten
 
 
-class Java498(JavaClient, unittest.TestCase):
-    version = "4.9.8"
-
-
 if __name__ == "__main__":
     unittest.main()
