@@ -305,8 +305,9 @@ class LiveFlip(Flip):
         target = self.chance.choice(below)
         self.told = f"flip at running {node}/{group}, {target}"
         damage.flip(target, self.chance)
-        # Somebody reads all of it, at this replica.
-        checks.read_replica(self.world, self.world.history, node, group)
+        # Somebody reads all of it, at this replica, which closes to get a copy when it finds it.
+        wait_for("all of it to be read", lambda: (
+            checks.read_replica(self.world, self.world.history, node, group) or True), 60.0)
         self.world.kill(node)
         self.restart(node)
         self.wait_level(node, group, self.world.log_size(node), folder, target)
