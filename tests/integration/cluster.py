@@ -197,6 +197,19 @@ class Cluster:
                                  f"{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
+    def cli_when_well(self, *arguments):
+        """The same, again while it is refused because some replica is not well and caught up: on a
+        busy machine one may just be behind."""
+        def done():
+            try:
+                return self.cli(*arguments) or "done"
+            except AssertionError as refused:
+                if "well and caught up" not in str(refused):
+                    raise
+                return None
+
+        return wait_for(f"raftmq {' '.join(arguments)}", done)
+
     def kill(self, node):
         """kill -9."""
         self._end(f"node-{node}", signal.SIGKILL)
