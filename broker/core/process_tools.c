@@ -28,19 +28,11 @@ enum status process_update_config(struct broker *broker, struct request *request
 
 /* --- Groups in a list ----------------------------------------------------------------------- */
 
-static void on_all_put(struct broker *broker, struct several *several, enum status status)
-{
-    const struct waiter last = {.to = several->to};
-    const struct operation_result summary = {.status = status};
-    reply_with_status(broker, &last, NULL, &summary);
-    free(several);
-}
-
 static void propose_groups(struct broker *broker, const struct request *request,
                            const struct group_table *table)
 {
     struct several *several = mem_alloc(sizeof *several);
-    several_begin(several, &request->to, on_all_put);
+    several_begin(several, &request->to, several_answer);
     enum status status = STATUS_OK;
     for (size_t i = 0; i < table->count; i++) {
         struct buf *entry;
@@ -145,7 +137,7 @@ enum status process_clone_offsets(struct broker *broker, struct request *request
     cloned.several = mem_alloc(sizeof *cloned.several);
     cloned.offsets = mem_alloc(sizeof *cloned.offsets);
     cloned.offsets->count = 0;
-    several_begin(cloned.several, &request->to, on_all_put);
+    several_begin(cloned.several, &request->to, several_answer);
     machine_offsets_visit(broker->machine, clone_offset, &cloned);
     flush_cloned(&cloned);
     free(cloned.offsets);
@@ -207,13 +199,16 @@ enum status process_query_queue(struct broker *broker, struct request *request)
             machine_queue_read(broker->machine, queue, index,
                                (uint32_t)(count < COUNT_MAX ? count : COUNT_MAX), entries, &found);
     }
+    if (status != STATUS_OK) {
+        return status;
+    }
     struct json_writer json = {.out = &request->body};
     json_begin(&json, '{');
     json_member_int(&json, "maxQueueIndex", queue->offset_next);
     json_member_int(&json, "minQueueIndex", queue->offset_first);
     put_entries(&json, entries, found);
     json_end(&json, '}');
-    return status;
+    return STATUS_OK;
 }
 
 /* --- Producers ------------------------------------------------------------------------------ */

@@ -114,19 +114,11 @@ enum status process_put_topic(struct broker *broker, struct request *request)
     return status;
 }
 
-static void on_all_put(struct broker *broker, struct several *several, enum status status)
-{
-    const struct waiter last = {.to = several->to};
-    const struct operation_result summary = {.status = status};
-    reply_with_status(broker, &last, NULL, &summary);
-    free(several);
-}
-
 static void propose_all(struct broker *broker, const struct request *request,
                         const struct topic_table *table, struct buf *attributes)
 {
     struct several *several = mem_alloc(sizeof *several);
-    several_begin(several, &request->to, on_all_put);
+    several_begin(several, &request->to, several_answer);
     enum status status = STATUS_PENDING;
     for (size_t i = 0; status == STATUS_PENDING && i < table->count; i++) {
         buf_clear(attributes);

@@ -126,8 +126,8 @@ void rates_tick(struct rates *rates, uint64_t now_ms)
     }
     // After a pause of the process: what was missed counts for the first of the samples.
     while (now_ms - rates->sampled_ms >= SAMPLE_MS) {
-        bool last = now_ms - rates->sampled_ms < (uint64_t)SAMPLE_MS * LONG_STEP;
-        rates->sampled_ms = last ? rates->sampled_ms + SAMPLE_MS : now_ms;
+        bool recent = now_ms - rates->sampled_ms < (uint64_t)SAMPLE_MS * LONG_STEP;
+        rates->sampled_ms = recent ? rates->sampled_ms + SAMPLE_MS : now_ms;
         uint64_t number = ++rates->samples;
         MAP_FOREACH(node, &rates->by_key)
         {

@@ -1,5 +1,7 @@
 #include "broker/core/several.h"
 
+#include <stdlib.h>
+
 void several_begin(struct several *several, const struct reply_to *to, several_done *done)
 {
     *several = (struct several){.to = *to, .left = 1, .done = done};
@@ -36,4 +38,12 @@ void several_result(struct broker *broker, struct several *several, enum status 
 void several_proposed(struct broker *broker, struct several *several, enum status why)
 {
     several_result(broker, several, why == STATUS_PENDING ? STATUS_OK : why);
+}
+
+void several_answer(struct broker *broker, struct several *several, enum status status)
+{
+    const struct waiter last = {.to = several->to};
+    const struct operation_result summary = {.status = status};
+    reply_with_status(broker, &last, NULL, &summary);
+    free(several);
 }

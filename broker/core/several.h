@@ -27,6 +27,9 @@ struct waiter several_waiter(struct several *several);
 void several_expect(struct several *several);
 void several_result(struct broker *broker, struct several *several, enum status status);
 
+/* The `done` of a struct several by itself, from mem_alloc(): answers with the status, frees. */
+void several_answer(struct broker *broker, struct several *several, enum status status);
+
 /* No more will be proposed, because of `why` if it is neither OK nor PENDING. May end it. */
 void several_proposed(struct broker *broker, struct several *several, enum status why);
 

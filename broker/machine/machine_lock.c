@@ -26,7 +26,8 @@ struct lock {
     struct lock_group *of;
     struct heap_node due; /* When it runs out. */
     struct list dirty;
-    struct name client;
+    uint8_t *client; /* Owned; as long as it is: there may be many locks. */
+    uint32_t client_size;
     struct slice group;
     struct slice topic;
     int32_t queue_id;
@@ -59,6 +60,21 @@ static struct lock_group *group_of(struct machine *machine, struct slice name)
     return group;
 }
 
+static struct slice client_of(const struct lock *lock)
+{
+    return slice_of(lock->client, lock->client_size);
+}
+
+static void client_set(struct lock *lock, struct slice client)
+{
+    if (slice_equals(client_of(lock), client)) {
+        return;
+    }
+    lock->client = mem_realloc(lock->client, client.size);
+    lock->client_size = (uint32_t)client.size;
+    memcpy(lock->client, client.data, client.size);
+}
+
 static struct lock *lock_new(struct machine *machine, const struct key *key)
 {
     struct lock *lock = mem_zalloc(sizeof *lock + key->size);
@@ -83,6 +99,7 @@ static void lock_free(struct machine *machine, struct lock *lock)
         map_remove(&machine->lock_groups, &lock->of->node);
         free(lock->of);
     }
+    free(lock->client);
     free(lock);
 }
 
@@ -126,11 +143,10 @@ static bool take(struct machine *machine, const struct operation_lock *operation
     if (lock == NULL) {
         struct key key = key_lock(operation->group, name, queue_id);
         lock = lock_new(machine, &key);
-    } else if (runs(machine, lock) && !slice_equals(name_slice(&lock->client), operation->client)) {
+    } else if (runs(machine, lock) && !slice_equals(client_of(lock), operation->client)) {
         return false;
     }
-    bool fits = name_set(&lock->client, operation->client);
-    ASSERT(fits);
+    client_set(lock, operation->client);
     lease(machine, lock, machine->meta.clock_ms + operation->lease_ms);
     mark_dirty(machine, lock);
     return true;
@@ -140,7 +156,7 @@ static bool release(struct machine *machine, const struct operation_lock *operat
 {
     struct lock *lock = find(machine, operation->group, operation->places[place].topic,
                              operation->places[place].queue_id);
-    if (lock == NULL || !slice_equals(name_slice(&lock->client), operation->client)) {
+    if (lock == NULL || !slice_equals(client_of(lock), operation->client)) {
         return false;
     }
     lock_delete(machine, lock);
@@ -223,22 +239,21 @@ enum status lock_load(struct machine *machine, struct slice key, struct slice va
     struct slice topic;
     int32_t queue_id;
     struct lock_row row;
-    struct name client;
     if (!key_lock_parse(key, &group, &topic, &queue_id) || group.size > NAME_MAX_SIZE ||
         topic.size > NAME_MAX_SIZE || lock_row_decode(value, &row) != STATUS_OK ||
-        !name_set(&client, row.client)) {
+        row.client.size == 0) {
         return STATUS_CORRUPT;
     }
     struct key own = key_lock(group, topic, queue_id);
     struct lock *lock = lock_new(machine, &own);
-    lock->client = client;
+    client_set(lock, row.client);
     lease(machine, lock, row.until_ms);
     return STATUS_OK;
 }
 
 static void encode(const struct lock *lock, struct buf *out)
 {
-    const struct lock_row row = {.until_ms = lock->due.due, .client = name_slice(&lock->client)};
+    const struct lock_row row = {.until_ms = lock->due.due, .client = client_of(lock)};
     lock_row_encode(&row, out);
 }
 
@@ -286,7 +301,7 @@ bool machine_lock_find(const struct machine *machine, struct slice group, struct
     if (lock == NULL) {
         return false;
     }
-    *out = (struct machine_lock){.client = name_slice(&lock->client), .until_ms = lock->due.due};
+    *out = (struct machine_lock){.client = client_of(lock), .until_ms = lock->due.due};
     return true;
 }
 
