@@ -13,6 +13,7 @@
 #define BROKER_MACHINE_MACHINE_H
 
 #include "broker/machine/operation.h"
+#include "common/base/crc32c.h"
 #include "common/base/heap.h"
 #include "common/base/map.h"
 #include "common/base/name.h"
@@ -28,10 +29,17 @@ struct index_entry {
                           EXPIRE) that made a half message visible here. */
     uint64_t
         body_position; /* Of the stored message's bytes; equal to position unless by reference. */
-    uint32_t size;     /* Of the stored message. */
+    uint32_t size;     /* Of the stored message, */
+    uint32_t crc;      /* and CRC-32C of its bytes as they are in the log. */
     int32_t tags_hash; /* Java hash of TAGS, 0 without. */
     uint64_t store_time_ms;
 };
+
+/* What an index entry's crc is. */
+static inline uint32_t stored_message_crc(struct slice bytes)
+{
+    return crc32c(0, bytes.data, bytes.size);
+}
 
 struct queue {
     struct topic *topic;
@@ -89,6 +97,7 @@ struct transaction {
     uint64_t position;    /* Of the half's stored message: commitLogOffset. */
     int64_t half_offset;  /* tranStateTableOffset: dense, never changes. */
     uint32_t size;
+    uint32_t crc; /* As in struct index_entry. */
     int32_t queue_id;
     struct topic *topic; /* NULL once that topic is deleted. */
     struct producer_group *group;
@@ -139,6 +148,7 @@ struct delayed {
     struct topic *topic;
     int32_t queue_id;
     uint32_t size;
+    uint32_t crc;       /* As in struct index_entry. */
     uint64_t stored_ms; /* When its delay began. */
     bool recallable;    /* Not if it is a transaction's: what is committed is delivered. */
     /* private from here */
@@ -356,7 +366,8 @@ uint32_t machine_delayed_due(const struct machine *machine, uint64_t now_ms, uin
                              uint64_t *positions);
 
 /* Messages of a topic with a key (a word of KEYS, or the UNIQ_KEY), newest first, at most max: as
- * index entries (position, body_position, size). Candidates by hash: the reader compares the key.
+ * index entries (position, body_position, size, crc). Candidates by hash: the reader compares the
+ * key.
  */
 WARN_UNUSED enum status machine_key_find(struct machine *machine, struct slice topic,
                                          struct slice key, uint64_t begin_ms, uint64_t end_ms,

@@ -36,6 +36,7 @@ struct checked_message {
     struct queue *queue;
     struct slice properties;
     uint32_t size;
+    uint32_t crc;
 };
 
 /* What the index needs of a message's properties. */
@@ -58,6 +59,7 @@ struct key_run {
 struct hidden_message {
     uint64_t position;
     uint32_t size;
+    uint32_t crc;
     int32_t tags_hash;
     const uint64_t *keys; /* Hashed: what finds it once it is visible. */
     uint32_t key_count;

@@ -44,6 +44,7 @@ static enum status batch_check(struct machine *machine, struct slice body, uint3
         }
         checked->properties = message.properties;
         checked->size = (uint32_t)size;
+        checked->crc = stored_message_crc(slice_of(body.data, size));
         body = slice_from(body, size);
         *count += 1;
     }
@@ -64,6 +65,7 @@ static void batch_write(struct machine *machine, uint32_t count, uint64_t positi
             .position = position,
             .body_position = position,
             .size = message->size,
+            .crc = message->crc,
             .tags_hash = terms.tags_hash,
             .store_time_ms = machine->meta.clock_ms,
         };
@@ -88,6 +90,7 @@ int64_t message_show(struct machine *machine, struct queue *queue,
         .position = position,
         .body_position = message->position,
         .size = message->size,
+        .crc = message->crc,
         .tags_hash = message->tags_hash,
         .store_time_ms = machine->meta.clock_ms,
     };

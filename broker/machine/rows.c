@@ -183,6 +183,7 @@ void index_entry_encode(const struct index_entry *entry, uint8_t to[INDEX_ENTRY_
     le32_put(to + 16, entry->size);
     le32_put(to + 20, (uint32_t)entry->tags_hash);
     le64_put(to + 24, entry->store_time_ms);
+    le32_put(to + 32, entry->crc);
 }
 
 void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry *entry)
@@ -192,6 +193,7 @@ void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry
     entry->size = le32_get(from + 16);
     entry->tags_hash = (int32_t)le32_get(from + 20);
     entry->store_time_ms = le64_get(from + 24);
+    entry->crc = le32_get(from + 32);
 }
 
 enum {
@@ -293,6 +295,7 @@ void transaction_row_encode(const struct transaction_row *row, struct buf *out)
     buf_put_le64(out, row->position);
     buf_put_le64(out, (uint64_t)row->half_offset);
     buf_put_le32(out, row->size);
+    buf_put_le32(out, row->crc);
     buf_put_le32(out, (uint32_t)row->queue_id);
     buf_put_le64(out, row->topic_id);
     buf_put_le64(out, row->topic_hash);
@@ -325,6 +328,7 @@ enum status transaction_row_decode(struct slice value, struct transaction_row *r
     row->position = take_u64(&cursor);
     row->half_offset = (int64_t)take_u64(&cursor);
     row->size = take_u32(&cursor);
+    row->crc = take_u32(&cursor);
     row->queue_id = (int32_t)take_u32(&cursor);
     row->topic_id = take_u64(&cursor);
     row->topic_hash = take_u64(&cursor);
@@ -363,6 +367,7 @@ void delayed_row_encode(const struct delayed_row *row, struct buf *out)
     ASSERT(row->key_count <= TRANSACTION_KEYS_MAX);
     buf_put_le64(out, row->position);
     buf_put_le32(out, row->size);
+    buf_put_le32(out, row->crc);
     buf_put_le32(out, (uint32_t)row->queue_id);
     buf_put_le64(out, row->topic_id);
     buf_put_le32(out, (uint32_t)row->tags_hash);
@@ -380,6 +385,7 @@ enum status delayed_row_decode(struct slice value, struct delayed_row *row)
     struct cursor cursor = {value, false};
     row->position = take_u64(&cursor);
     row->size = take_u32(&cursor);
+    row->crc = take_u32(&cursor);
     row->queue_id = (int32_t)take_u32(&cursor);
     row->topic_id = take_u64(&cursor);
     row->tags_hash = (int32_t)take_u32(&cursor);
@@ -404,6 +410,7 @@ void key_entry_encode(const struct key_entry *entry, uint8_t to[KEY_ENTRY_SIZE])
     le64_put(to + 16, entry->body_position);
     le64_put(to + 24, entry->store_time_ms);
     le32_put(to + 32, entry->size);
+    le32_put(to + 36, entry->crc);
 }
 
 void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entry)
@@ -413,6 +420,7 @@ void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entr
     entry->body_position = le64_get(from + 16);
     entry->store_time_ms = le64_get(from + 24);
     entry->size = le32_get(from + 32);
+    entry->crc = le32_get(from + 36);
 }
 
 void segment_row_encode(const struct segment_row *row, struct buf *out)

@@ -8,7 +8,7 @@
 
 #include "broker/machine/machine.h"
 
-enum { STORE_VERSION = 3 };
+enum { STORE_VERSION = 4 };
 
 struct meta_row {
     uint64_t applied_index;
@@ -45,7 +45,7 @@ void queue_row_encode(const struct queue_row *row, struct buf *out);
 WARN_UNUSED enum status queue_row_decode(struct slice value, struct queue_row *row);
 
 /* A chunk's value is entries back to back. */
-enum { INDEX_ENTRY_SIZE = 32 };
+enum { INDEX_ENTRY_SIZE = 36 };
 void index_entry_encode(const struct index_entry *entry, uint8_t to[INDEX_ENTRY_SIZE]);
 void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry *entry);
 
@@ -71,11 +71,12 @@ WARN_UNUSED enum status lock_row_decode(struct slice value, struct lock_row *row
 /* A producer group's value is its name. */
 
 /* An open transaction, or a remembered outcome (then without keys). */
-enum { TRANSACTION_ROW_SIZE = 124, TRANSACTION_KEYS_MAX = 64 };
+enum { TRANSACTION_ROW_SIZE = 128, TRANSACTION_KEYS_MAX = 64 };
 struct transaction_row {
     uint64_t position;
     int64_t half_offset;
     uint32_t size;
+    uint32_t crc;
     int32_t queue_id;
     uint64_t topic_id; /* 0: deleted. */
     uint64_t topic_hash;
@@ -104,6 +105,7 @@ WARN_UNUSED enum status transaction_row_decode(struct slice value, struct transa
 struct delayed_row {
     uint64_t position;
     uint32_t size;
+    uint32_t crc;
     int32_t queue_id;
     uint64_t topic_id;
     int32_t tags_hash;
@@ -120,13 +122,14 @@ WARN_UNUSED enum status delayed_row_decode(struct slice value, struct delayed_ro
 enum { OUTCOMES_PER_ROW = 256, OUTCOMES_HEADER_SIZE = 8 };
 
 /* A run of the key index: entries back to back, oldest first. */
-enum { KEY_ENTRY_SIZE = 36 };
+enum { KEY_ENTRY_SIZE = 40 };
 struct key_entry {
     uint64_t hash;
     uint64_t position;
     uint64_t body_position;
     uint64_t store_time_ms;
     uint32_t size;
+    uint32_t crc;
 };
 void key_entry_encode(const struct key_entry *entry, uint8_t to[KEY_ENTRY_SIZE]);
 void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entry);
