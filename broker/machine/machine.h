@@ -66,8 +66,9 @@ struct topic {
     bool order;
     bool multi_tag;
     struct buf attributes;
-    uint64_t changed_index; /* Log index of the last change. */
-    uint32_t queue_count;   /* max(read, write) ever: size of queues. */
+    uint32_t unique_window_s; /* 0: messages are not recognised when they are sent again. */
+    uint64_t changed_index;   /* Log index of the last change. */
+    uint32_t queue_count;     /* max(read, write) ever: size of queues. */
     struct queue *queues;
     uint64_t id;           /* private: never given twice, also not under the same name */
     struct list dirty;     /* private */
@@ -203,8 +204,8 @@ struct operation_result {
                                      one, how many were delayed before it. */
             uint64_t position;    /* Of the first stored message; they lie back to back. */
             uint32_t count;
-            int32_t queue_id; /* As stored. For a duplicate half: the first one's. */
-            bool duplicate;   /* HALF with a UNIQ_KEY seen before: answers are the first one's. */
+            int32_t queue_id; /* As stored. For a duplicate: the first one's. */
+            bool duplicate;   /* With a UNIQ_KEY seen before: answers are the first one's. */
         } message;
         struct {
             enum transaction_state state; /* The outcome that stands. */
@@ -385,10 +386,11 @@ struct machine_counters {
     uint64_t end_repeated; /* Same decision again. */
     uint64_t end_refused;  /* Contrary, foreign or unknown. */
     uint64_t checks;
-    uint64_t delayed;         /* Messages that were given a delay, */
-    uint64_t delayed_fired;   /* that became visible after it, */
-    uint64_t delayed_dropped; /* that went with their topic, or were recalled, */
-    uint64_t delayed_waiting; /* and the rest. */
+    uint64_t delayed;            /* Messages that were given a delay, */
+    uint64_t delayed_fired;      /* that became visible after it, */
+    uint64_t delayed_dropped;    /* that went with their topic, or were recalled, */
+    uint64_t delayed_waiting;    /* and the rest. */
+    uint64_t message_duplicates; /* Recognised by their UNIQ_KEY, and not stored again. */
     uint64_t pending;
     uint64_t expired;
 };

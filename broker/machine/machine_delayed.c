@@ -40,6 +40,12 @@ void apply_delayed(struct machine *machine, const struct operation *operation,
     }
     struct message_terms terms;
     message_terms_read(message.properties, topic_hash_of(queue->topic), &terms);
+    const struct unique *known = unique_find(machine, queue->topic, terms.unique_key);
+    result->message.count = 1;
+    if (known != NULL) {
+        unique_answer(machine, known, result);
+        return;
+    }
     const struct hidden_message hidden = {
         .position = machine->entry_position + operation->offset + OPERATION_HEADER_SIZE +
                     DELAYED_PREFIX_SIZE,
@@ -52,8 +58,8 @@ void apply_delayed(struct machine *machine, const struct operation *operation,
     };
     result->message.queue_offset = (int64_t)machine->meta.counters.delayed;
     result->message.position = hidden.position;
-    result->message.count = 1;
     result->message.queue_id = queue->id;
+    unique_add(machine, queue->topic, terms.unique_key, result);
     delayed_add(machine, queue->topic, queue->id, &hidden,
                 delay_end_ms(machine, &operation->delayed.delay));
 }

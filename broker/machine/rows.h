@@ -17,6 +17,8 @@ struct meta_row {
     int64_t half_offset_next;
     uint64_t outcome_first; /* [first, next): the outcomes that are remembered. */
     uint64_t outcome_next;
+    uint64_t unique_first; /* [first, next): the messages that are recognised when sent again. */
+    uint64_t unique_next;
     uint64_t cut_position; /* Index entries below are gone. */
     uint64_t log_first;    /* No byte of the log below is needed. */
     uint64_t cut_ms;       /* Time and index of the last entry below cut_position. */
@@ -120,6 +122,24 @@ WARN_UNUSED enum status delayed_row_decode(struct slice value, struct delayed_ro
 
 /* A row of outcomes: number of the first (u64), then transaction rows back to back. */
 enum { OUTCOMES_PER_ROW = 256, OUTCOMES_HEADER_SIZE = 8 };
+
+/* A row of messages that are recognised: number of the first (u64), then entries back to back. */
+enum {
+    UNIQUE_HASH_SIZE = 16,
+    UNIQUE_ROW_SIZE = 44,
+    UNIQUES_PER_ROW = 256,
+    UNIQUES_HEADER_SIZE = 8
+};
+struct unique_row {
+    uint8_t hash[UNIQUE_HASH_SIZE]; /* Of topic and UNIQ_KEY. */
+    int32_t queue_id;
+    int64_t queue_offset; /* As it was answered, */
+    uint64_t position;    /* and where it was stored. */
+    uint64_t until_ms;    /* Then its window is over. */
+};
+void unique_row_encode(const struct unique_row *row, uint8_t to[UNIQUE_ROW_SIZE]);
+WARN_UNUSED enum status unique_row_decode(const uint8_t from[UNIQUE_ROW_SIZE],
+                                          struct unique_row *row);
 
 /* A run of the key index: entries back to back, oldest first. */
 enum { KEY_ENTRY_SIZE = 40 };

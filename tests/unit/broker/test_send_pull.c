@@ -388,6 +388,50 @@ static void a_flipped_bit_on_the_disk_reaches_nobody(void **state)
     harness_free(harness);
 }
 
+static void put_topic(struct harness_pipe *pipe, int32_t opaque, const char *topic,
+                      const char *attributes)
+{
+    harness_send(pipe, 17, opaque, 0, slice_of(NULL, 0), "topic", topic, "readQueueNums", "4",
+                 "writeQueueNums", "4", "perm", "6", "attributes", attributes, NULL);
+    harness_commit(pipe->replica->harness);
+}
+
+static void a_message_sent_again_within_its_topics_window_gets_the_first_ones_id(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct command response;
+    struct slice id;
+    char first[64];
+    put_topic(pipe, 1, "T", "+unique.key.window=60");
+    expect_code(pipe, 1, 0);
+    for (int i = 0; i < 3; i++) {
+        send_text(pipe, 2, "T", i == 0 ? "3" : "1", "UNIQ_KEY\001U1\002", "once");
+        harness_commit(harness);
+        assert_true(harness_receive(pipe, &response));
+        assert_int_equal(response.code, 0);
+        assert_int_equal(field(&response, "queueId"), i == 2 ? 1 : 3);
+        assert_int_equal(field(&response, "queueOffset"), 0);
+        assert_true(command_find(&response, "msgId", &id));
+        if (i == 0) {
+            snprintf(first, sizeof first, "%.*s", SLICE_ARGS(id));
+        }
+        assert_int_equal(slice_equals_text(id, first), i < 2);
+        harness_advance(harness, i == 1 ? 61000 : 0);
+    }
+    const char *const refused[] = {"+unique.key.window=0", "+unique.key.window=86401",
+                                   "+unique.key.window=soon"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        put_topic(pipe, 3, "T", refused[i]);
+        expect_code(pipe, 3, 29);
+    }
+    put_topic(pipe, 4, "%RETRY%G", "+unique.key.window=60");
+    expect_code(pipe, 4, 29);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void a_batch_gets_dense_offsets_and_one_id_each(void **state)
 {
     (void)state;
@@ -507,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_follower_parks_a_pull_beyond_its_end),
         cmocka_unit_test(reads_from_disk_are_answered_like_those_from_memory),
         cmocka_unit_test(a_flipped_bit_on_the_disk_reaches_nobody),
+        cmocka_unit_test(a_message_sent_again_within_its_topics_window_gets_the_first_ones_id),
         cmocka_unit_test(a_batch_gets_dense_offsets_and_one_id_each),
         cmocka_unit_test(offsets_rise_and_negative_ones_are_ignored),
         cmocka_unit_test(messages_are_found_by_key_and_unique_key),
