@@ -265,7 +265,7 @@ static enum raftmq_status check_batch(const struct raftmq_message *messages, siz
         if (status != RAFTMQ_OK) {
             return status;
         }
-        if (strcmp(messages[i].topic, messages[0].topic) != 0 || messages[i].delay_level != 0 ||
+        if (strcmp(messages[i].topic, messages[0].topic) != 0 || outgoing_delayed(&messages[i]) ||
             topic_is_retry(slice_text(messages[i].topic))) {
             return error_set(error, RAFTMQ_INVALID_ARGUMENT,
                              "a batch has one ordinary topic and no delay");
@@ -330,6 +330,9 @@ enum raftmq_status raftmq_send_transaction(struct raftmq_producer *producer,
     if (producer->check == NULL) {
         return error_set(error, RAFTMQ_INVALID_ARGUMENT,
                          "a producer without check callback cannot send transactions");
+    }
+    if (outgoing_delayed(message)) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a transaction cannot be delayed");
     }
     enum raftmq_status status = make_single(producer, message, timeout_ms, true, &send, error);
     if (status == RAFTMQ_OK) {

@@ -121,8 +121,11 @@ struct raftmq_message {
     /* Messages with equal shard keys go to the same queue, as long as the route is the same, and
      * are not moved to another by retries; NULL: queues take turns. */
     const char *shard_key;
-    int32_t delay_level; /* 1 (1 s) to 18 (2 h); 0: at once. */
-    int32_t flag;        /* For the application; not looked at. */
+    /* At most one of these may be set; not in a batch, and not for a transaction. 0: at once. */
+    int32_t delay_level;    /* 1 (1 s) to 18 (2 h), as the brokers' messageDelayLevel says. */
+    uint64_t delay_ms;      /* So long after it is stored. Brokers have a maximum (3 days). */
+    uint64_t deliver_at_ms; /* At this wall-clock time; one that is past: at once. */
+    int32_t flag;           /* For the application; not looked at. */
     /* Names and values must not be empty nor contain the bytes 1 and 2; names of the system's own
      * properties (KEYS, TAGS, UNIQ_KEY, ...) are refused. */
     const struct raftmq_property *properties;
@@ -189,7 +192,7 @@ enum raftmq_send_status {
     RAFTMQ_SENT_FLUSH_SLAVE_TIMEOUT = 12,
 };
 
-enum { RAFTMQ_ID_SIZE = 72, RAFTMQ_NAME_SIZE = 256 };
+enum { RAFTMQ_ID_SIZE = 72, RAFTMQ_NAME_SIZE = 256, RAFTMQ_HANDLE_SIZE = 1024 };
 
 struct raftmq_send_result {
     enum raftmq_send_status status;
@@ -199,6 +202,9 @@ struct raftmq_send_result {
     int32_t queue_id;
     int64_t queue_offset;
     uint32_t attempts; /* How often it was sent. */
+    /* For raftmq_recall(); "" unless the message has delay_ms or deliver_at_ms and the broker gives
+     * handles. */
+    char recall_handle[RAFTMQ_HANDLE_SIZE];
 };
 
 /* Send and wait for the answer. See raftmq_client_options.send_attempts_max for what is retried;
@@ -231,6 +237,14 @@ RAFTMQ_API enum raftmq_status raftmq_send_async(struct raftmq_producer *producer
 /* Send without answer: nobody learns whether it was stored. Copies message. */
 RAFTMQ_API enum raftmq_status raftmq_send_oneway(struct raftmq_producer *producer,
                                                  const struct raftmq_message *message);
+
+/* Take back a message with delay_ms or deliver_at_ms before it is delivered, by the handle of its
+ * send result. With raftmq, RAFTMQ_OK means that it will never be delivered; Apache RocketMQ has
+ * recorded the wish by then. RAFTMQ_REFUSED with code 604: it was delivered or recalled before, or
+ * the handle is of another topic; with 16: the broker's recallMessageEnable is not set. Waits. */
+RAFTMQ_API enum raftmq_status raftmq_recall(struct raftmq_client *client, const char *topic,
+                                            const char *handle, uint64_t timeout_ms,
+                                            struct raftmq_error *error);
 
 /* The local half of a transaction, called on the calling thread once the broker holds the message
  * back. What it returns decides. */

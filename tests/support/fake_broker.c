@@ -231,6 +231,7 @@ static void answer_send(struct fake_broker *fake, int broker, struct conn *conn,
 {
     struct command response;
     struct buf scratch = {0};
+    struct slice delay;
     char id[OFFSET_MESSAGE_ID_SIZE];
     buf_reserve(&scratch, 64);
     offset_message_id_format(loop_peer_host(&fake->peers[broker]), physical_offset, id);
@@ -238,6 +239,9 @@ static void answer_send(struct fake_broker *fake, int broker, struct conn *conn,
     command_add(&response, "msgId", slice_of(id, sizeof id));
     command_add_i64(&response, "queueId", number(command, "e"), &scratch);
     command_add_i64(&response, "queueOffset", queue_offset, &scratch);
+    if (properties_find(field(command, "i"), PROPERTY_TIMER_DELAY_MS, &delay)) {
+        command_add(&response, "recallHandle", slice_text(FAKE_RECALL_HANDLE));
+    }
     conn_send_command(conn, &response);
     buf_close(&scratch);
 }
@@ -584,6 +588,14 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
         atomic_fetch_add(&fake->given_back, atomic_load(&fake->takes_back) ? 1 : 0);
         loop_peer_answer(conn, command,
                          atomic_load(&fake->takes_back) ? 0 : RESPONSE_REQUEST_CODE_NOT_SUPPORTED,
+                         (struct slice){0});
+        break;
+    case REQUEST_RECALL_MESSAGE:
+        atomic_fetch_add(&fake->recalls_of[broker], 1);
+        loop_peer_answer(conn, command,
+                         slice_equals_text(field(command, "recallHandle"), FAKE_RECALL_HANDLE)
+                             ? RESPONSE_SUCCESS
+                             : RESPONSE_ILLEGAL_OPERATION,
                          (struct slice){0});
         break;
     default:

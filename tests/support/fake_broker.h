@@ -8,6 +8,9 @@
 
 #include <stdatomic.h>
 
+/* base64url of "v1 T broker-b 1 id": of every timer message. */
+#define FAKE_RECALL_HANDLE "djEgVCBicm9rZXItYiAxIGlk"
+
 enum { FAKE_BROKERS = 2, FAKE_QUEUES = 2, FAKE_MESSAGES_MAX = 4096, FAKE_HALVES_MAX = 64 };
 
 struct fake_queue {
@@ -72,6 +75,7 @@ struct fake_broker {
     atomic_int sql_pulls;
     atomic_int sends_of[FAKE_BROKERS];
     atomic_int last_offset[FAKE_BROKERS][FAKE_QUEUES]; /* Committed by the group. */
+    atomic_int recalls_of[FAKE_BROKERS];
     atomic_int admin_calls;
 };
 
