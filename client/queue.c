@@ -46,8 +46,13 @@ void queue_take(struct raftmq_consumer *consumer, const struct consumer_topic *t
     queue->again.ring = on_again;
     (void)name_set(&queue->broker, broker); // Names of routes fit.
     list_init(&queue->deliveries);
+    list_init(&queue->stale);
     list_append(&consumer->queues, &queue->in_consumer);
-    go_on(queue);
+    if (lock_held(queue)) {
+        go_on(queue);
+    } else {
+        alarms_set(&consumer->client->alarms, &consumer->locks, 0);
+    }
 }
 
 bool queue_host(const struct consumed_queue *queue, struct host *host)
@@ -90,6 +95,9 @@ static void go_on(struct consumed_queue *queue)
 {
     if (queue->dropped || queue->consumer->closing || queue->pulling) {
         return;
+    }
+    if (!lock_held(queue) || (queue->consumer->options.orderly && !list_empty(&queue->stale))) {
+        return; // take() or queue_delivery_done() comes here again.
     }
     if (!queue->located) {
         locate(queue);
@@ -240,6 +248,10 @@ static void on_pulled(void *context, enum status status, const struct command *r
                  "topic=%s broker=%s queue=%d from=%lld to=%lld", queue->topic->topic.text,
                  queue->broker.text, queue->queue_id, (long long)queue->next_offset,
                  (long long)next);
+        if (next < queue->next_offset) {
+            queue_rewind(queue, next); // A reset: what was pulled before must not be committed.
+            return;
+        }
         queue->next_offset = next;
         break;
     default:
@@ -275,20 +287,28 @@ int64_t queue_committed(const struct consumed_queue *queue)
     return first->received.message.queue_offset;
 }
 
-void queue_store(struct consumed_queue *queue)
+enum status queue_tell_offset(struct consumed_queue *queue, int64_t offset, rpc_cb *cb,
+                              void *context)
 {
-    int64_t offset = queue_committed(queue);
-    if (!queue->located || queue->storing_offset >= 0 || offset == queue->stored_offset) {
-        return;
-    }
     struct command request;
     struct buf scratch = {0};
     begin_request(queue, REQUEST_UPDATE_CONSUMER_OFFSET, &scratch, &request);
     command_add_i64(&request, "commitOffset", offset, &scratch);
-    if (call(queue, &request, CALL_TIMEOUT_MS, on_offset_told, &queue->storing) == STATUS_PENDING) {
+    enum status status = call(queue, &request, CALL_TIMEOUT_MS, cb, context);
+    buf_close(&scratch);
+    return status;
+}
+
+void queue_store(struct consumed_queue *queue)
+{
+    int64_t offset = queue_committed(queue);
+    if (!queue->located || queue->storing_offset >= 0 || offset == queue->stored_offset ||
+        !lock_held(queue)) {
+        return;
+    }
+    if (queue_tell_offset(queue, offset, on_offset_told, &queue->storing) == STATUS_PENDING) {
         queue->storing_offset = offset;
     }
-    buf_close(&scratch);
 }
 
 static void on_offset_told(void *context, enum status status, const struct command *response)
@@ -302,10 +322,12 @@ static void on_offset_told(void *context, enum status status, const struct comma
 
 void queue_drop(struct consumed_queue *queue)
 {
-    struct raftmq_client *client = queue->consumer->client;
+    struct raftmq_consumer *consumer = queue->consumer;
+    struct raftmq_client *client = consumer->client;
     struct host host;
     int64_t offset = queue_committed(queue);
-    if (queue->located && offset != queue->stored_offset && queue_host(queue, &host)) {
+    if (!consumer->options.orderly && queue->located && offset != queue->stored_offset &&
+        queue_host(queue, &host)) {
         // Without waiting for an answer: whoever takes the queue now asks after this arrives.
         struct command request;
         struct buf scratch = {0};
@@ -319,21 +341,76 @@ void queue_drop(struct consumed_queue *queue)
     alarms_cancel(&client->alarms, &queue->again);
     rpc_cancel(client->rpc, queue);
     rpc_cancel(client->rpc, &queue->storing);
+    queue_forget_waiting(queue);
+    if (consumer->options.orderly) {
+        list_append(&consumer->leaving, &queue->in_consumer);
+    }
+    queue_delivery_done(queue, false);
+}
+
+void queue_forget_waiting(struct consumed_queue *queue)
+{
+    int64_t first = -1;
     LIST_FOREACH(at, &queue->deliveries)
     {
         struct delivery *delivery = CONTAINER_OF(at, struct delivery, in_queue);
         if (!delivery->running) {
+            first = first < 0 ? delivery->received.message.queue_offset : first;
             delivery_forget(delivery);
         }
     }
-    if (queue->running_count == 0) {
-        free(queue);
+    queue->next_offset = first < 0 ? queue->next_offset : first;
+    queue->suspended = false;
+}
+
+void queue_rewind(struct consumed_queue *queue, int64_t offset)
+{
+    struct raftmq_client *client = queue->consumer->client;
+    alarms_cancel(&client->alarms, &queue->again);
+    rpc_cancel(client->rpc, queue);
+    rpc_cancel(client->rpc, &queue->storing);
+    queue_forget_waiting(queue);
+    LIST_FOREACH(at, &queue->deliveries)
+    {
+        CONTAINER_OF(at, struct delivery, in_queue)->stale = true;
+        list_remove(at);
+        list_append(&queue->stale, at);
+    }
+    queue->located = offset >= 0;
+    queue->next_offset = offset >= 0 ? offset : 0;
+    queue->stored_offset = -1;
+    go_on(queue);
+}
+
+void queue_reset(struct consumed_queue *queue, int64_t offset)
+{
+    queue_rewind(queue, offset);
+    if (queue_tell_offset(queue, offset, on_offset_told, &queue->storing) == STATUS_PENDING) {
+        queue->storing_offset = offset;
     }
 }
 
-void queue_delivery_done(struct consumed_queue *queue)
+void queue_serve(struct consumed_queue *queue)
 {
+    if (!queue->dropped && !queue->consumer->closing && !queue->suspended &&
+        queue->running_count == 0 && lock_held(queue) && !list_empty(&queue->deliveries)) {
+        delivery_hand_over(CONTAINER_OF(queue->deliveries.next, struct delivery, in_queue));
+    }
+}
+
+void queue_delivery_done(struct consumed_queue *queue, bool stale)
+{
+    bool orderly = queue->consumer->options.orderly;
     if (queue->dropped && queue->running_count == 0) {
-        free(queue);
+        if (orderly) {
+            lock_leave(queue);
+        } else {
+            free(queue);
+        }
+    } else if (orderly && !queue->dropped) {
+        queue_serve(queue);
+        if (stale) {
+            go_on(queue); // It waited for the listener to return.
+        }
     }
 }

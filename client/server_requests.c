@@ -17,6 +17,9 @@ void server_request(struct raftmq_client *client, struct host host, struct conn 
             consumers_on_members_changed(client, group);
         }
         break;
+    case REQUEST_RESET_CONSUMER_CLIENT_OFFSET:
+        consumers_on_reset(client, command);
+        break;
     default:
         break;
     }

@@ -267,10 +267,12 @@ struct raftmq_consumer;
 
 enum raftmq_consumed {
     RAFTMQ_CONSUMED = 0,
-    RAFTMQ_CONSUME_LATER = 1, /* Deliver it again after a while. */
+    RAFTMQ_CONSUME_LATER = 1,   /* Deliver it again after a while. */
+    RAFTMQ_CONSUME_GIVE_UP = 2, /* Never again: a dead letter of the group, at once. */
 };
 
-/* Called on a worker thread, for several messages at the same time. */
+/* Called on a worker thread, for several messages at the same time; of an orderly consumer, for one
+ * message of a queue at a time. */
 typedef enum raftmq_consumed raftmq_listener_cb(void *context,
                                                 const struct raftmq_received *message);
 
@@ -301,8 +303,21 @@ struct raftmq_consumer_options {
     enum raftmq_consume_from from;
     uint32_t pull_messages_max;  /* Messages of one pull. 0: 32 */
     uint32_t queue_messages_max; /* Messages of one queue held here at one time. 0: 1000 */
-    /* Before a message whose listener said LATER, and which the broker would not take back, is
-     * delivered again; doubles each time up to a minute. 0: 1000 */
+    /* Orderly: messages of a queue are delivered one at a time, in their order, by one member of
+     * the group at a time, which holds the queue's lock. LATER has the queue wait for redeliver_ms
+     * and delivers the same message again. When the queue goes to another member, that begins
+     * after the listener here has returned. Order is kept as long as no listener runs on for
+     * longer than a lock lives without its broker (30 s here; raftmq, Apache RocketMQ: 60 s). */
+    bool orderly;
+    /* A message that fails once more after so many retries is a dead letter of the group. 0: as the
+     * group's configuration says (16); of an orderly consumer: never. */
+    uint32_t retries_max;
+    /* Level of the delay (1 to 18) before a message that failed comes again; 0: the broker's
+     * choice, longer each time. Not for orderly consumers. */
+    int32_t retry_level;
+    /* Before a message whose listener said LATER is delivered again by this consumer: if it is
+     * orderly; or if the broker did not take the message back, and then it doubles each time up to
+     * a minute. 0: 1000 */
     uint64_t redeliver_ms;
 };
 

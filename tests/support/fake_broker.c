@@ -4,6 +4,7 @@
 
 #include "common/remoting/body_heartbeat.h"
 #include "common/remoting/body_list.h"
+#include "common/remoting/body_lock.h"
 #include "common/remoting/body_route.h"
 #include "common/remoting/body_stats.h"
 #include "common/remoting/codes.h"
@@ -86,6 +87,38 @@ void fake_broker_drop(struct fake_broker *fake)
     uv_async_send(&fake->wake);
 }
 
+void fake_broker_reset(struct fake_broker *fake)
+{
+    atomic_store(&fake->reset, true);
+    uv_async_send(&fake->wake);
+}
+
+/* RESET_CONSUMER_CLIENT_OFFSET to whoever is connected, as Apache RocketMQ does. */
+static void send_resets(struct fake_broker *fake)
+{
+    struct queue_offset offsets[FAKE_BROKERS * FAKE_QUEUES];
+    struct command request;
+    struct buf body = {0};
+    size_t count = 0;
+    for (int b = 0; b < FAKE_BROKERS; b++) {
+        for (int q = 0; q < FAKE_QUEUES; q++) {
+            offsets[count++] =
+                (struct queue_offset){{slice_text("T"), slice_text(broker_names[b]), q}, 0};
+        }
+    }
+    offset_table_encode(offsets, count, &body);
+    command_init_request(&request, REQUEST_RESET_CONSUMER_CLIENT_OFFSET, 1);
+    request.flag = COMMAND_FLAG_ONEWAY;
+    command_add(&request, "topic", slice_text("T"));
+    command_add(&request, "group", slice_text("c"));
+    request.body = buf_slice(&body);
+    LIST_FOREACH(at, &fake->peers[1].conns) // Over one connection of each client.
+    {
+        conn_send_command(CONTAINER_OF(at, struct loop_peer_conn, in_peer)->conn, &request);
+    }
+    buf_close(&body);
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct fake_broker *fake = async->data;
@@ -95,6 +128,8 @@ static void on_wake(uv_async_t *async)
         for (int i = 0; i < FAKE_BROKERS; i++) {
             loop_peer_close(&fake->peers[i]);
         }
+    } else if (atomic_exchange(&fake->reset, false)) {
+        send_resets(fake);
     } else if (atomic_exchange(&fake->drop_connections, false)) {
         for (int i = 0; i < FAKE_BROKERS; i++) {
             loop_peer_drop(&fake->peers[i]);
@@ -509,6 +544,59 @@ static void on_check(struct fake_broker *fake, struct conn *conn, const struct c
     loop_peer_answer(conn, command, atomic_load(&fake->check_code), (struct slice){0});
 }
 
+/* Queues of retry topics are always locked; of the others one client has each. */
+static void on_lock(struct fake_broker *fake, int broker, struct conn *conn,
+                    const struct command *command, bool take)
+{
+    struct body body = {0};
+    struct lock_request request;
+    struct queue_name granted[4 * FAKE_QUEUES];
+    struct buf answer = {0};
+    size_t count = 0;
+    if (lock_request_decode(command->body, &body, &request) != STATUS_OK ||
+        request.queue_count > sizeof granted / sizeof granted[0]) {
+        fail_msg("a request for locks does not decode");
+    }
+    atomic_fetch_add(take ? &fake->locks : &fake->unlocks, 1);
+    for (size_t i = 0; i < request.queue_count; i++) {
+        const struct queue_name *queue = &request.queues[i];
+        struct name *holder = &fake->queues[broker][queue->queue_id].holder;
+        bool retry = topic_is_retry(queue->topic);
+        bool ours = holder->size == 0 || slice_equals(name_slice(holder), request.client_id);
+        if (atomic_load(&fake->deny_locks)) {
+            (void)name_set(holder, (struct slice){0});
+        } else if (take && (retry || ours)) {
+            granted[count++] = *queue;
+            (void)name_set(holder, retry ? name_slice(holder) : request.client_id);
+        } else if (!take && !retry && ours) {
+            (void)name_set(holder, (struct slice){0});
+        }
+    }
+    if (!command_is_oneway(command)) {
+        lock_response_encode(granted, count, &answer);
+        loop_peer_answer(conn, command, 0, buf_slice(&answer));
+    }
+    buf_close(&answer);
+    body_close(&body);
+}
+
+static void on_given_back(struct fake_broker *fake, struct conn *conn,
+                          const struct command *command)
+{
+    bool takes = atomic_load(&fake->takes_back);
+    int64_t max = -1;
+    int32_t level = (int32_t)number(command, "delayLevel");
+    if (takes) {
+        assert_int_equal(command_i64(command, "maxReconsumeTimes", false, &max), STATUS_OK);
+        atomic_store(&fake->last_retry_level, level);
+        atomic_store(&fake->last_retries_max, (int)max);
+        atomic_fetch_add(&fake->dead_letters, level < 0 ? 1 : 0);
+        atomic_fetch_add(&fake->given_back, 1);
+    }
+    loop_peer_answer(conn, command, takes ? 0 : RESPONSE_REQUEST_CODE_NOT_SUPPORTED,
+                     (struct slice){0});
+}
+
 static void on_admin(struct fake_broker *fake, int broker, struct conn *conn,
                      const struct command *command)
 {
@@ -567,6 +655,7 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
         break;
     case REQUEST_UNREGISTER_CLIENT:
         atomic_fetch_add(&fake->unregisters, 1);
+        buf_clear(&fake->members); // Those that stay are back with their next heartbeat.
         break;
     case REQUEST_GET_CONSUMER_LIST_BY_GROUP:
         answer_members(fake, conn, command);
@@ -585,10 +674,11 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
         answer_offset(conn, command, (int64_t)fake->queues[broker][queue_id].count);
         break;
     case REQUEST_CONSUMER_SEND_MSG_BACK:
-        atomic_fetch_add(&fake->given_back, atomic_load(&fake->takes_back) ? 1 : 0);
-        loop_peer_answer(conn, command,
-                         atomic_load(&fake->takes_back) ? 0 : RESPONSE_REQUEST_CODE_NOT_SUPPORTED,
-                         (struct slice){0});
+        on_given_back(fake, conn, command);
+        break;
+    case REQUEST_LOCK_BATCH_MQ:
+    case REQUEST_UNLOCK_BATCH_MQ:
+        on_lock(fake, broker, conn, command, command->code == REQUEST_LOCK_BATCH_MQ);
         break;
     case REQUEST_RECALL_MESSAGE:
         atomic_fetch_add(&fake->recalls_of[broker], 1);

@@ -6,6 +6,8 @@
 
 #include "tests/support/loop_peer.h"
 
+#include "common/base/name.h"
+
 #include <stdatomic.h>
 
 /* base64url of "v1 T broker-b 1 id": of every timer message. */
@@ -17,6 +19,7 @@ struct fake_queue {
     size_t count;
     struct buf messages[FAKE_MESSAGES_MAX]; /* Encoded. */
     int64_t committed;                      /* Offset of the one group; -1: none. */
+    struct name holder;                     /* Client that has the lock; empty: none. */
 };
 
 struct fake_half {
@@ -60,6 +63,8 @@ struct fake_broker {
     atomic_bool ask_unknown;   /* An undecided outcome is asked about at once. */
     atomic_int send_status;    /* Code of successful sends. */
     atomic_int check_code;     /* Answer to CHECK_CLIENT_CONFIG. */
+    atomic_bool deny_locks;    /* No queue is locked, whoever had it. */
+    atomic_bool reset;         /* Once: tell all clients to go on at offset 0. */
 
     /* Counters. */
     atomic_int sends;
@@ -71,6 +76,11 @@ struct fake_broker {
     atomic_int unknowns;
     atomic_int checks_answered; /* END_TRANSACTIONs with fromTransactionCheck. */
     atomic_int given_back;
+    atomic_int dead_letters;     /* Given back with level -1. */
+    atomic_int last_retry_level; /* Of the last one that was given back. */
+    atomic_int last_retries_max; /* -1: it named none. */
+    atomic_int locks;            /* Requests. */
+    atomic_int unlocks;
     atomic_int sql_checks; /* CHECK_CLIENT_CONFIG about an SQL92 expression. */
     atomic_int sql_pulls;
     atomic_int sends_of[FAKE_BROKERS];
@@ -85,6 +95,9 @@ void fake_broker_stop(struct fake_broker *fake);
 
 /* "127.0.0.1:port" of the nameserver. Static storage of the caller: at least 32 bytes. */
 const char *fake_broker_address(const struct fake_broker *fake, char text[32]);
+
+/* Set fake->reset and see to it. */
+void fake_broker_reset(struct fake_broker *fake);
 
 /* Close all connections, as a restart would. */
 void fake_broker_drop(struct fake_broker *fake);
