@@ -14,6 +14,7 @@ enum {
     PULL_MESSAGES_MAX = 1024,
     QUEUE_MESSAGES_DEFAULT = 1000,
     REDELIVER_DEFAULT_MS = 1000,
+    RETRIES_DEFAULT = 16, /* Of a broadcasting consumer; for others the broker has it. */
     RETRY_LEVEL_MAX = 18,
     SUBSCRIPTIONS_MAX = HEARTBEAT_SUBSCRIPTIONS_MAX - 1,
 };
@@ -60,6 +61,9 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
     if (options->redeliver_ms == 0) {
         consumer->options.redeliver_ms = REDELIVER_DEFAULT_MS;
     }
+    if (options->retries_max == 0 && options->broadcasting) {
+        consumer->options.retries_max = RETRIES_DEFAULT;
+    }
     atomic_init(&consumer->stopping, false);
     list_init(&consumer->queues);
     list_init(&consumer->rounds);
@@ -69,6 +73,14 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
     consumer->rebalance.ring = rebalance_on_alarm;
     consumer->persist.ring = on_persist;
     copy_topics(consumer, options);
+    if (options->broadcasting) {
+        status = broadcast_open(&consumer->broadcast, options->offsets_directory, &consumer->group,
+                                error);
+        if (status != RAFTMQ_OK) {
+            consumer_free(consumer);
+            return status;
+        }
+    }
     tasks_run(&client->tasks, start, consumer);
     if (!list_linked(&consumer->in_client)) {
         consumer_free(consumer);
@@ -92,6 +104,10 @@ static enum raftmq_status check(const struct raftmq_consumer_options *options,
                          "a consumer needs a listener, 1 to %d subscriptions and pulls of at "
                          "most %d messages",
                          SUBSCRIPTIONS_MAX, PULL_MESSAGES_MAX);
+    }
+    if (options->broadcasting && options->offsets_directory == NULL) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                         "a broadcasting consumer needs a directory for its offsets");
     }
     if (options->retries_max > INT32_MAX || options->retry_level < 0 ||
         options->retry_level > RETRY_LEVEL_MAX || (options->orderly && options->retry_level != 0)) {
@@ -174,6 +190,9 @@ static void copy_topics(struct raftmq_consumer *consumer,
         buf_put_text(&topic->expression,
                      expression == NULL || expression[0] == '\0' ? "*" : expression);
     }
+    if (options->broadcasting) {
+        return;
+    }
     // Messages that a broker takes back come again by this topic.
     struct consumer_topic *retry = &consumer->topics[consumer->topic_count++];
     ASSERT(topic_retry_of(name_slice(&consumer->group), &retry->topic));
@@ -186,6 +205,7 @@ static void consumer_free(struct raftmq_consumer *consumer)
         buf_close(&consumer->topics[i].expression);
     }
     free(consumer->topics);
+    broadcast_close(&consumer->broadcast);
     free(consumer);
 }
 
@@ -212,7 +232,7 @@ void consumer_describe(const struct raftmq_consumer *consumer, struct arena *are
     *out = (struct consumer_data){
         .group = name_slice(&consumer->group),
         .consume_type = CONSUME_PASSIVELY,
-        .message_model = MODEL_CLUSTERING,
+        .message_model = consumer->options.broadcasting ? MODEL_BROADCASTING : MODEL_CLUSTERING,
         .consume_from =
             consumer->options.from == RAFTMQ_FROM_FIRST ? CONSUME_FROM_FIRST : CONSUME_FROM_LAST,
         .subscription_count = consumer->topic_count,
@@ -281,6 +301,9 @@ static void on_persist(struct alarm *alarm)
     {
         queue_store(CONTAINER_OF(at, struct consumed_queue, in_consumer));
     }
+    if (consumer->options.broadcasting) {
+        (void)broadcast_store(consumer);
+    }
     alarms_set(&consumer->client->alarms, alarm, consumer->client->options.persist_offsets_ms);
 }
 
@@ -348,6 +371,12 @@ void consumer_finish_if_idle(struct raftmq_consumer *consumer)
 
 static void store_last(struct raftmq_consumer *consumer)
 {
+    if (consumer->options.broadcasting) {
+        if (!broadcast_store(consumer)) { // Else its end comes here again.
+            finish_close(consumer);
+        }
+        return;
+    }
     consumer->calls_running = 1; // Keeps it from finishing within the loop.
     LIST_FOREACH(at, &consumer->queues)
     {

@@ -3,10 +3,12 @@
  *   rebalance.c  which queues are ours
  *   queue.c      where a queue begins, pulling it, telling the broker how far we are
  *   delivery.c   one message: to the listener, and again if it says so
+ *   broadcast.h  where a broadcasting consumer is
  *   locks.c      of orderly consumers: the locks of our queues, taken, renewed, given up */
 #ifndef CLIENT_CONSUMER_H
 #define CLIENT_CONSUMER_H
 
+#include "client/broadcast.h"
 #include "client/client.h"
 #include "client/received.h"
 #include "common/remoting/body_heartbeat.h"
@@ -27,7 +29,8 @@ struct raftmq_consumer {
     void *context;
     int64_t version; /* Of the subscriptions: when it was made. */
     size_t topic_count;
-    struct consumer_topic *topics; /* The last one is the group's retry topic. */
+    struct consumer_topic *topics; /* The last one is the group's retry topic, if it has one. */
+    struct broadcast broadcast;
     struct list in_client;
     struct list queues;     /* struct consumed_queue, ours now. */
     struct list rounds;     /* struct round, see rebalance.c */
@@ -133,6 +136,11 @@ void delivery_forget(struct delivery *delivery);
 void locks_on_alarm(struct alarm *alarm);
 /* Closing: no more requests for locks. */
 void locks_cancel(struct raftmq_consumer *consumer);
+/* Does this consumer need locks? */
+static inline bool consumer_locks(const struct raftmq_consumer *consumer)
+{
+    return consumer->options.orderly && !consumer->options.broadcasting;
+}
 /* May messages of this queue be delivered? Always true if no locks are needed. */
 bool lock_held(const struct consumed_queue *queue);
 /* An orderly queue was dropped and nothing of it runs: store its offset, then unlock and free it.

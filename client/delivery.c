@@ -69,7 +69,7 @@ static void done(struct job *job)
     delivery->running = false;
     queue->running_count--;
     bool stale = delivery->stale;
-    bool stays = queue->dropped && consumer->options.orderly; // Its offset is told after this.
+    bool stays = queue->dropped && consumer_locks(consumer); // Its offset is told after this.
     if (delivery->verdict == RAFTMQ_CONSUMED || stale) {
         end(delivery);
     } else if (stays) {
@@ -109,10 +109,23 @@ static void again(struct delivery *delivery)
 {
     struct consumed_queue *queue = delivery->queue;
     const struct raftmq_consumer_options *options = &queue->consumer->options;
-    bool spent = options->orderly && options->retries_max > 0 &&
+    bool here = options->orderly || options->broadcasting; // The broker does not count.
+    bool spent = here && options->retries_max > 0 &&
                  delivery->received.message.reconsume_times >= (int32_t)options->retries_max;
     bool give_up = spent || delivery->verdict == RAFTMQ_CONSUME_GIVE_UP;
     queue->suspended = options->orderly;
+    if (options->broadcasting) {
+        if (give_up) {
+            log_warn(&queue->consumer->client->log, "a message is given up",
+                     "group=%s topic=%s id=%s", queue->consumer->group.text,
+                     delivery->received.message.topic, delivery->received.message.message_id);
+            queue->suspended = false;
+            end(delivery);
+        } else {
+            keep(delivery);
+        }
+        return;
+    }
     bool asks = give_up || (!options->orderly && !queue->keeps_failures);
     if (!asks || !give_back(delivery, give_up ? LEVEL_DEAD_LETTER : options->retry_level)) {
         keep(delivery);

@@ -45,7 +45,7 @@ static uint64_t now_of(const struct raftmq_consumer *consumer)
 
 bool lock_held(const struct consumed_queue *queue)
 {
-    return !queue->consumer->options.orderly || queue->lock_until_ms > now_of(queue->consumer);
+    return !consumer_locks(queue->consumer) || queue->lock_until_ms > now_of(queue->consumer);
 }
 
 static struct queue_name name_of(const struct consumed_queue *queue)

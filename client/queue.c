@@ -23,6 +23,7 @@ enum { PULL_COMMIT = 1, PULL_SUSPEND = 2, PULL_SUBSCRIPTION = 4 };
 
 static void locate(struct consumed_queue *queue);
 static void on_stored_offset(void *context, enum status status, const struct command *response);
+static void locate_locally(struct consumed_queue *queue);
 static void locate_new(struct consumed_queue *queue);
 static void on_edge(void *context, enum status status, const struct command *response);
 static void pull(struct consumed_queue *queue);
@@ -139,6 +140,10 @@ static void failed(struct consumed_queue *queue, enum status status, const struc
 
 static void locate(struct consumed_queue *queue)
 {
+    if (queue->consumer->options.broadcasting) {
+        locate_locally(queue);
+        return;
+    }
     struct command request;
     struct buf scratch = {0};
     begin_request(queue, REQUEST_QUERY_CONSUMER_OFFSET, &scratch, &request);
@@ -165,6 +170,20 @@ static void on_stored_offset(void *context, enum status status, const struct com
         go_on(queue);
     } else {
         failed(queue, status, response);
+    }
+}
+
+/* A broadcasting consumer knows by itself. */
+static void locate_locally(struct consumed_queue *queue)
+{
+    queue->next_offset =
+        local_offsets_find(&queue->consumer->broadcast.offsets, name_slice(&queue->topic->topic),
+                           name_slice(&queue->broker), queue->queue_id);
+    if (queue->next_offset >= 0) {
+        queue->located = true;
+        go_on(queue);
+    } else {
+        locate_new(queue);
     }
 }
 
@@ -205,7 +224,8 @@ static void pull(struct consumed_queue *queue)
     struct command request;
     struct buf scratch = {0};
     int64_t committed = queue_committed(queue);
-    int32_t flags = PULL_SUSPEND | PULL_SUBSCRIPTION | (committed > 0 ? PULL_COMMIT : 0);
+    bool commit = committed > 0 && !consumer->options.broadcasting;
+    int32_t flags = PULL_SUSPEND | PULL_SUBSCRIPTION | (commit ? PULL_COMMIT : 0);
     begin_request(queue, REQUEST_PULL_MESSAGE, &scratch, &request);
     command_add_i64(&request, "queueOffset", queue->next_offset, &scratch);
     command_add_i64(&request, "maxMsgNums", consumer->options.pull_messages_max, &scratch);
@@ -303,7 +323,7 @@ void queue_store(struct consumed_queue *queue)
 {
     int64_t offset = queue_committed(queue);
     if (!queue->located || queue->storing_offset >= 0 || offset == queue->stored_offset ||
-        !lock_held(queue)) {
+        !lock_held(queue) || queue->consumer->options.broadcasting) {
         return;
     }
     if (queue_tell_offset(queue, offset, on_offset_told, &queue->storing) == STATUS_PENDING) {
@@ -326,8 +346,10 @@ void queue_drop(struct consumed_queue *queue)
     struct raftmq_client *client = consumer->client;
     struct host host;
     int64_t offset = queue_committed(queue);
-    if (!consumer->options.orderly && queue->located && offset != queue->stored_offset &&
-        queue_host(queue, &host)) {
+    if (consumer->options.broadcasting) {
+        broadcast_note(queue);
+    } else if (!consumer_locks(consumer) && queue->located && offset != queue->stored_offset &&
+               queue_host(queue, &host)) {
         // Without waiting for an answer: whoever takes the queue now asks after this arrives.
         struct command request;
         struct buf scratch = {0};
@@ -342,7 +364,7 @@ void queue_drop(struct consumed_queue *queue)
     rpc_cancel(client->rpc, queue);
     rpc_cancel(client->rpc, &queue->storing);
     queue_forget_waiting(queue);
-    if (consumer->options.orderly) {
+    if (consumer_locks(consumer)) {
         list_append(&consumer->leaving, &queue->in_consumer);
     }
     queue_delivery_done(queue, false);
@@ -385,7 +407,8 @@ void queue_rewind(struct consumed_queue *queue, int64_t offset)
 void queue_reset(struct consumed_queue *queue, int64_t offset)
 {
     queue_rewind(queue, offset);
-    if (queue_tell_offset(queue, offset, on_offset_told, &queue->storing) == STATUS_PENDING) {
+    if (!queue->consumer->options.broadcasting &&
+        queue_tell_offset(queue, offset, on_offset_told, &queue->storing) == STATUS_PENDING) {
         queue->storing_offset = offset;
     }
 }
@@ -402,7 +425,7 @@ void queue_delivery_done(struct consumed_queue *queue, bool stale)
 {
     bool orderly = queue->consumer->options.orderly;
     if (queue->dropped && queue->running_count == 0) {
-        if (orderly) {
+        if (consumer_locks(queue->consumer)) {
             lock_leave(queue);
         } else {
             free(queue);

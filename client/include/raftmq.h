@@ -309,8 +309,15 @@ struct raftmq_consumer_options {
      * after the listener here has returned. Order is kept as long as no listener runs on for
      * longer than a lock lives without its broker (30 s here; raftmq, Apache RocketMQ: 60 s). */
     bool orderly;
+    /* Broadcasting: this consumer gets the messages of all queues, whoever else is in the group.
+     * How far it is, is kept in a file of offsets_directory, which must exist and is required; one
+     * process has it at a time. A message that fails is delivered again here, as after
+     * redeliver_ms; after retries_max it is given up with a warning. There are no dead letters,
+     * no locks, and the broker knows no offsets: `raftmq offset reset` does not reach it. */
+    bool broadcasting;
+    const char *offsets_directory;
     /* A message that fails once more after so many retries is a dead letter of the group. 0: as the
-     * group's configuration says (16); of an orderly consumer: never. */
+     * group's configuration says (16); orderly: never; broadcasting: 16. */
     uint32_t retries_max;
     /* Level of the delay (1 to 18) before a message that failed comes again; 0: the broker's
      * choice, longer each time. Not for orderly consumers. */
