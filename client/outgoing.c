@@ -90,6 +90,9 @@ static bool reserved(struct slice name)
         PROPERTY_TIMER_DELIVER_MS,
         PROPERTY_TIMER_OUT_MS,
         PROPERTY_REPLY_TO_CLIENT,
+        PROPERTY_CORRELATION_ID,
+        PROPERTY_MESSAGE_TYPE,
+        PROPERTY_TTL,
         "MIN_OFFSET",
         "MAX_OFFSET",
         "ORIGIN_MESSAGE_ID",
@@ -189,8 +192,10 @@ void outgoing_request(const struct outgoing *outgoing, struct buf *scratch, stru
 {
     buf_clear(scratch);
     buf_reserve(scratch, 256);
-    command_init_request(request,
-                         outgoing->batch ? REQUEST_SEND_BATCH_MESSAGE : REQUEST_SEND_MESSAGE_V2, 0);
+    int32_t code = outgoing->batch   ? REQUEST_SEND_BATCH_MESSAGE
+                   : outgoing->reply ? REQUEST_SEND_REPLY_MESSAGE_V2
+                                     : REQUEST_SEND_MESSAGE_V2;
+    command_init_request(request, code, 0);
     command_add(request, "a", outgoing->group);
     command_add(request, "b", outgoing->topic);
     command_add(request, "c", slice_text(TOPIC_DEFAULT));

@@ -37,6 +37,7 @@ struct outgoing {
     struct slice properties;
     struct slice body;
     bool batch;
+    bool reply; /* To a request. */
 };
 
 /* Make the request; texts of numbers go to scratch, which is cleared first. */

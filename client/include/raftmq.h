@@ -261,6 +261,31 @@ raftmq_send_transaction(struct raftmq_producer *producer, const struct raftmq_me
                         struct raftmq_send_result *result, enum raftmq_transaction *outcome,
                         struct raftmq_error *error);
 
+/* ---- Requests and replies -------------------------------------------------------------------- */
+
+/* The reply to a request. Free with raftmq_reply_free(). */
+struct raftmq_reply {
+    const struct raftmq_received *message;
+};
+
+/* Send a message and wait for the reply of a consumer of its topic; timeout_ms is for both
+ * together. Any one of the consumers may reply, also one of another language. RAFTMQ_TIMED_OUT:
+ * the request may have been handled. The reply is not stored by raftmq: it is lost if the broker
+ * that brings it fails. The message may not be delayed. Free *reply with raftmq_reply_free(). */
+RAFTMQ_API enum raftmq_status raftmq_request(struct raftmq_producer *producer,
+                                             const struct raftmq_message *message,
+                                             uint64_t timeout_ms, struct raftmq_reply **reply,
+                                             struct raftmq_error *error);
+RAFTMQ_API void raftmq_reply_free(struct raftmq_reply *reply);
+
+/* Reply to a message whose sender waits for it; a listener may call this. Waits until the sender
+ * has the reply. RAFTMQ_INVALID_ARGUMENT: nobody waits for a reply to this message. RAFTMQ_REFUSED:
+ * its sender is gone or does not wait any longer. */
+RAFTMQ_API enum raftmq_status raftmq_answer(struct raftmq_producer *producer,
+                                            const struct raftmq_received *request, const void *body,
+                                            size_t body_size, uint64_t timeout_ms,
+                                            struct raftmq_error *error);
+
 /* ---- Push consumer --------------------------------------------------------------------------- */
 
 struct raftmq_consumer;

@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-enum { HOLD_MS = 40, TICK_MS = 5 };
+enum { HOLD_MS = 40, TICK_MS = 5, REPLY_OPAQUE = 326326 };
 
 static const char *const broker_names[FAKE_BROKERS] = {"broker-a", "broker-b"};
 
@@ -312,7 +312,14 @@ static void on_send(struct fake_broker *fake, int broker, struct conn *conn,
         return;
     }
     struct message message = message_of(fake, broker, command);
+    struct slice waiting;
+    struct buf properties = {0};
     int64_t offset;
+    if (properties_find(message.properties, PROPERTY_REPLY_TO_CLIENT, &waiting)) {
+        buf_put_slice(&properties, message.properties);
+        properties_append(&properties, 0, PROPERTY_CLUSTER, slice_text("C1"));
+        message.properties = buf_slice(&properties);
+    }
     if (properties_find(message.properties, PROPERTY_TRANSACTION_PREPARED, &prepared)) {
         offset = (int64_t)fake->half_count;
         struct fake_half *half = &fake->halves[fake->half_count++];
@@ -325,6 +332,7 @@ static void on_send(struct fake_broker *fake, int broker, struct conn *conn,
     }
     offset = slice_equals_text(field(command, "m"), "true") ? append_batch(fake, broker, command)
                                                             : append(fake, broker, &message);
+    buf_close(&properties);
     if (command_is_oneway(command)) {
         atomic_fetch_add(&fake->oneways, 1);
     } else {
@@ -544,6 +552,32 @@ static void on_check(struct fake_broker *fake, struct conn *conn, const struct c
     loop_peer_answer(conn, command, atomic_load(&fake->check_code), (struct slice){0});
 }
 
+/* Push a reply to all clients, to one of which it belongs. */
+static void on_reply(struct fake_broker *fake, int broker, struct conn *conn,
+                     const struct command *command)
+{
+    struct command request;
+    struct slice type;
+    command_init_request(&request, REQUEST_PUSH_REPLY_MESSAGE_TO_CLIENT, REPLY_OPAQUE);
+    command_add(&request, "topic", field(command, "b"));
+    command_add(&request, "properties", field(command, "i"));
+    command_add(&request, "bornTimestamp", field(command, "g"));
+    command_add(&request, "bornHost", slice_text("127.0.0.1:1"));
+    command_add(&request, "sysFlag", field(command, "f"));
+    request.body = command->body;
+    if (!slice_equals_text(field(command, "b"), "C1_REPLY_TOPIC") ||
+        !properties_find(field(command, "i"), PROPERTY_MESSAGE_TYPE, &type) ||
+        !slice_equals_text(type, "reply")) {
+        fail_msg("a reply is not marked as one");
+    }
+    atomic_fetch_add(&fake->replies, 1);
+    LIST_FOREACH(at, &fake->peers[broker].conns)
+    {
+        conn_send_command(CONTAINER_OF(at, struct loop_peer_conn, in_peer)->conn, &request);
+    }
+    loop_peer_answer(conn, command, 0, (struct slice){0});
+}
+
 /* Queues of retry topics are always locked; of the others one client has each. */
 static void on_lock(struct fake_broker *fake, int broker, struct conn *conn,
                     const struct command *command, bool take)
@@ -578,6 +612,15 @@ static void on_lock(struct fake_broker *fake, int broker, struct conn *conn,
     }
     buf_close(&answer);
     body_close(&body);
+}
+
+static void on_recall(struct fake_broker *fake, int broker, struct conn *conn,
+                      const struct command *command)
+{
+    bool known = slice_equals_text(field(command, "recallHandle"), FAKE_RECALL_HANDLE);
+    atomic_fetch_add(&fake->recalls_of[broker], 1);
+    loop_peer_answer(conn, command, known ? RESPONSE_SUCCESS : RESPONSE_ILLEGAL_OPERATION,
+                     (struct slice){0});
 }
 
 static void on_given_back(struct fake_broker *fake, struct conn *conn,
@@ -629,6 +672,9 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
     struct fake_broker *fake = peer->context;
     int broker = broker_of(fake, peer);
     int32_t queue_id = (int32_t)number(command, "queueId");
+    if (command_is_response(command) && command->opaque == REPLY_OPAQUE) {
+        atomic_fetch_add(command->code == 0 ? &fake->replies_taken : &fake->replies_refused, 1);
+    }
     if (command_is_response(command) || on_retry_topic(conn, command)) {
         return;
     }
@@ -676,17 +722,15 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
     case REQUEST_CONSUMER_SEND_MSG_BACK:
         on_given_back(fake, conn, command);
         break;
+    case REQUEST_SEND_REPLY_MESSAGE_V2:
+        on_reply(fake, broker, conn, command);
+        break;
     case REQUEST_LOCK_BATCH_MQ:
     case REQUEST_UNLOCK_BATCH_MQ:
         on_lock(fake, broker, conn, command, command->code == REQUEST_LOCK_BATCH_MQ);
         break;
     case REQUEST_RECALL_MESSAGE:
-        atomic_fetch_add(&fake->recalls_of[broker], 1);
-        loop_peer_answer(conn, command,
-                         slice_equals_text(field(command, "recallHandle"), FAKE_RECALL_HANDLE)
-                             ? RESPONSE_SUCCESS
-                             : RESPONSE_ILLEGAL_OPERATION,
-                         (struct slice){0});
+        on_recall(fake, broker, conn, command);
         break;
     default:
         on_admin(fake, broker, conn, command);

@@ -85,6 +85,9 @@ struct fake_broker {
     atomic_int sql_pulls;
     atomic_int sends_of[FAKE_BROKERS];
     atomic_int last_offset[FAKE_BROKERS][FAKE_QUEUES]; /* Committed by the group. */
+    atomic_int replies;                                /* Sent to whoever waits. */
+    atomic_int replies_taken;                          /* What clients said of them. */
+    atomic_int replies_refused;
     atomic_int recalls_of[FAKE_BROKERS];
     atomic_int admin_calls;
 };
