@@ -63,7 +63,8 @@ struct consumed_queue {
     int storing;            /* Only its address is used: context of that call. */
     bool suspended;         /* Orderly: the first delivery has to wait. */
     bool lock_asked;        /* In the lock request under way. */
-    uint64_t lock_until_ms; /* Loop time up to which we rely on our lock; 0: not held. */
+    /* Monotonic time up to which we rely on our lock; 0: not held. Read by workers. */
+    atomic_uint_least64_t lock_until_ms;
     struct list deliveries; /* Ascending by offset: the first is the oldest not done. */
     struct list stale;      /* Deliveries that run but do not count: the queue was rewound. */
     size_t delivery_count;
@@ -81,7 +82,8 @@ struct delivery {
     enum raftmq_consumed verdict;
     uint32_t failures;
     bool running;
-    bool stale; /* The queue was rewound: how it ends does not matter. */
+    bool skipped;      /* The worker did not call the listener. */
+    atomic_bool stale; /* The queue was rewound: how it ends does not matter. Read by workers. */
 };
 
 /* For the heartbeat. Borrows from consumer and arena. */
@@ -141,7 +143,7 @@ static inline bool consumer_locks(const struct raftmq_consumer *consumer)
 {
     return consumer->options.orderly && !consumer->options.broadcasting;
 }
-/* May messages of this queue be delivered? Always true if no locks are needed. */
+/* Any thread: may messages of this queue be delivered? Always true if no locks are needed. */
 bool lock_held(const struct consumed_queue *queue);
 /* An orderly queue was dropped and nothing of it runs: store its offset, then unlock and free it.
  */

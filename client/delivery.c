@@ -55,8 +55,11 @@ static void run(struct job *job)
 {
     struct delivery *delivery = CONTAINER_OF(job, struct delivery, job);
     struct raftmq_consumer *consumer = delivery->queue->consumer;
+    // It may have waited for a worker, and much may have happened meanwhile.
+    delivery->skipped = atomic_load(&consumer->stopping) || atomic_load(&delivery->stale) ||
+                        !lock_held(delivery->queue);
     delivery->verdict = RAFTMQ_CONSUME_LATER;
-    if (!atomic_load(&consumer->stopping)) {
+    if (!delivery->skipped) {
         delivery->verdict = consumer->listener(consumer->context, &delivery->received.message);
     }
 }
@@ -68,7 +71,7 @@ static void done(struct job *job)
     struct raftmq_consumer *consumer = queue->consumer;
     delivery->running = false;
     queue->running_count--;
-    bool stale = delivery->stale;
+    bool stale = atomic_load(&delivery->stale);
     bool stays = queue->dropped && consumer_locks(consumer); // Its offset is told after this.
     if (delivery->verdict == RAFTMQ_CONSUMED || stale) {
         end(delivery);
@@ -78,9 +81,9 @@ static void done(struct job *job)
         queue->next_offset = offset;
     } else if (queue->dropped) {
         end(delivery); // Another member gets it, from the offset that was told.
-    } else if (!consumer->closing) {
+    } else if (!consumer->closing && !delivery->skipped) {
         again(delivery);
-    }
+    } // What was skipped waits for the lock, or for the end.
     queue_delivery_done(queue, stale);
     consumer->jobs_running--;
     consumer_finish_if_idle(consumer);

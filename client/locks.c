@@ -16,7 +16,7 @@
 enum {
     RENEW_MS = 20000, /* At most; as often as shares are looked at. */
     VALID_MS = 30000, /* Half of what the broker's lease lasts, counted from our asking. */
-    RETRY_MS = 200,   /* As long as a queue of ours is not locked. */
+    RETRY_MS = 500,   /* As long as a queue of ours is not locked. */
     CALL_TIMEOUT_MS = 3000,
 };
 
@@ -25,7 +25,7 @@ struct lock_call {
     struct list in_consumer;
     struct raftmq_consumer *consumer;
     struct name broker;
-    uint64_t asked_ms; /* Loop time. */
+    uint64_t asked_ms;
 };
 
 static bool asked(const struct raftmq_consumer *consumer, const struct name *broker);
@@ -40,12 +40,13 @@ static void finish_leaving(struct consumed_queue *queue);
 
 static uint64_t now_of(const struct raftmq_consumer *consumer)
 {
-    return uv_now(&consumer->client->loop);
+    return clock_monotonic_ms(consumer->client->clock);
 }
 
 bool lock_held(const struct consumed_queue *queue)
 {
-    return !consumer_locks(queue->consumer) || queue->lock_until_ms > now_of(queue->consumer);
+    return !consumer_locks(queue->consumer) ||
+           atomic_load(&queue->lock_until_ms) > now_of(queue->consumer);
 }
 
 static struct queue_name name_of(const struct consumed_queue *queue)
@@ -220,7 +221,7 @@ static void take(struct consumed_queue *queue, uint64_t asked_ms)
     if (!queue->dropped && still_leaving(queue)) {
         return; // Asked for again in a moment.
     }
-    queue->lock_until_ms = asked_ms + VALID_MS;
+    atomic_store(&queue->lock_until_ms, asked_ms + VALID_MS);
     if (!held && !queue->dropped) {
         queue_rewind(queue, -1);
     }
@@ -228,8 +229,7 @@ static void take(struct consumed_queue *queue, uint64_t asked_ms)
 
 static void lose(struct consumed_queue *queue)
 {
-    bool held = queue->lock_until_ms != 0;
-    queue->lock_until_ms = 0;
+    bool held = atomic_exchange(&queue->lock_until_ms, 0) != 0;
     if (held && !queue->dropped) {
         queue_rewind(queue, -1); // It waits for the lock then.
     }
@@ -266,7 +266,7 @@ void lock_release(struct consumed_queue *queue)
         connections_send(&consumer->client->connections, host, &command);
         buf_close(&body);
     }
-    queue->lock_until_ms = 0;
+    atomic_store(&queue->lock_until_ms, 0);
 }
 
 void lock_leave(struct consumed_queue *queue)

@@ -394,7 +394,7 @@ void queue_rewind(struct consumed_queue *queue, int64_t offset)
     queue_forget_waiting(queue);
     LIST_FOREACH(at, &queue->deliveries)
     {
-        CONTAINER_OF(at, struct delivery, in_queue)->stale = true;
+        atomic_store(&CONTAINER_OF(at, struct delivery, in_queue)->stale, true);
         list_remove(at);
         list_append(&queue->stale, at);
     }

@@ -293,7 +293,7 @@ struct raftmq_consumer;
 enum raftmq_consumed {
     RAFTMQ_CONSUMED = 0,
     RAFTMQ_CONSUME_LATER = 1,   /* Deliver it again after a while. */
-    RAFTMQ_CONSUME_GIVE_UP = 2, /* Never again: a dead letter of the group, at once. */
+    RAFTMQ_CONSUME_GIVE_UP = 2, /* Never again: a dead letter at once; broadcasting: dropped. */
 };
 
 /* Called on a worker thread, for several messages at the same time; of an orderly consumer, for one
@@ -328,34 +328,38 @@ struct raftmq_consumer_options {
     enum raftmq_consume_from from;
     uint32_t pull_messages_max;  /* Messages of one pull. 0: 32 */
     uint32_t queue_messages_max; /* Messages of one queue held here at one time. 0: 1000 */
-    /* Orderly: messages of a queue are delivered one at a time, in their order, by one member of
-     * the group at a time, which holds the queue's lock. LATER has the queue wait for redeliver_ms
-     * and delivers the same message again. When the queue goes to another member, that begins
-     * after the listener here has returned. Order is kept as long as no listener runs on for
-     * longer than a lock lives without its broker (30 s here; raftmq, Apache RocketMQ: 60 s). */
+    /* Orderly: messages of a queue are delivered one at a time, in their order, by the one member
+     * of the group that has the queue's lock. LATER has the queue wait for redeliver_ms; then the
+     * same message comes again. A queue goes to another member only after the listener has
+     * returned and the offset is stored. The lock is renewed as long as the broker answers; if it
+     * does not for 30 s, no further message is delivered. A listener that goes on for 30 s more
+     * then, may have company. Members that are killed keep their locks for a minute. */
     bool orderly;
     /* Broadcasting: this consumer gets the messages of all queues, whoever else is in the group.
-     * How far it is, is kept in a file of offsets_directory, which must exist and is required; one
-     * process has it at a time. A message that fails is delivered again here, as after
-     * redeliver_ms; after retries_max it is given up with a warning. There are no dead letters,
-     * no locks, and the broker knows no offsets: `raftmq offset reset` does not reach it. */
+     * How far it is, is kept in a file of offsets_directory, which is required and must exist; one
+     * consumer of a group has it at a time. A message that fails is delivered again here and
+     * given up, with a warning, after retries_max. There are no dead letters and no locks. Brokers
+     * know no offsets of it, so `raftmq offset reset` means nothing to it. */
     bool broadcasting;
     const char *offsets_directory;
     /* A message that fails once more after so many retries is a dead letter of the group. 0: as the
-     * group's configuration says (16); orderly: never; broadcasting: 16. */
+     * group's configuration says (16); orderly: never; broadcasting: 16. The retries of orderly and
+     * broadcasting consumers are counted here, and anew by another member or process. */
     uint32_t retries_max;
     /* Level of the delay (1 to 18) before a message that failed comes again; 0: the broker's
      * choice, longer each time. Not for orderly consumers. */
     int32_t retry_level;
-    /* Before a message whose listener said LATER is delivered again by this consumer: if it is
-     * orderly; or if the broker did not take the message back, and then it doubles each time up to
-     * a minute. 0: 1000 */
+    /* Before a message whose listener said LATER is delivered again by this consumer itself: an
+     * orderly or broadcasting one, or any if the broker did not take the message back. Unless it
+     * is orderly, this doubles each time up to a minute. 0: 1000 */
     uint64_t redeliver_ms;
 };
 
 /* Start consuming: join the group (of which a client may have one consumer), share its queues with
  * the other members, pull, call the listener. A message is done when the listener says so; it is
- * delivered at least once, again after LATER and after a crash of this process. Copies options.
+ * delivered at least once, again after LATER and after a crash of this process. If the group is
+ * reset, it goes on where that says: what was pulled before is forgotten, and what listeners that
+ * run say does not count. Copies options.
  *
  * Waits if there is an SQL92 expression, to ask a broker about it: RAFTMQ_REFUSED if that does not
  * take it (code 23: it is not valid, error.remark has the place). It is not asked about while the
