@@ -145,7 +145,8 @@ const struct cli_command offset_commands[] = {
         .arguments = "-g GROUP -T TOPIC --time TIME|--earliest|--latest|--offset OFFSET",
         .summary = "Have a consumer group go on elsewhere in a topic",
         .notes = "Its consumers may run: they go on there with their next pull, and what they had\n"
-                 "in work is not counted. (Apache RocketMQ 4.9 needs one to run.) If it fails at\n"
+                 "in work is not counted. (Apache RocketMQ 4.9 needs one to run,\n"
+                 "and to have an offset of each queue.) If it fails at\n"
                  "one broker group, those before it are reset: run it again. Where the group is,\n"
                  "`raftmq group describe` tells.\n",
         .flags = reset_flags,

@@ -166,7 +166,8 @@ static void on_stored_offset(void *context, enum status status, const struct com
     } else if (status == STATUS_OK && response->code == RESPONSE_SUCCESS &&
                command_i64(response, "offset", true, &queue->next_offset) == STATUS_OK) {
         queue->located = true;
-        queue->stored_offset = queue->next_offset;
+        // Apache RocketMQ 4.9 says 0 for "never stored", too; to its resets that is a difference.
+        queue->stored_offset = queue->next_offset > 0 ? queue->next_offset : -1;
         go_on(queue);
     } else {
         failed(queue, status, response);
