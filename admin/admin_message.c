@@ -1,10 +1,11 @@
-/* raftmq message: send one, get one by its id, find some by key. */
+/* raftmq message: send one, take it back, get one by its id, find some by key. */
 #include "admin/brokers.h"
+#include "admin/message_json.h"
 #include "admin/output.h"
+#include "admin/time_text.h"
 #include "common/base/clock.h"
 #include "common/base/decimal.h"
 #include "common/base/random.h"
-#include "common/base/utf8.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/message.h"
 #include "common/remoting/names.h"
@@ -19,7 +20,12 @@ struct send_options {
     const char *keys;
     const char *broker;
     int64_t queue_id; /* -1: the broker chooses. */
+    int64_t delay_level;
+    int64_t delay_ms;
+    const char *deliver_at;
 };
+
+enum { DELAY_LEVEL_MAX = 1024 };
 
 static const struct send_options send_defaults = {.queue_id = -1};
 
@@ -31,6 +37,13 @@ static const struct cli_flag send_flags[] = {
      offsetof(struct send_options, broker), 0, 0},
     {'q', "queue", CLI_NUMBER, "ID", "to this queue (else the broker chooses)",
      offsetof(struct send_options, queue_id), -1, QUEUES_PER_TOPIC_MAX - 1},
+    {'l', "delay-level", CLI_NUMBER, "LEVEL", "delayed by this level of messageDelayLevel",
+     offsetof(struct send_options, delay_level), 1, DELAY_LEVEL_MAX},
+    {'d', "delay-ms", CLI_NUMBER, "MS", "delayed by so much",
+     offsetof(struct send_options, delay_ms), 1, INT64_MAX},
+    {'a', "deliver-at", CLI_TEXT, "TIME",
+     "delayed until 2026-11-22T20:57:26Z, or ms since the epoch",
+     offsetof(struct send_options, deliver_at), 0, 0},
     {0},
 };
 
@@ -54,16 +67,7 @@ static const struct cli_flag query_flags[] = {
 
 static const struct column sent_members[] = {
     {"message id", "id"}, {"offset id", "offsetId"}, {"broker", "broker"},
-    {"queue", "queue"},   {"offset", "offset"},
-};
-
-static const struct column message_members[] = {
-    {"message id", "id"},    {"offset id", "offsetId"},      {"topic", "topic"},
-    {"queue", "queue"},      {"offset", "offset"},           {"tag", "tag"},
-    {"keys", "keys"},        {"born", "bornTime"},           {"born on", "bornHost"},
-    {"stored", "storeTime"}, {"stored on", "storeHost"},     {"consumed again", "reconsumeTimes"},
-    {"flags", "sysFlag"},    {"properties", "propertyText"}, {"size", "bodySize"},
-    {"body", "body"},
+    {"queue", "queue"},   {"offset", "offset"},      {"recall handle", "recallHandle"},
 };
 
 static const struct column found_columns[] = {
@@ -95,6 +99,7 @@ static enum cli_exit print_sent(struct cli *cli, const struct broker_data *broke
                                 const struct command *response)
 {
     struct slice offset_id = {0};
+    struct slice handle = {0};
     int64_t queue_offset = -1;
     int32_t queue_id = -1;
     if (!command_find(response, "msgId", &offset_id) ||
@@ -102,15 +107,38 @@ static enum cli_exit print_sent(struct cli *cli, const struct broker_data *broke
         command_i32(response, "queueId", true, &queue_id) != STATUS_OK) {
         return cli_nonsense(cli, broker->name);
     }
-    output_object(cli,
-                  json_pack("{s:s, s:o, s:o, s:i, s:I}", "id", id, "offsetId",
-                            json_slice(offset_id), "broker", json_slice(broker->name), "queue",
-                            queue_id, "offset", (json_int_t)queue_offset),
-                  sent_members, OUTPUT_COUNT(sent_members));
+    json_t *sent = json_pack("{s:s, s:o, s:o, s:i, s:I}", "id", id, "offsetId",
+                             json_slice(offset_id), "broker", json_slice(broker->name), "queue",
+                             queue_id, "offset", (json_int_t)queue_offset);
+    if (command_find(response, "recallHandle", &handle) && handle.size > 0) {
+        json_object_set_new(sent, "recallHandle", json_slice(handle));
+    }
+    output_object(cli, sent, sent_members, OUTPUT_COUNT(sent_members));
     return CLI_OK;
 }
 
-static enum cli_exit send(struct cli *cli, const struct send_options *options,
+/* At most one of the three is there. */
+static void add_delay(const struct send_options *options, int64_t deliver_ms,
+                      struct buf *properties)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } delays[] = {
+        {PROPERTY_DELAY, options->delay_level},
+        {PROPERTY_TIMER_DELAY_MS, options->delay_ms},
+        {PROPERTY_TIMER_DELIVER_MS, deliver_ms},
+    };
+    for (size_t i = 0; i < OUTPUT_COUNT(delays); i++) {
+        if (delays[i].value > 0) {
+            char text[DECIMAL_SIZE_MAX];
+            size_t size = decimal_format(delays[i].value, text);
+            properties_append(properties, 0, delays[i].name, slice_of(text, size));
+        }
+    }
+}
+
+static enum cli_exit send(struct cli *cli, const struct send_options *options, int64_t deliver_ms,
                           const struct broker_data *broker, char **arguments)
 {
     char id[33];
@@ -127,6 +155,7 @@ static enum cli_exit send(struct cli *cli, const struct send_options *options,
     if (options->keys != NULL) {
         properties_append(&properties, 0, PROPERTY_KEYS, slice_text(options->keys));
     }
+    add_delay(options, deliver_ms, &properties);
     command_init_request(&request, REQUEST_SEND_MESSAGE_V2, 1);
     command_add(&request, "a", slice_text("raftmq-admin"));
     command_add(&request, "b", slice_text(arguments[0]));
@@ -153,90 +182,49 @@ static enum cli_exit run_send(struct cli *cli, const void *opaque, char **argume
 {
     const struct send_options *options = opaque;
     struct route route;
+    int64_t deliver_ms = 0;
     if (strlen(arguments[1]) > MESSAGE_BODY_MAX) {
         return cli_fail(cli, CLI_USAGE, "the message is too large");
+    }
+    if ((options->delay_level > 0) + (options->delay_ms > 0) + (options->deliver_at != NULL) > 1) {
+        return cli_fail(cli, CLI_USAGE,
+                        "only one of --delay-level, --delay-ms and --deliver-at can be");
+    }
+    if (options->deliver_at != NULL && !time_parse(options->deliver_at, &deliver_ms)) {
+        return cli_fail(cli, CLI_USAGE,
+                        "--deliver-at: 2026-11-22T20:57:26Z or milliseconds since the epoch are "
+                        "wanted, not \"%s\"",
+                        options->deliver_at);
     }
     enum cli_exit code = route_find(cli, arguments[0], &route);
     if (code == CLI_OK) {
         const struct broker_data *broker = choose(&route, options->broker);
         code = broker == NULL ? cli_fail(cli, CLI_NOT_FOUND, "no broker group takes messages of %s",
                                          arguments[0])
-                              : send(cli, options, broker, arguments);
+                              : send(cli, options, deliver_ms, broker, arguments);
     }
     route_close(&route);
     return code;
 }
 
+static enum cli_exit run_recall(struct cli *cli, const void *options, char **arguments)
+{
+    (void)options;
+    struct raftmq_error error;
+    switch (raftmq_recall(cli->client, arguments[0], arguments[1], 0, &error)) {
+    case RAFTMQ_OK:
+        return CLI_OK;
+    case RAFTMQ_INVALID_ARGUMENT:
+        return cli_fail(cli, CLI_USAGE, "%s", error.remark);
+    case RAFTMQ_REFUSED:
+        return cli_fail(cli, error.code == RESPONSE_TOPIC_NOT_EXIST ? CLI_NOT_FOUND : CLI_FAILED,
+                        "%s (%d) %s", response_code_name(error.code), error.code, error.remark);
+    default:
+        return cli_fail(cli, CLI_UNREACHABLE, "%s", error.remark);
+    }
+}
+
 /* --- Showing ------------------------------------------------------------------------------ */
-
-static json_t *host_json(struct host host)
-{
-    struct buf text = {0};
-    host_format(host, &text);
-    json_t *json = json_slice(buf_slice(&text));
-    buf_close(&text);
-    return json;
-}
-
-/* The body: text if it is some, else hex. */
-static void set_body(json_t *json, struct slice body)
-{
-    json_object_set_new(json, "bodySize", json_integer((json_int_t)body.size));
-    if (utf8_valid(body) && (body.size == 0 || memchr(body.data, 0, body.size) == NULL)) {
-        json_object_set_new(json, "body", json_slice(body));
-        return;
-    }
-    struct buf hex = {0};
-    for (size_t i = 0; i < body.size; i++) {
-        buf_printf(&hex, "%02x", body.data[i]);
-    }
-    json_object_set_new(json, "bodyHex", json_slice(buf_slice(&hex)));
-    buf_close(&hex);
-}
-
-static void set_properties(json_t *json, struct slice properties)
-{
-    json_t *object = json_object();
-    struct buf text = {0};
-    struct slice name;
-    struct slice value;
-    while (properties_next(&properties, &name, &value)) {
-        char *key = mem_copy_text(name);
-        json_object_set_new(object, key, json_slice(value));
-        buf_printf(&text, "%s%.*s=%.*s", text.size == 0 ? "" : " ", SLICE_ARGS(name),
-                   SLICE_ARGS(value));
-        free(key);
-    }
-    static const struct {
-        const char *property;
-        const char *member;
-    } shown[] = {{PROPERTY_UNIQUE_KEY, "id"}, {PROPERTY_TAGS, "tag"}, {PROPERTY_KEYS, "keys"}};
-    for (size_t i = 0; i < OUTPUT_COUNT(shown); i++) {
-        json_t *found = json_object_get(object, shown[i].property);
-        if (found != NULL) {
-            json_object_set(json, shown[i].member, found);
-        }
-    }
-    json_object_set_new(json, "properties", object);
-    json_object_set_new(json, "propertyText", json_slice(buf_slice(&text)));
-    buf_close(&text);
-}
-
-static json_t *message_json(const struct message *message)
-{
-    char offset_id[OFFSET_MESSAGE_ID_SIZE];
-    offset_message_id_format(message->store_host, message->physical_offset, offset_id);
-    json_t *json = json_pack(
-        "{s:o, s:o, s:i, s:I, s:I, s:I, s:o, s:o, s:i, s:i}", "offsetId",
-        json_slice(slice_of(offset_id, sizeof offset_id)), "topic", json_slice(message->topic),
-        "queue", message->queue_id, "offset", (json_int_t)message->queue_offset, "bornTime",
-        (json_int_t)message->born_time_ms, "storeTime", (json_int_t)message->store_time_ms,
-        "bornHost", host_json(message->born_host), "storeHost", host_json(message->store_host),
-        "reconsumeTimes", message->reconsume_times, "sysFlag", message->sys_flag);
-    set_properties(json, message->properties);
-    set_body(json, message->body);
-    return json;
-}
 
 static enum cli_exit run_get(struct cli *cli, const void *options, char **arguments)
 {
@@ -270,7 +258,7 @@ static enum cli_exit run_get(struct cli *cli, const void *options, char **argume
     } else if (message_decode(reply.command.body, &message, &size) != STATUS_OK) {
         code = cli_nonsense(cli, slice_text("broker"));
     } else {
-        output_object(cli, message_json(&message), message_members, OUTPUT_COUNT(message_members));
+        output_object(cli, message_json(&message), message_members, MESSAGE_MEMBER_COUNT);
     }
     cli_reply_close(&reply);
     buf_close(&scratch);
@@ -374,6 +362,18 @@ const struct cli_command message_commands[] = {
         .arguments_min = 2,
         .arguments_max = 2,
         .run = run_send,
+    },
+    {
+        .noun = "message",
+        .verb = "recall",
+        .arguments = "TOPIC HANDLE",
+        .summary = "Take back a message that is delayed to a time and has not come yet",
+        .notes = "HANDLE is what `message send` printed, or the producer was given. Brokers allow "
+                 "it if\nrecallMessageEnable is set. 1: it has come, was recalled before, or the "
+                 "handle is wrong.\n",
+        .arguments_min = 2,
+        .arguments_max = 2,
+        .run = run_recall,
     },
     {
         .noun = "message",

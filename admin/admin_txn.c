@@ -57,31 +57,6 @@ static const struct column members[] = {
     {"decided", "decidedTime"},
 };
 
-/* "3d 4h", "12m 5s", "250ms": two units are enough to act on. */
-static json_t *duration(json_int_t ms)
-{
-    static const struct {
-        json_int_t ms;
-        const char *unit;
-    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
-    const char *sign = ms < 0 ? "-" : "";
-    ms = ms < 0 ? -ms : ms;
-    for (size_t i = 0; i + 1 < OUTPUT_COUNT(units); i++) {
-        if (ms < units[i].ms) {
-            continue;
-        }
-        json_int_t rest = ms % units[i].ms / units[i + 1].ms;
-        bool two = rest > 0 && i + 2 < OUTPUT_COUNT(units);
-        char second[32] = "";
-        if (two) {
-            snprintf(second, sizeof second, " %lld%s", (long long)rest, units[i + 1].unit);
-        }
-        return json_sprintf("%s%lld%s%s", sign, (long long)(ms / units[i].ms), units[i].unit,
-                            second);
-    }
-    return json_sprintf("%s%lldms", sign, (long long)ms);
-}
-
 /* Add what people want to read: the name, and times as durations. */
 static void decorate(json_t *transaction, struct slice broker)
 {
@@ -92,14 +67,15 @@ static void decorate(json_t *transaction, struct slice broker)
                      (long long)json_integer_value(json_object_get(transaction, "position"))));
     json_t *age = json_object_get(transaction, "ageMs");
     if (json_is_integer(age)) {
-        json_object_set_new(transaction, "age", duration(json_integer_value(age)));
+        json_object_set_new(transaction, "age", json_duration(json_integer_value(age)));
     }
     json_t *next = json_object_get(transaction, "nextCheckInMs");
     const char *state = json_string_value(json_object_get(transaction, "state"));
     if (json_is_integer(next) && state != NULL && strcmp(state, "pending") == 0) {
         json_object_set_new(transaction, "next",
-                            json_integer_value(next) <= 0 ? json_string("due")
-                                                          : duration(json_integer_value(next)));
+                            json_integer_value(next) <= 0
+                                ? json_string("due")
+                                : json_duration(json_integer_value(next)));
     }
 }
 

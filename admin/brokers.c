@@ -90,8 +90,8 @@ static bool call_with_hints(struct cli *cli, struct slice first, const struct co
     return done;
 }
 
-enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
-                          const struct command *request, struct cli_reply *reply)
+static enum cli_exit call_in_turn(struct cli *cli, const struct broker_data *group,
+                                  const struct command *request, bool once, struct cli_reply *reply)
 {
     const char *why = status_text(STATUS_NO_LEADER);
     // The lowest id first: that is whom the nameserver takes for the leader.
@@ -110,8 +110,24 @@ enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
         if (call_with_hints(cli, next->address, request, reply, &why)) {
             return CLI_OK;
         }
+        bool unknown = reply->response == NULL && reply->error.status != RAFTMQ_CONNECT_FAILED;
+        if (once && unknown) {
+            break;
+        }
     }
     return cli_fail(cli, CLI_UNREACHABLE, "%.*s: %s", SLICE_ARGS(group->name), why);
+}
+
+enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
+                          const struct command *request, struct cli_reply *reply)
+{
+    return call_in_turn(cli, group, request, false, reply);
+}
+
+enum cli_exit call_leader_once(struct cli *cli, const struct broker_data *group,
+                               const struct command *request, struct cli_reply *reply)
+{
+    return call_in_turn(cli, group, request, true, reply);
 }
 
 enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,

@@ -32,6 +32,12 @@ size_t call_all_nameservers(struct cli *cli, const struct command *request);
 enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
                           const struct command *request, struct cli_reply *reply);
 
+/* call_leader() for what must not be done twice: it goes on to another replica only if the one
+ * before surely did nothing (no connection, or 14). Another end without an answer is an unknown
+ * outcome, CLI_UNREACHABLE. */
+enum cli_exit call_leader_once(struct cli *cli, const struct broker_data *group,
+                               const struct command *request, struct cli_reply *reply);
+
 /* call_leader() for which only success will do: any other answer is cli_refused(). */
 enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,
                          const struct command *request, struct cli_reply *reply);

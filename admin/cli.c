@@ -31,8 +31,8 @@ static const struct cli_flag common_flags[] = {
 };
 
 static const struct cli_command *const nouns[] = {
-    cluster_commands, node_commands, topic_commands,   group_commands,
-    leader_commands,  txn_commands,  message_commands, bench_commands,
+    cluster_commands, node_commands,    topic_commands, group_commands,  leader_commands,
+    txn_commands,     message_commands, dlq_commands,   offset_commands, bench_commands,
 };
 
 enum { NOUN_COUNT = sizeof nouns / sizeof nouns[0], FLAG_HELP = 'h' };
@@ -297,6 +297,9 @@ static void help_command(FILE *out, const struct cli_command *command)
 {
     fprintf(out, "usage: raftmq %s %s [options] %s\n\n%s.\n\n", command->noun, command->verb,
             command->arguments, command->summary);
+    if (command->notes != NULL) {
+        fprintf(out, "%s\n", command->notes);
+    }
     help_flags(out, command->flags);
     help_flags(out, common_flags);
     fprintf(out, "  %-32s %s\n", "-h, --help", "this text");

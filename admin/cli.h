@@ -55,6 +55,7 @@ struct cli_command {
     const char *verb;
     const char *arguments; /* For the help text, "" for none. */
     const char *summary;
+    const char *notes;            /* More of the help text, whole lines; NULL for none. */
     const struct cli_flag *flags; /* Ended by one without a name; may be NULL. */
     const void *defaults;         /* Options to begin with; may be NULL if there are none. */
     size_t options_size;
@@ -80,6 +81,8 @@ extern const struct cli_command leader_commands[];
 extern const struct cli_command node_commands[];
 extern const struct cli_command txn_commands[];
 extern const struct cli_command message_commands[];
+extern const struct cli_command dlq_commands[];
+extern const struct cli_command offset_commands[];
 extern const struct cli_command bench_commands[];
 
 #endif

@@ -223,3 +223,27 @@ json_t *json_parse(struct slice text)
     }
     return json;
 }
+
+json_t *json_duration(json_int_t ms)
+{
+    static const struct {
+        json_int_t ms;
+        const char *unit;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    const char *sign = ms < 0 ? "-" : "";
+    ms = ms < 0 ? -ms : ms;
+    for (size_t i = 0; i + 1 < OUTPUT_COUNT(units); i++) {
+        if (ms < units[i].ms) {
+            continue;
+        }
+        json_int_t rest = ms % units[i].ms / units[i + 1].ms;
+        bool two = rest > 0 && i + 2 < OUTPUT_COUNT(units);
+        char second[32] = "";
+        if (two) {
+            snprintf(second, sizeof second, " %lld%s", (long long)rest, units[i + 1].unit);
+        }
+        return json_sprintf("%s%lld%s%s", sign, (long long)(ms / units[i].ms), units[i].unit,
+                            second);
+    }
+    return json_sprintf("%s%lldms", sign, (long long)ms);
+}

@@ -36,6 +36,9 @@ json_t *json_slice(struct slice text);
 /* Parse JSON as brokers send it, strict or not; NULL if it is none. */
 json_t *json_parse(struct slice text);
 
+/* "3d 4h", "12m 5s", "250ms": two units are enough to act on. */
+json_t *json_duration(json_int_t ms);
+
 #define OUTPUT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -3,6 +3,7 @@
 #include "client/expression.h"
 #include "client/heartbeat.h"
 #include "client/invoke.h"
+#include "common/remoting/body_stats.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
 
@@ -13,6 +14,8 @@ enum {
     PULL_MESSAGES_MAX = 1024,
     QUEUE_MESSAGES_DEFAULT = 1000,
     REDELIVER_DEFAULT_MS = 1000,
+    RETRIES_DEFAULT = 16, /* Of a broadcasting consumer; for others the broker has it. */
+    RETRY_LEVEL_MAX = 18,
     SUBSCRIPTIONS_MAX = HEARTBEAT_SUBSCRIPTIONS_MAX - 1,
 };
 
@@ -58,12 +61,26 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
     if (options->redeliver_ms == 0) {
         consumer->options.redeliver_ms = REDELIVER_DEFAULT_MS;
     }
+    if (options->retries_max == 0 && options->broadcasting) {
+        consumer->options.retries_max = RETRIES_DEFAULT;
+    }
     atomic_init(&consumer->stopping, false);
     list_init(&consumer->queues);
     list_init(&consumer->rounds);
+    list_init(&consumer->leaving);
+    list_init(&consumer->lock_calls);
+    consumer->locks.ring = locks_on_alarm;
     consumer->rebalance.ring = rebalance_on_alarm;
     consumer->persist.ring = on_persist;
     copy_topics(consumer, options);
+    if (options->broadcasting) {
+        status = broadcast_open(&consumer->broadcast, options->offsets_directory, &consumer->group,
+                                error);
+        if (status != RAFTMQ_OK) {
+            consumer_free(consumer);
+            return status;
+        }
+    }
     tasks_run(&client->tasks, start, consumer);
     if (!list_linked(&consumer->in_client)) {
         consumer_free(consumer);
@@ -87,6 +104,17 @@ static enum raftmq_status check(const struct raftmq_consumer_options *options,
                          "a consumer needs a listener, 1 to %d subscriptions and pulls of at "
                          "most %d messages",
                          SUBSCRIPTIONS_MAX, PULL_MESSAGES_MAX);
+    }
+    if (options->broadcasting && options->offsets_directory == NULL) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                         "a broadcasting consumer needs a directory for its offsets");
+    }
+    if (options->retries_max > INT32_MAX || options->retry_level < 0 ||
+        options->retry_level > RETRY_LEVEL_MAX || (options->orderly && options->retry_level != 0)) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                         "the retry level is not 0 to %d (orderly: 0), or there are too many "
+                         "retries",
+                         RETRY_LEVEL_MAX);
     }
     for (size_t i = 0; i < options->subscription_count; i++) {
         if (!topic_name_valid(slice_text(options->subscriptions[i].topic))) {
@@ -162,6 +190,9 @@ static void copy_topics(struct raftmq_consumer *consumer,
         buf_put_text(&topic->expression,
                      expression == NULL || expression[0] == '\0' ? "*" : expression);
     }
+    if (options->broadcasting) {
+        return;
+    }
     // Messages that a broker takes back come again by this topic.
     struct consumer_topic *retry = &consumer->topics[consumer->topic_count++];
     ASSERT(topic_retry_of(name_slice(&consumer->group), &retry->topic));
@@ -174,6 +205,7 @@ static void consumer_free(struct raftmq_consumer *consumer)
         buf_close(&consumer->topics[i].expression);
     }
     free(consumer->topics);
+    broadcast_close(&consumer->broadcast);
     free(consumer);
 }
 
@@ -200,7 +232,7 @@ void consumer_describe(const struct raftmq_consumer *consumer, struct arena *are
     *out = (struct consumer_data){
         .group = name_slice(&consumer->group),
         .consume_type = CONSUME_PASSIVELY,
-        .message_model = MODEL_CLUSTERING,
+        .message_model = consumer->options.broadcasting ? MODEL_BROADCASTING : MODEL_CLUSTERING,
         .consume_from =
             consumer->options.from == RAFTMQ_FROM_FIRST ? CONSUME_FROM_FIRST : CONSUME_FROM_LAST,
         .subscription_count = consumer->topic_count,
@@ -227,12 +259,50 @@ void consumers_on_members_changed(struct raftmq_client *client, struct slice gro
     }
 }
 
+static void reset(struct consumed_queue *queue, const struct queue_offset *offsets, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (offsets[i].offset >= 0 && offsets[i].queue.queue_id == queue->queue_id &&
+            slice_equals(offsets[i].queue.topic, name_slice(&queue->topic->topic)) &&
+            slice_equals(offsets[i].queue.broker, name_slice(&queue->broker))) {
+            queue_reset(queue, offsets[i].offset);
+        }
+    }
+}
+
+void consumers_on_reset(struct raftmq_client *client, const struct command *command)
+{
+    struct slice group;
+    struct body body = {0};
+    struct queue_offset *offsets;
+    size_t count;
+    if (!command_find(command, "group", &group) ||
+        offset_table_decode(command->body, &body, &offsets, &count) != STATUS_OK) {
+        log_warn(&client->log, "a notice of a reset cannot be read", "%s", "");
+        return;
+    }
+    LIST_FOREACH(at, &client->consumers)
+    {
+        struct raftmq_consumer *consumer = CONTAINER_OF(at, struct raftmq_consumer, in_client);
+        if (!consumer->closing && slice_equals(name_slice(&consumer->group), group)) {
+            LIST_FOREACH(queue_at, &consumer->queues)
+            {
+                reset(CONTAINER_OF(queue_at, struct consumed_queue, in_consumer), offsets, count);
+            }
+        }
+    }
+    body_close(&body);
+}
+
 static void on_persist(struct alarm *alarm)
 {
     struct raftmq_consumer *consumer = CONTAINER_OF(alarm, struct raftmq_consumer, persist);
     LIST_FOREACH(at, &consumer->queues)
     {
         queue_store(CONTAINER_OF(at, struct consumed_queue, in_consumer));
+    }
+    if (consumer->options.broadcasting) {
+        (void)broadcast_store(consumer);
     }
     alarms_set(&consumer->client->alarms, alarm, consumer->client->options.persist_offsets_ms);
 }
@@ -301,27 +371,20 @@ void consumer_finish_if_idle(struct raftmq_consumer *consumer)
 
 static void store_last(struct raftmq_consumer *consumer)
 {
-    struct raftmq_client *client = consumer->client;
+    if (consumer->options.broadcasting) {
+        if (!broadcast_store(consumer)) { // Else its end comes here again.
+            finish_close(consumer);
+        }
+        return;
+    }
     consumer->calls_running = 1; // Keeps it from finishing within the loop.
     LIST_FOREACH(at, &consumer->queues)
     {
         struct consumed_queue *queue = CONTAINER_OF(at, struct consumed_queue, in_consumer);
-        struct host host;
         int64_t offset = queue_committed(queue);
-        if (queue->located && offset != queue->stored_offset && queue_host(queue, &host)) {
-            struct command request;
-            struct buf scratch = {0};
-            buf_reserve(&scratch, 64);
-            command_init_request(&request, REQUEST_UPDATE_CONSUMER_OFFSET, 0);
-            command_add(&request, "consumerGroup", name_slice(&consumer->group));
-            command_add(&request, "topic", name_slice(&queue->topic->topic));
-            command_add_i64(&request, "queueId", queue->queue_id, &scratch);
-            command_add_i64(&request, "commitOffset", offset, &scratch);
-            if (connections_call(&client->connections, host, &request, client->options.timeout_ms,
-                                 on_last_stored, consumer) == STATUS_PENDING) {
-                consumer->calls_running++;
-            }
-            buf_close(&scratch);
+        if (queue->located && offset != queue->stored_offset && lock_held(queue) &&
+            queue_tell_offset(queue, offset, on_last_stored, consumer) == STATUS_PENDING) {
+            consumer->calls_running++;
         }
     }
     if (--consumer->calls_running == 0) {
@@ -343,6 +406,7 @@ static void on_last_stored(void *context, enum status status, const struct comma
 
 static void finish_close(struct raftmq_consumer *consumer)
 {
+    locks_cancel(consumer);
     LIST_FOREACH(at, &consumer->queues)
     {
         struct consumed_queue *queue = CONTAINER_OF(at, struct consumed_queue, in_consumer);

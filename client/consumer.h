@@ -2,10 +2,13 @@
  *
  *   rebalance.c  which queues are ours
  *   queue.c      where a queue begins, pulling it, telling the broker how far we are
- *   delivery.c   one message: to the listener, and again if it says so */
+ *   delivery.c   one message: to the listener, and again if it says so
+ *   broadcast.h  where a broadcasting consumer is
+ *   locks.c      of orderly consumers: the locks of our queues, taken, renewed, given up */
 #ifndef CLIENT_CONSUMER_H
 #define CLIENT_CONSUMER_H
 
+#include "client/broadcast.h"
 #include "client/client.h"
 #include "client/received.h"
 #include "common/remoting/body_heartbeat.h"
@@ -26,10 +29,14 @@ struct raftmq_consumer {
     void *context;
     int64_t version; /* Of the subscriptions: when it was made. */
     size_t topic_count;
-    struct consumer_topic *topics; /* The last one is the group's retry topic. */
+    struct consumer_topic *topics; /* The last one is the group's retry topic, if it has one. */
+    struct broadcast broadcast;
     struct list in_client;
-    struct list queues; /* struct consumed_queue, ours now. */
-    struct list rounds; /* struct round, see rebalance.c */
+    struct list queues;     /* struct consumed_queue, ours now. */
+    struct list rounds;     /* struct round, see rebalance.c */
+    struct list leaving;    /* struct consumed_queue: not ours any more, but still locked. */
+    struct list lock_calls; /* struct lock_call, see locks.c */
+    struct alarm locks;
     struct alarm rebalance;
     struct alarm persist;
     size_t jobs_running;  /* Deliveries at the workers. */
@@ -54,7 +61,12 @@ struct consumed_queue {
     int64_t stored_offset;  /* The broker knows; -1: nothing. */
     int64_t storing_offset; /* Being told to it; -1: nothing. */
     int storing;            /* Only its address is used: context of that call. */
+    bool suspended;         /* Orderly: the first delivery has to wait. */
+    bool lock_asked;        /* In the lock request under way. */
+    /* Monotonic time up to which we rely on our lock; 0: not held. Read by workers. */
+    atomic_uint_least64_t lock_until_ms;
     struct list deliveries; /* Ascending by offset: the first is the oldest not done. */
+    struct list stale;      /* Deliveries that run but do not count: the queue was rewound. */
     size_t delivery_count;
     size_t delivery_size;
     size_t running_count;
@@ -70,11 +82,16 @@ struct delivery {
     enum raftmq_consumed verdict;
     uint32_t failures;
     bool running;
+    bool skipped;      /* The worker did not call the listener. */
+    atomic_bool stale; /* The queue was rewound: how it ends does not matter. Read by workers. */
 };
 
 /* For the heartbeat. Borrows from consumer and arena. */
 void consumer_describe(const struct raftmq_consumer *consumer, struct arena *arena,
                        struct consumer_data *out);
+
+/* A broker says where a group shall go on (220). */
+void consumers_on_reset(struct raftmq_client *client, const struct command *command);
 
 /* A broker says that a group's members changed. */
 void consumers_on_members_changed(struct raftmq_client *client, struct slice group);
@@ -93,16 +110,46 @@ void queue_drop(struct consumed_queue *queue);
 int64_t queue_committed(const struct consumed_queue *queue);
 /* Tell the broker, if there is news. */
 void queue_store(struct consumed_queue *queue);
-/* A delivery is done: pull on if it was what held us up; free the queue if it was the last of a
- * dropped one. */
-void queue_delivery_done(struct consumed_queue *queue);
+/* Forget deliveries that are not running; next_offset goes back to the first of them. */
+void queue_forget_waiting(struct consumed_queue *queue);
+/* Go on at another offset (-1: where the broker says), as if nothing had been pulled. Deliveries
+ * that run do not count any more. */
+void queue_rewind(struct consumed_queue *queue, int64_t offset);
+/* The same at the wish of an operator, of which the broker may not know: it is told at once. */
+void queue_reset(struct consumed_queue *queue, int64_t offset);
+/* Orderly: hand over the next message, unless one runs or has to wait, or the lock is not ours. */
+void queue_serve(struct consumed_queue *queue);
+/* Store how far we are; PENDING as connections_call(). */
+WARN_UNUSED enum status queue_tell_offset(struct consumed_queue *queue, int64_t offset, rpc_cb *cb,
+                                          void *context);
+/* A delivery (a stale one?) is done: go on with what waited for it; free the queue if it was the
+ * last of a dropped one. */
+void queue_delivery_done(struct consumed_queue *queue, bool stale);
 /* Where to send requests for this queue: its leader or else any replica; false if unknown. */
 bool queue_host(const struct consumed_queue *queue, struct host *host);
 
-/* Hand a message to the workers. Takes received. */
+/* Hand a message to the workers, of an orderly queue when its turn comes. Takes received. */
 void delivery_begin(struct consumed_queue *queue, struct received *received);
+void delivery_hand_over(struct delivery *delivery);
 /* Forget a delivery that is not running. */
 void delivery_forget(struct delivery *delivery);
+
+/* The alarm consumer->locks. */
+void locks_on_alarm(struct alarm *alarm);
+/* Closing: no more requests for locks. */
+void locks_cancel(struct raftmq_consumer *consumer);
+/* Does this consumer need locks? */
+static inline bool consumer_locks(const struct raftmq_consumer *consumer)
+{
+    return consumer->options.orderly && !consumer->options.broadcasting;
+}
+/* Any thread: may messages of this queue be delivered? Always true if no locks are needed. */
+bool lock_held(const struct consumed_queue *queue);
+/* An orderly queue was dropped and nothing of it runs: store its offset, then unlock and free it.
+ */
+void lock_leave(struct consumed_queue *queue);
+/* Tell the broker that we do not want the lock any more. */
+void lock_release(struct consumed_queue *queue);
 
 /* Closing: go on once no job runs. */
 void consumer_finish_if_idle(struct raftmq_consumer *consumer);

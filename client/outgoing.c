@@ -1,5 +1,6 @@
 #include "client/outgoing.h"
 
+#include "common/base/decimal.h"
 #include "common/base/limits.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/message.h"
@@ -32,6 +33,10 @@ enum raftmq_status outgoing_check(const struct raftmq_message *message, struct r
     if (message->delay_level < 0 || message->delay_level > DELAY_LEVEL_MAX) {
         return error_set(error, RAFTMQ_INVALID_ARGUMENT, "the delay level is not 0 to %d",
                          DELAY_LEVEL_MAX);
+    }
+    if ((message->delay_level > 0) + (message->delay_ms > 0) + (message->deliver_at_ms > 0) > 1 ||
+        message->delay_ms > INT64_MAX || message->deliver_at_ms > INT64_MAX) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a message has one delay at most");
     }
     if (!clean(message->tags) || !clean(message->keys) || !clean(message->shard_key)) {
         return error_set(error, RAFTMQ_INVALID_ARGUMENT, "tags or keys contain bytes 1 or 2");
@@ -80,6 +85,14 @@ static bool reserved(struct slice name)
         PROPERTY_TRANSACTION_ID,
         PROPERTY_CLUSTER,
         PROPERTY_CHECK_TIMES,
+        PROPERTY_TIMER_DELAY_SEC,
+        PROPERTY_TIMER_DELAY_MS,
+        PROPERTY_TIMER_DELIVER_MS,
+        PROPERTY_TIMER_OUT_MS,
+        PROPERTY_REPLY_TO_CLIENT,
+        PROPERTY_CORRELATION_ID,
+        PROPERTY_MESSAGE_TYPE,
+        PROPERTY_TTL,
         "MIN_OFFSET",
         "MAX_OFFSET",
         "ORIGIN_MESSAGE_ID",
@@ -105,6 +118,20 @@ static void put(struct buf *out, size_t start, const char *name, const char *val
     }
 }
 
+static void put_number(struct buf *out, size_t start, const char *name, uint64_t value)
+{
+    if (value > 0) {
+        char text[DECIMAL_SIZE_MAX];
+        size_t size = decimal_format((int64_t)value, text); // At most INT64_MAX: outgoing_check().
+        properties_append(out, start, name, slice_of(text, size));
+    }
+}
+
+bool outgoing_delayed(const struct raftmq_message *message)
+{
+    return message->delay_level != 0 || message->delay_ms != 0 || message->deliver_at_ms != 0;
+}
+
 void outgoing_properties(const struct raftmq_message *message, struct slice unique_key,
                          const char *transaction_group, struct buf *out)
 {
@@ -117,11 +144,10 @@ void outgoing_properties(const struct raftmq_message *message, struct slice uniq
     if (transaction_group != NULL) {
         put(out, start, PROPERTY_TRANSACTION_PREPARED, "true");
         put(out, start, PROPERTY_PRODUCER_GROUP, transaction_group);
-    } else if (message->delay_level > 0) {
-        struct buf level = {0};
-        buf_printf(&level, "%d", message->delay_level);
-        put(out, start, PROPERTY_DELAY, buf_text(&level));
-        buf_close(&level);
+    } else {
+        put_number(out, start, PROPERTY_DELAY, (uint64_t)message->delay_level);
+        put_number(out, start, PROPERTY_TIMER_DELAY_MS, message->delay_ms);
+        put_number(out, start, PROPERTY_TIMER_DELIVER_MS, message->deliver_at_ms);
     }
     for (size_t i = 0; i < message->property_count; i++) {
         put(out, start, message->properties[i].name, message->properties[i].value);
@@ -166,8 +192,10 @@ void outgoing_request(const struct outgoing *outgoing, struct buf *scratch, stru
 {
     buf_clear(scratch);
     buf_reserve(scratch, 256);
-    command_init_request(request,
-                         outgoing->batch ? REQUEST_SEND_BATCH_MESSAGE : REQUEST_SEND_MESSAGE_V2, 0);
+    int32_t code = outgoing->batch   ? REQUEST_SEND_BATCH_MESSAGE
+                   : outgoing->reply ? REQUEST_SEND_REPLY_MESSAGE_V2
+                                     : REQUEST_SEND_MESSAGE_V2;
+    command_init_request(request, code, 0);
     command_add(request, "a", outgoing->group);
     command_add(request, "b", outgoing->topic);
     command_add(request, "c", slice_text(TOPIC_DEFAULT));

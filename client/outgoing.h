@@ -10,6 +10,9 @@
 /* Is this a message that a broker would take? */
 enum raftmq_status outgoing_check(const struct raftmq_message *message, struct raftmq_error *error);
 
+/* Does it ask for a delay of any kind? */
+bool outgoing_delayed(const struct raftmq_message *message);
+
 /* Append the property string. A group makes it a half message of that producer group. */
 void outgoing_properties(const struct raftmq_message *message, struct slice unique_key,
                          const char *transaction_group, struct buf *out);
@@ -34,6 +37,7 @@ struct outgoing {
     struct slice properties;
     struct slice body;
     bool batch;
+    bool reply; /* To a request. */
 };
 
 /* Make the request; texts of numbers go to scratch, which is cleared first. */

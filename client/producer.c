@@ -18,14 +18,8 @@ static void register_producer(void *argument);
 static void close_producer(void *argument);
 static struct send *send_new(struct raftmq_producer *producer, const struct raftmq_message *first,
                              uint64_t timeout_ms);
-static enum raftmq_status send_and_wait(struct send *send, struct raftmq_send_result *result,
-                                        struct raftmq_error *error);
 static void signal_outcome(struct send *send);
 static void call_back(struct send *send);
-static enum raftmq_status make_single(struct raftmq_producer *producer,
-                                      const struct raftmq_message *message, uint64_t timeout_ms,
-                                      bool transaction, struct send **out,
-                                      struct raftmq_error *error);
 
 enum raftmq_status raftmq_producer_new(struct raftmq_client *client, const char *group,
                                        raftmq_check_cb *check, void *context,
@@ -39,6 +33,7 @@ enum raftmq_status raftmq_producer_new(struct raftmq_client *client, const char 
     producer->check = check;
     producer->context = context;
     list_init(&producer->sends);
+    list_init(&producer->requests);
     (void)name_set(&producer->group, slice_text(group));
     tasks_run(&client->tasks, register_producer, producer);
     if (!list_linked(&producer->in_client)) {
@@ -89,6 +84,7 @@ static void close_producer(void *argument)
         }
     }
     producer->checks_running--;
+    requests_cancel(producer);
     list_remove(&producer->in_client);
     heartbeat_leave(producer->client, name_slice(&producer->group), (struct slice){0});
     producer_finish_if_idle(producer);
@@ -153,10 +149,9 @@ static struct send *send_new(struct raftmq_producer *producer, const struct raft
     return send;
 }
 
-static enum raftmq_status make_single(struct raftmq_producer *producer,
-                                      const struct raftmq_message *message, uint64_t timeout_ms,
-                                      bool transaction, struct send **out,
-                                      struct raftmq_error *error)
+enum raftmq_status send_make(struct raftmq_producer *producer, const struct raftmq_message *message,
+                             uint64_t timeout_ms, bool transaction, struct send **out,
+                             struct raftmq_error *error)
 {
     struct raftmq_client *client = producer->client;
     char id[1][UNIQUE_KEY_SIZE];
@@ -165,7 +160,8 @@ static enum raftmq_status make_single(struct raftmq_producer *producer,
         return status;
     }
     if (!client_admit_send(client, 1, id)) {
-        return error_of_status(error, STATUS_OVERLOADED);
+        (void)error_of_status(error, STATUS_OVERLOADED);
+        return RAFTMQ_OVERLOADED; // As such, for analysers: *out is set with RAFTMQ_OK only.
     }
     struct send *send = send_new(producer, message, timeout_ms);
     send->sys_flag = outgoing_body(message, client->options.compress_above, &send->body) |
@@ -177,8 +173,8 @@ static enum raftmq_status make_single(struct raftmq_producer *producer,
     return RAFTMQ_OK;
 }
 
-static enum raftmq_status send_and_wait(struct send *send, struct raftmq_send_result *result,
-                                        struct raftmq_error *error)
+enum raftmq_status send_and_wait(struct send *send, struct raftmq_send_result *result,
+                                 struct raftmq_error *error)
 {
     struct outcome outcome;
     ASSERT(uv_sem_init(&outcome.done, 0) == 0);
@@ -210,7 +206,7 @@ enum raftmq_status raftmq_send(struct raftmq_producer *producer,
                                struct raftmq_send_result *result, struct raftmq_error *error)
 {
     struct send *send = NULL;
-    enum raftmq_status status = make_single(producer, message, timeout_ms, false, &send, error);
+    enum raftmq_status status = send_make(producer, message, timeout_ms, false, &send, error);
     return status == RAFTMQ_OK ? send_and_wait(send, result, error) : status;
 }
 
@@ -219,7 +215,7 @@ enum raftmq_status raftmq_send_async(struct raftmq_producer *producer,
                                      raftmq_send_cb *cb, void *context)
 {
     struct send *send = NULL;
-    enum raftmq_status status = make_single(producer, message, timeout_ms, false, &send, NULL);
+    enum raftmq_status status = send_make(producer, message, timeout_ms, false, &send, NULL);
     if (status == RAFTMQ_OK) {
         send->done = call_back;
         send->callback = cb;
@@ -242,7 +238,7 @@ enum raftmq_status raftmq_send_oneway(struct raftmq_producer *producer,
                                       const struct raftmq_message *message)
 {
     struct send *send = NULL;
-    enum raftmq_status status = make_single(producer, message, 0, false, &send, NULL);
+    enum raftmq_status status = send_make(producer, message, 0, false, &send, NULL);
     if (status == RAFTMQ_OK) {
         send->oneway = true;
         send->done = call_back;
@@ -265,7 +261,7 @@ static enum raftmq_status check_batch(const struct raftmq_message *messages, siz
         if (status != RAFTMQ_OK) {
             return status;
         }
-        if (strcmp(messages[i].topic, messages[0].topic) != 0 || messages[i].delay_level != 0 ||
+        if (strcmp(messages[i].topic, messages[0].topic) != 0 || outgoing_delayed(&messages[i]) ||
             topic_is_retry(slice_text(messages[i].topic))) {
             return error_set(error, RAFTMQ_INVALID_ARGUMENT,
                              "a batch has one ordinary topic and no delay");
@@ -331,7 +327,10 @@ enum raftmq_status raftmq_send_transaction(struct raftmq_producer *producer,
         return error_set(error, RAFTMQ_INVALID_ARGUMENT,
                          "a producer without check callback cannot send transactions");
     }
-    enum raftmq_status status = make_single(producer, message, timeout_ms, true, &send, error);
+    if (outgoing_delayed(message)) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a transaction cannot be delayed");
+    }
+    enum raftmq_status status = send_make(producer, message, timeout_ms, true, &send, error);
     if (status == RAFTMQ_OK) {
         status = send_and_wait(send, &own, error);
     }

@@ -11,6 +11,7 @@ struct raftmq_producer {
     void *context;
     struct list in_client;
     struct list sends;     /* struct send */
+    struct list requests;  /* struct request_call, see request.c */
     size_t checks_running; /* Jobs that may call `check`. */
     bool closing;
     uv_sem_t *closed; /* Posted when closing and nothing runs any more. */
@@ -60,6 +61,19 @@ void send_start(struct task *task);
 void send_end(struct send *send);
 
 void send_free(struct send *send);
+
+/* Any thread: check a message and make the send of it. */
+enum raftmq_status send_make(struct raftmq_producer *producer, const struct raftmq_message *message,
+                             uint64_t timeout_ms, bool transaction, struct send **out,
+                             struct raftmq_error *error);
+/* Any thread but the client's own: carry it out. Takes send; result and error may be NULL. */
+enum raftmq_status send_and_wait(struct send *send, struct raftmq_send_result *result,
+                                 struct raftmq_error *error);
+
+/* Closing: end the requests that wait. */
+void requests_cancel(struct raftmq_producer *producer);
+/* A broker brings a reply (326): was somebody waiting for it? */
+bool requests_on_reply(struct raftmq_client *client, const struct command *command);
 
 /* Post producer->closed if it is closing and nothing of it runs. */
 void producer_finish_if_idle(struct raftmq_producer *producer);

@@ -23,9 +23,13 @@ enum { PULL_COMMIT = 1, PULL_SUSPEND = 2, PULL_SUBSCRIPTION = 4 };
 
 static void locate(struct consumed_queue *queue);
 static void on_stored_offset(void *context, enum status status, const struct command *response);
+static void locate_locally(struct consumed_queue *queue);
 static void locate_new(struct consumed_queue *queue);
 static void on_edge(void *context, enum status status, const struct command *response);
 static void pull(struct consumed_queue *queue);
+static void take_note(struct consumed_queue *queue);
+static void on_noted(void *context, enum status status, const struct command *response);
+static void rewind_to(struct consumed_queue *queue, int64_t offset);
 static void on_pulled(void *context, enum status status, const struct command *response);
 static void deliver_all(struct consumed_queue *queue, struct slice body);
 static void go_on(struct consumed_queue *queue);
@@ -46,8 +50,13 @@ void queue_take(struct raftmq_consumer *consumer, const struct consumer_topic *t
     queue->again.ring = on_again;
     (void)name_set(&queue->broker, broker); // Names of routes fit.
     list_init(&queue->deliveries);
+    list_init(&queue->stale);
     list_append(&consumer->queues, &queue->in_consumer);
-    go_on(queue);
+    if (lock_held(queue)) {
+        go_on(queue);
+    } else {
+        alarms_set(&consumer->client->alarms, &consumer->locks, 0);
+    }
 }
 
 bool queue_host(const struct consumed_queue *queue, struct host *host)
@@ -91,6 +100,9 @@ static void go_on(struct consumed_queue *queue)
     if (queue->dropped || queue->consumer->closing || queue->pulling) {
         return;
     }
+    if (!lock_held(queue) || (queue->consumer->options.orderly && !list_empty(&queue->stale))) {
+        return; // take() or queue_delivery_done() comes here again.
+    }
     if (!queue->located) {
         locate(queue);
     } else if (queue->delivery_count >= queue->consumer->options.queue_messages_max ||
@@ -131,6 +143,10 @@ static void failed(struct consumed_queue *queue, enum status status, const struc
 
 static void locate(struct consumed_queue *queue)
 {
+    if (queue->consumer->options.broadcasting) {
+        locate_locally(queue);
+        return;
+    }
     struct command request;
     struct buf scratch = {0};
     begin_request(queue, REQUEST_QUERY_CONSUMER_OFFSET, &scratch, &request);
@@ -153,10 +169,25 @@ static void on_stored_offset(void *context, enum status status, const struct com
     } else if (status == STATUS_OK && response->code == RESPONSE_SUCCESS &&
                command_i64(response, "offset", true, &queue->next_offset) == STATUS_OK) {
         queue->located = true;
-        queue->stored_offset = queue->next_offset;
+        // Apache RocketMQ 4.9 says 0 for "never stored", too; to its resets that is a difference.
+        queue->stored_offset = queue->next_offset > 0 ? queue->next_offset : -1;
         go_on(queue);
     } else {
         failed(queue, status, response);
+    }
+}
+
+/* A broadcasting consumer knows by itself. */
+static void locate_locally(struct consumed_queue *queue)
+{
+    queue->next_offset =
+        local_offsets_find(&queue->consumer->broadcast.offsets, name_slice(&queue->topic->topic),
+                           name_slice(&queue->broker), queue->queue_id);
+    if (queue->next_offset >= 0) {
+        queue->located = true;
+        go_on(queue);
+    } else {
+        locate_new(queue);
     }
 }
 
@@ -197,7 +228,8 @@ static void pull(struct consumed_queue *queue)
     struct command request;
     struct buf scratch = {0};
     int64_t committed = queue_committed(queue);
-    int32_t flags = PULL_SUSPEND | PULL_SUBSCRIPTION | (committed > 0 ? PULL_COMMIT : 0);
+    bool commit = committed > 0 && !consumer->options.broadcasting;
+    int32_t flags = PULL_SUSPEND | PULL_SUBSCRIPTION | (commit ? PULL_COMMIT : 0);
     begin_request(queue, REQUEST_PULL_MESSAGE, &scratch, &request);
     command_add_i64(&request, "queueOffset", queue->next_offset, &scratch);
     command_add_i64(&request, "maxMsgNums", consumer->options.pull_messages_max, &scratch);
@@ -240,8 +272,12 @@ static void on_pulled(void *context, enum status status, const struct command *r
                  "topic=%s broker=%s queue=%d from=%lld to=%lld", queue->topic->topic.text,
                  queue->broker.text, queue->queue_id, (long long)queue->next_offset,
                  (long long)next);
+        if (next < queue->next_offset) {
+            rewind_to(queue, next); // A reset: what was pulled before must not be committed.
+        }
         queue->next_offset = next;
-        break;
+        take_note(queue);
+        return;
     default:
         failed(queue, status, response);
         return;
@@ -275,20 +311,28 @@ int64_t queue_committed(const struct consumed_queue *queue)
     return first->received.message.queue_offset;
 }
 
-void queue_store(struct consumed_queue *queue)
+enum status queue_tell_offset(struct consumed_queue *queue, int64_t offset, rpc_cb *cb,
+                              void *context)
 {
-    int64_t offset = queue_committed(queue);
-    if (!queue->located || queue->storing_offset >= 0 || offset == queue->stored_offset) {
-        return;
-    }
     struct command request;
     struct buf scratch = {0};
     begin_request(queue, REQUEST_UPDATE_CONSUMER_OFFSET, &scratch, &request);
     command_add_i64(&request, "commitOffset", offset, &scratch);
-    if (call(queue, &request, CALL_TIMEOUT_MS, on_offset_told, &queue->storing) == STATUS_PENDING) {
+    enum status status = call(queue, &request, CALL_TIMEOUT_MS, cb, context);
+    buf_close(&scratch);
+    return status;
+}
+
+void queue_store(struct consumed_queue *queue)
+{
+    int64_t offset = queue_committed(queue);
+    if (!queue->located || queue->storing_offset >= 0 || offset == queue->stored_offset ||
+        !lock_held(queue) || queue->consumer->options.broadcasting) {
+        return;
+    }
+    if (queue_tell_offset(queue, offset, on_offset_told, &queue->storing) == STATUS_PENDING) {
         queue->storing_offset = offset;
     }
-    buf_close(&scratch);
 }
 
 static void on_offset_told(void *context, enum status status, const struct command *response)
@@ -302,10 +346,14 @@ static void on_offset_told(void *context, enum status status, const struct comma
 
 void queue_drop(struct consumed_queue *queue)
 {
-    struct raftmq_client *client = queue->consumer->client;
+    struct raftmq_consumer *consumer = queue->consumer;
+    struct raftmq_client *client = consumer->client;
     struct host host;
     int64_t offset = queue_committed(queue);
-    if (queue->located && offset != queue->stored_offset && queue_host(queue, &host)) {
+    if (consumer->options.broadcasting) {
+        broadcast_note(queue);
+    } else if (!consumer_locks(consumer) && queue->located && offset != queue->stored_offset &&
+               queue_host(queue, &host)) {
         // Without waiting for an answer: whoever takes the queue now asks after this arrives.
         struct command request;
         struct buf scratch = {0};
@@ -319,21 +367,104 @@ void queue_drop(struct consumed_queue *queue)
     alarms_cancel(&client->alarms, &queue->again);
     rpc_cancel(client->rpc, queue);
     rpc_cancel(client->rpc, &queue->storing);
+    queue_forget_waiting(queue);
+    if (consumer_locks(consumer)) {
+        list_append(&consumer->leaving, &queue->in_consumer);
+    }
+    queue_delivery_done(queue, false);
+}
+
+void queue_forget_waiting(struct consumed_queue *queue)
+{
+    int64_t first = -1;
     LIST_FOREACH(at, &queue->deliveries)
     {
         struct delivery *delivery = CONTAINER_OF(at, struct delivery, in_queue);
         if (!delivery->running) {
+            first = first < 0 ? delivery->received.message.queue_offset : first;
             delivery_forget(delivery);
         }
     }
-    if (queue->running_count == 0) {
-        free(queue);
+    queue->next_offset = first < 0 ? queue->next_offset : first;
+    queue->suspended = false;
+}
+
+/* Say that we go on where we were moved to, and pull only then: until a reset is noted, raftmq
+ * answers each pull elsewhere by moving us again. */
+static void take_note(struct consumed_queue *queue)
+{
+    if (!queue->consumer->options.broadcasting && lock_held(queue) &&
+        queue_tell_offset(queue, queue->next_offset, on_noted, queue) == STATUS_PENDING) {
+        queue->pulling = true;
+    } else {
+        go_on(queue);
     }
 }
 
-void queue_delivery_done(struct consumed_queue *queue)
+static void on_noted(void *context, enum status status, const struct command *response)
 {
+    struct consumed_queue *queue = context;
+    (void)response;
+    queue->pulling = false;
+    if (status != STATUS_CANCELED) {
+        go_on(queue); // If it was not noted, we are moved again.
+    }
+}
+
+void queue_rewind(struct consumed_queue *queue, int64_t offset)
+{
+    rewind_to(queue, offset);
+    go_on(queue);
+}
+
+static void rewind_to(struct consumed_queue *queue, int64_t offset)
+{
+    struct raftmq_client *client = queue->consumer->client;
+    alarms_cancel(&client->alarms, &queue->again);
+    rpc_cancel(client->rpc, queue);
+    rpc_cancel(client->rpc, &queue->storing);
+    queue_forget_waiting(queue);
+    LIST_FOREACH(at, &queue->deliveries)
+    {
+        atomic_store(&CONTAINER_OF(at, struct delivery, in_queue)->stale, true);
+        list_remove(at);
+        list_append(&queue->stale, at);
+    }
+    queue->located = offset >= 0;
+    queue->next_offset = offset >= 0 ? offset : 0;
+    queue->stored_offset = -1;
+}
+
+void queue_reset(struct consumed_queue *queue, int64_t offset)
+{
+    queue_rewind(queue, offset);
+    if (!queue->consumer->options.broadcasting &&
+        queue_tell_offset(queue, offset, on_offset_told, &queue->storing) == STATUS_PENDING) {
+        queue->storing_offset = offset;
+    }
+}
+
+void queue_serve(struct consumed_queue *queue)
+{
+    if (!queue->dropped && !queue->consumer->closing && !queue->suspended &&
+        queue->running_count == 0 && lock_held(queue) && !list_empty(&queue->deliveries)) {
+        delivery_hand_over(CONTAINER_OF(queue->deliveries.next, struct delivery, in_queue));
+    }
+}
+
+void queue_delivery_done(struct consumed_queue *queue, bool stale)
+{
+    bool orderly = queue->consumer->options.orderly;
     if (queue->dropped && queue->running_count == 0) {
-        free(queue);
+        if (consumer_locks(queue->consumer)) {
+            lock_leave(queue);
+        } else {
+            free(queue);
+        }
+    } else if (orderly && !queue->dropped) {
+        queue_serve(queue);
+        if (stale) {
+            go_on(queue); // It waited for the listener to return.
+        }
     }
 }

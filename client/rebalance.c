@@ -1,5 +1,6 @@
 /* Which queues are ours: for each topic the queues of its route, shared evenly among the members
- * that a broker lists. A round that fails changes nothing and is repeated soon. */
+ * that a broker lists, or all of them if it is broadcasting. A round that fails changes nothing and
+ * is repeated soon. */
 #include "client/allocate.h"
 #include "client/consumer.h"
 #include "client/heartbeat.h"
@@ -32,6 +33,7 @@ static bool any_broker(const struct round *round, const struct known_route *rout
                        struct host *host);
 static void on_members(void *context, enum status status, const struct command *response);
 static bool share(struct round *round, const struct name_list *members);
+static void share_all(struct round *round, const struct topic_route *route);
 static size_t readable_queues(const struct topic_route *route, struct readable *out);
 static void apply(struct round *round, const struct readable *queues, size_t count);
 
@@ -88,6 +90,11 @@ static void on_route(struct route_waiter *waiter, enum status status, struct kno
         // A retry topic comes into being with the group, or never: the next period will do.
         round_end(round,
                   status != STATUS_CANCELED && !topic_is_retry(name_slice(&round->topic->topic)));
+        return;
+    }
+    if (round->consumer->options.broadcasting) {
+        share_all(round, &route->route);
+        round_end(round, false);
         return;
     }
     if (!any_broker(round, route, &host)) {
@@ -193,6 +200,16 @@ static bool share(struct round *round, const struct name_list *members)
     apply(round, queues + first, count);
     free(queues);
     return true;
+}
+
+/* Take all queues. */
+static void share_all(struct round *round, const struct topic_route *route)
+{
+    size_t total = readable_queues(route, NULL);
+    struct readable *queues = mem_alloc((total + 1) * sizeof *queues);
+    (void)readable_queues(route, queues);
+    apply(round, queues, total);
+    free(queues);
 }
 
 /* Count, and write unless out is NULL. */

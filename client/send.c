@@ -334,6 +334,11 @@ static bool read_result(struct send *send, const struct command *response)
     result->queue_offset = offset;
     result->attempts = send->attempts;
     copy_text(result->offset_message_id, sizeof result->offset_message_id, offset_id);
+    struct slice handle;
+    if (command_find(response, "recallHandle", &handle) &&
+        handle.size < sizeof result->recall_handle) {
+        copy_text(result->recall_handle, sizeof result->recall_handle, handle);
+    }
     copy_text(result->broker, sizeof result->broker, name_slice(&send->broker));
     error_none(&send->error);
     return true;

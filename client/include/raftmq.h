@@ -121,8 +121,11 @@ struct raftmq_message {
     /* Messages with equal shard keys go to the same queue, as long as the route is the same, and
      * are not moved to another by retries; NULL: queues take turns. */
     const char *shard_key;
-    int32_t delay_level; /* 1 (1 s) to 18 (2 h); 0: at once. */
-    int32_t flag;        /* For the application; not looked at. */
+    /* At most one of these may be set; not in a batch, and not for a transaction. 0: at once. */
+    int32_t delay_level;    /* 1 (1 s) to 18 (2 h), as the brokers' messageDelayLevel says. */
+    uint64_t delay_ms;      /* So long after it is stored. Brokers have a maximum (3 days). */
+    uint64_t deliver_at_ms; /* At this wall-clock time; one that is past: at once. */
+    int32_t flag;           /* For the application; not looked at. */
     /* Names and values must not be empty nor contain the bytes 1 and 2; names of the system's own
      * properties (KEYS, TAGS, UNIQ_KEY, ...) are refused. */
     const struct raftmq_property *properties;
@@ -189,7 +192,7 @@ enum raftmq_send_status {
     RAFTMQ_SENT_FLUSH_SLAVE_TIMEOUT = 12,
 };
 
-enum { RAFTMQ_ID_SIZE = 72, RAFTMQ_NAME_SIZE = 256 };
+enum { RAFTMQ_ID_SIZE = 72, RAFTMQ_NAME_SIZE = 256, RAFTMQ_HANDLE_SIZE = 1024 };
 
 struct raftmq_send_result {
     enum raftmq_send_status status;
@@ -199,6 +202,9 @@ struct raftmq_send_result {
     int32_t queue_id;
     int64_t queue_offset;
     uint32_t attempts; /* How often it was sent. */
+    /* For raftmq_recall(); "" unless the message has delay_ms or deliver_at_ms and the broker gives
+     * handles. */
+    char recall_handle[RAFTMQ_HANDLE_SIZE];
 };
 
 /* Send and wait for the answer. See raftmq_client_options.send_attempts_max for what is retried;
@@ -232,6 +238,14 @@ RAFTMQ_API enum raftmq_status raftmq_send_async(struct raftmq_producer *producer
 RAFTMQ_API enum raftmq_status raftmq_send_oneway(struct raftmq_producer *producer,
                                                  const struct raftmq_message *message);
 
+/* Take back a message with delay_ms or deliver_at_ms before it is delivered, by the handle of its
+ * send result. With raftmq, RAFTMQ_OK means that it will never be delivered; Apache RocketMQ has
+ * recorded the wish by then. RAFTMQ_REFUSED with code 604: it was delivered or recalled before, or
+ * the handle is of another topic; with 16: the broker's recallMessageEnable is not set. Waits. */
+RAFTMQ_API enum raftmq_status raftmq_recall(struct raftmq_client *client, const char *topic,
+                                            const char *handle, uint64_t timeout_ms,
+                                            struct raftmq_error *error);
+
 /* The local half of a transaction, called on the calling thread once the broker holds the message
  * back. What it returns decides. */
 typedef enum raftmq_transaction raftmq_execute_cb(void *context,
@@ -247,16 +261,43 @@ raftmq_send_transaction(struct raftmq_producer *producer, const struct raftmq_me
                         struct raftmq_send_result *result, enum raftmq_transaction *outcome,
                         struct raftmq_error *error);
 
+/* ---- Requests and replies -------------------------------------------------------------------- */
+
+/* The reply to a request. Free with raftmq_reply_free(). */
+struct raftmq_reply {
+    const struct raftmq_received *message;
+};
+
+/* Send a message and wait for the reply of a consumer of its topic; timeout_ms is for both
+ * together. Any one of the consumers may reply, also one of another language. RAFTMQ_TIMED_OUT:
+ * the request may have been handled. The reply is not stored by raftmq: it is lost if the broker
+ * that brings it fails. The message may not be delayed. Free *reply with raftmq_reply_free(). */
+RAFTMQ_API enum raftmq_status raftmq_request(struct raftmq_producer *producer,
+                                             const struct raftmq_message *message,
+                                             uint64_t timeout_ms, struct raftmq_reply **reply,
+                                             struct raftmq_error *error);
+RAFTMQ_API void raftmq_reply_free(struct raftmq_reply *reply);
+
+/* Reply to a message whose sender waits for it; a listener may call this. Waits until the sender
+ * has the reply. RAFTMQ_INVALID_ARGUMENT: nobody waits for a reply to this message. RAFTMQ_REFUSED:
+ * its sender is gone or does not wait any longer. */
+RAFTMQ_API enum raftmq_status raftmq_answer(struct raftmq_producer *producer,
+                                            const struct raftmq_received *request, const void *body,
+                                            size_t body_size, uint64_t timeout_ms,
+                                            struct raftmq_error *error);
+
 /* ---- Push consumer --------------------------------------------------------------------------- */
 
 struct raftmq_consumer;
 
 enum raftmq_consumed {
     RAFTMQ_CONSUMED = 0,
-    RAFTMQ_CONSUME_LATER = 1, /* Deliver it again after a while. */
+    RAFTMQ_CONSUME_LATER = 1,   /* Deliver it again after a while. */
+    RAFTMQ_CONSUME_GIVE_UP = 2, /* Never again: a dead letter at once; broadcasting: dropped. */
 };
 
-/* Called on a worker thread, for several messages at the same time. */
+/* Called on a worker thread, for several messages at the same time; of an orderly consumer, for one
+ * message of a queue at a time. */
 typedef enum raftmq_consumed raftmq_listener_cb(void *context,
                                                 const struct raftmq_received *message);
 
@@ -287,14 +328,38 @@ struct raftmq_consumer_options {
     enum raftmq_consume_from from;
     uint32_t pull_messages_max;  /* Messages of one pull. 0: 32 */
     uint32_t queue_messages_max; /* Messages of one queue held here at one time. 0: 1000 */
-    /* Before a message whose listener said LATER, and which the broker would not take back, is
-     * delivered again; doubles each time up to a minute. 0: 1000 */
+    /* Orderly: messages of a queue are delivered one at a time, in their order, by the one member
+     * of the group that has the queue's lock. LATER has the queue wait for redeliver_ms; then the
+     * same message comes again. A queue goes to another member only after the listener has
+     * returned and the offset is stored. The lock is renewed as long as the broker answers; if it
+     * does not for 30 s, no further message is delivered. A listener that goes on for 30 s more
+     * then, may have company. Members that are killed keep their locks for a minute. */
+    bool orderly;
+    /* Broadcasting: this consumer gets the messages of all queues, whoever else is in the group.
+     * How far it is, is kept in a file of offsets_directory, which is required and must exist; one
+     * consumer of a group has it at a time. A message that fails is delivered again here and
+     * given up, with a warning, after retries_max. There are no dead letters and no locks. Brokers
+     * know no offsets of it, so `raftmq offset reset` means nothing to it. */
+    bool broadcasting;
+    const char *offsets_directory;
+    /* A message that fails once more after so many retries is a dead letter of the group. 0: as the
+     * group's configuration says (16); orderly: never; broadcasting: 16. The retries of orderly and
+     * broadcasting consumers are counted here, and anew by another member or process. */
+    uint32_t retries_max;
+    /* Level of the delay (1 to 18) before a message that failed comes again; 0: the broker's
+     * choice, longer each time. Not for orderly consumers. */
+    int32_t retry_level;
+    /* Before a message whose listener said LATER is delivered again by this consumer itself: an
+     * orderly or broadcasting one, or any if the broker did not take the message back. Unless it
+     * is orderly, this doubles each time up to a minute. 0: 1000 */
     uint64_t redeliver_ms;
 };
 
 /* Start consuming: join the group (of which a client may have one consumer), share its queues with
  * the other members, pull, call the listener. A message is done when the listener says so; it is
- * delivered at least once, again after LATER and after a crash of this process. Copies options.
+ * delivered at least once, again after LATER and after a crash of this process. If the group is
+ * reset, it goes on where that says: what was pulled before is forgotten, and what listeners that
+ * run say does not count. Copies options.
  *
  * Waits if there is an SQL92 expression, to ask a broker about it: RAFTMQ_REFUSED if that does not
  * take it (code 23: it is not valid, error.remark has the place). It is not asked about while the

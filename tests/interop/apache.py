@@ -26,6 +26,7 @@ BROKER_SETTINGS = {
     "bindAddress": "127.0.0.1",
     "autoCreateTopicEnable": "true",
     "enablePropertyFilter": "true",
+    "recallMessageEnable": "true",
     "mappedFileSizeCommitLog": 64 << 20,
     "mappedFileSizeConsumeQueue": 600000,
     "maxHashSlotNum": 10000,

@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 
 from apache import BROKER, Apache, is_built  # noqa: E402
 from cluster import BINARIES, wait_for  # noqa: E402
+from test_client import Member  # noqa: E402
 
 REFUSED = 1
 NOT_FOUND = 3
@@ -102,6 +103,108 @@ class ApacheRocketMQ:
         result = self.run_cli("bench", "pull", *common)
         self.assertEqual(result["failed"], 0, result)
         self.assertGreaterEqual(result["messages"], stored)
+
+    def member(self, how, group, topic, *more):
+        member = Member(self.apache, how, group, topic, *more)
+        self.addCleanup(member.stop)
+        return member
+
+    def failures(self, member):
+        return [event.times for event in member.events() if event.what == "failed"]
+
+    def test_dead_letters_are_replayed_once_and_purged(self):
+        self.create_topic("Chores")
+        member = self.member("concurrent", "Work", "Chores")
+        self.run_cli("message", "send", "Chores", "bad b", "--keys", "k1")
+        self.run_cli("message", "send", "Chores", "good", "--keys", "k2")
+
+        def letters():
+            return self.run_cli("dlq", "show", "Work")
+
+        first = wait_for("the dead letter", letters, 60)
+        self.assertEqual([(row["body"], row["keys"], row["originTopic"], row["delivered"])
+                          for row in first], [("bad b", "k1", "Chores", 2)])
+        self.assertEqual(self.run_cli("dlq", "list")[0]["letters"], 1)
+        self.assertEqual(self.run_cli("dlq", "replay", "Work", "--key", "k1"),
+                         {"replayed": 1, "settledBefore": 0})
+        self.assertEqual(self.run_cli("dlq", "replay", "Work", first[0]["letter"]),
+                         {"replayed": 0, "settledBefore": 1})
+        wait_for("it to come, and its retry", lambda: self.failures(member) == [0, 1, 0, 1], 60)
+        second = wait_for("it to be dead again", letters, 30)
+        self.assertNotEqual(second[0]["letter"], first[0]["letter"])
+        self.assertEqual(second[0]["delivered"], 2)
+        self.run_cli("dlq", "purge", "Work", expect=REFUSED)
+        self.run_cli("dlq", "purge", "Work", "--yes")
+        self.assertEqual(letters(), [])
+        self.assertEqual(self.run_cli("dlq", "list"), [])
+        self.assertEqual(member.bodies(), ["good"])
+
+    def test_a_running_consumer_is_reset(self):
+        self.create_topic("Days")
+        member = self.member("concurrent", "Diary", "Days")
+        days = [f"day {number}" for number in range(6)]
+        for day in days:
+            self.run_cli("message", "send", "Days", day)
+        wait_for("all days", lambda: sorted(member.bodies()) == days, 60)
+
+        def reset():
+            try:
+                return self.run_cli("offset", "reset", "-g", "Diary", "-T", "Days", "--earliest")
+            except AssertionError:  # 4.9 wants an offset of each queue first.
+                return None
+
+        rows = wait_for("the reset", reset)
+        self.assertEqual({row["offset"] for row in rows}, {0})
+        wait_for("all days again", lambda: sorted(member.bodies()) == sorted(2 * days), 60)
+
+    def test_messages_are_delayed(self):
+        self.create_topic("Late")
+        member = self.member("concurrent", "Wait", "Late")
+        self.run_cli("message", "send", "Late", "level", "--delay-level", "2")
+        expected = ["level"]
+        if self.version.startswith("5"):  # Times are its own.
+            self.run_cli("message", "send", "Late", "after", "--delay-ms", "2000")
+            gone = self.run_cli("message", "send", "Late", "gone", "--delay-ms", "15000")
+            self.assertTrue(gone["recallHandle"])
+            self.run_cli("message", "recall", "Late", gone["recallHandle"])
+            expected = ["after", "level"]
+        wait_for("them", lambda: sorted(member.bodies()) == expected, 60)
+
+    def test_orderly_members_share_and_hand_over_queues(self):
+        self.create_topic("Steps")
+        members = [self.member("orderly", "Walk", "Steps")]
+        for number in range(40):
+            body = f"{'once' if number % 10 == 0 else 'step'} {number}"
+            self.run_cli("message", "send", "Steps", body, "-q", str(number % 4))
+        wait_for("the first member", lambda: len(members[0].bodies()) == 40, 60)
+        members.append(self.member("orderly", "Walk", "Steps"))
+        # Its locks are given back at once, not when their time is over.
+        self.assertEqual(members[0].stop(), 0)
+        for number in range(40, 60):
+            self.run_cli("message", "send", "Steps", f"step {number}", "-q", str(number % 4))
+        wait_for("the second one", lambda: len(members[0].bodies() + members[1].bodies()) == 60, 40)
+        for queue in range(4):
+            offsets = [event.offset for member in members for event in member.events()
+                       if event.what == "done" and event.queue == queue]
+            self.assertEqual(offsets, list(range(15)))
+
+    def test_broadcasting_members_and_requests(self):
+        self.create_topic("News")
+        for name in "ab":
+            os.makedirs(os.path.join(self.apache.directory, name))
+        members = [self.member("broadcasting", "Press", "News",
+                               os.path.join(self.apache.directory, name)) for name in "ab"]
+        for number in range(5):
+            self.run_cli("message", "send", "News", f"news {number}")
+        for member in members:
+            wait_for("all news", lambda m=member: len(m.bodies()) == 5, 60)
+        self.create_topic("Ask")
+        self.member("answering", "Help", "Ask")
+        asking = self.member("asking", "-", "Ask")
+        for number in range(5):
+            asking.say(f"what is {number}")
+        wait_for("replies", lambda: len(asking.lines) == 5, 60)
+        self.assertEqual(asking.lines[-1], "re: what is 4")
 
     def stored(self, topic):
         return sum(row["messages"] for row in self.queues(topic))

@@ -4,6 +4,7 @@
 
 #include "common/remoting/body_heartbeat.h"
 #include "common/remoting/body_list.h"
+#include "common/remoting/body_lock.h"
 #include "common/remoting/body_route.h"
 #include "common/remoting/body_stats.h"
 #include "common/remoting/codes.h"
@@ -12,7 +13,7 @@
 
 #include <stdio.h>
 
-enum { HOLD_MS = 40, TICK_MS = 5 };
+enum { HOLD_MS = 40, TICK_MS = 5, REPLY_OPAQUE = 326326 };
 
 static const char *const broker_names[FAKE_BROKERS] = {"broker-a", "broker-b"};
 
@@ -86,6 +87,38 @@ void fake_broker_drop(struct fake_broker *fake)
     uv_async_send(&fake->wake);
 }
 
+void fake_broker_reset(struct fake_broker *fake)
+{
+    atomic_store(&fake->reset, true);
+    uv_async_send(&fake->wake);
+}
+
+/* RESET_CONSUMER_CLIENT_OFFSET to whoever is connected, as Apache RocketMQ does. */
+static void send_resets(struct fake_broker *fake)
+{
+    struct queue_offset offsets[FAKE_BROKERS * FAKE_QUEUES];
+    struct command request;
+    struct buf body = {0};
+    size_t count = 0;
+    for (int b = 0; b < FAKE_BROKERS; b++) {
+        for (int q = 0; q < FAKE_QUEUES; q++) {
+            offsets[count++] =
+                (struct queue_offset){{slice_text("T"), slice_text(broker_names[b]), q}, 0};
+        }
+    }
+    offset_table_encode(offsets, count, &body);
+    command_init_request(&request, REQUEST_RESET_CONSUMER_CLIENT_OFFSET, 1);
+    request.flag = COMMAND_FLAG_ONEWAY;
+    command_add(&request, "topic", slice_text("T"));
+    command_add(&request, "group", slice_text("c"));
+    request.body = buf_slice(&body);
+    LIST_FOREACH(at, &fake->peers[1].conns) // Over one connection of each client.
+    {
+        conn_send_command(CONTAINER_OF(at, struct loop_peer_conn, in_peer)->conn, &request);
+    }
+    buf_close(&body);
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct fake_broker *fake = async->data;
@@ -95,6 +128,8 @@ static void on_wake(uv_async_t *async)
         for (int i = 0; i < FAKE_BROKERS; i++) {
             loop_peer_close(&fake->peers[i]);
         }
+    } else if (atomic_exchange(&fake->reset, false)) {
+        send_resets(fake);
     } else if (atomic_exchange(&fake->drop_connections, false)) {
         for (int i = 0; i < FAKE_BROKERS; i++) {
             loop_peer_drop(&fake->peers[i]);
@@ -231,6 +266,7 @@ static void answer_send(struct fake_broker *fake, int broker, struct conn *conn,
 {
     struct command response;
     struct buf scratch = {0};
+    struct slice delay;
     char id[OFFSET_MESSAGE_ID_SIZE];
     buf_reserve(&scratch, 64);
     offset_message_id_format(loop_peer_host(&fake->peers[broker]), physical_offset, id);
@@ -238,6 +274,9 @@ static void answer_send(struct fake_broker *fake, int broker, struct conn *conn,
     command_add(&response, "msgId", slice_of(id, sizeof id));
     command_add_i64(&response, "queueId", number(command, "e"), &scratch);
     command_add_i64(&response, "queueOffset", queue_offset, &scratch);
+    if (properties_find(field(command, "i"), PROPERTY_TIMER_DELAY_MS, &delay)) {
+        command_add(&response, "recallHandle", slice_text(FAKE_RECALL_HANDLE));
+    }
     conn_send_command(conn, &response);
     buf_close(&scratch);
 }
@@ -273,7 +312,14 @@ static void on_send(struct fake_broker *fake, int broker, struct conn *conn,
         return;
     }
     struct message message = message_of(fake, broker, command);
+    struct slice waiting;
+    struct buf properties = {0};
     int64_t offset;
+    if (properties_find(message.properties, PROPERTY_REPLY_TO_CLIENT, &waiting)) {
+        buf_put_slice(&properties, message.properties);
+        properties_append(&properties, 0, PROPERTY_CLUSTER, slice_text("C1"));
+        message.properties = buf_slice(&properties);
+    }
     if (properties_find(message.properties, PROPERTY_TRANSACTION_PREPARED, &prepared)) {
         offset = (int64_t)fake->half_count;
         struct fake_half *half = &fake->halves[fake->half_count++];
@@ -286,6 +332,7 @@ static void on_send(struct fake_broker *fake, int broker, struct conn *conn,
     }
     offset = slice_equals_text(field(command, "m"), "true") ? append_batch(fake, broker, command)
                                                             : append(fake, broker, &message);
+    buf_close(&properties);
     if (command_is_oneway(command)) {
         atomic_fetch_add(&fake->oneways, 1);
     } else {
@@ -505,6 +552,94 @@ static void on_check(struct fake_broker *fake, struct conn *conn, const struct c
     loop_peer_answer(conn, command, atomic_load(&fake->check_code), (struct slice){0});
 }
 
+/* Push a reply to all clients, to one of which it belongs. */
+static void on_reply(struct fake_broker *fake, int broker, struct conn *conn,
+                     const struct command *command)
+{
+    struct command request;
+    struct slice type;
+    command_init_request(&request, REQUEST_PUSH_REPLY_MESSAGE_TO_CLIENT, REPLY_OPAQUE);
+    command_add(&request, "topic", field(command, "b"));
+    command_add(&request, "properties", field(command, "i"));
+    command_add(&request, "bornTimestamp", field(command, "g"));
+    command_add(&request, "bornHost", slice_text("127.0.0.1:1"));
+    command_add(&request, "sysFlag", field(command, "f"));
+    request.body = command->body;
+    if (!slice_equals_text(field(command, "b"), "C1_REPLY_TOPIC") ||
+        !properties_find(field(command, "i"), PROPERTY_MESSAGE_TYPE, &type) ||
+        !slice_equals_text(type, "reply")) {
+        fail_msg("a reply is not marked as one");
+    }
+    atomic_fetch_add(&fake->replies, 1);
+    LIST_FOREACH(at, &fake->peers[broker].conns)
+    {
+        conn_send_command(CONTAINER_OF(at, struct loop_peer_conn, in_peer)->conn, &request);
+    }
+    loop_peer_answer(conn, command, 0, (struct slice){0});
+}
+
+/* Queues of retry topics are always locked; of the others one client has each. */
+static void on_lock(struct fake_broker *fake, int broker, struct conn *conn,
+                    const struct command *command, bool take)
+{
+    struct body body = {0};
+    struct lock_request request;
+    struct queue_name granted[4 * FAKE_QUEUES];
+    struct buf answer = {0};
+    size_t count = 0;
+    if (lock_request_decode(command->body, &body, &request) != STATUS_OK ||
+        request.queue_count > sizeof granted / sizeof granted[0]) {
+        fail_msg("a request for locks does not decode");
+    }
+    atomic_fetch_add(take ? &fake->locks : &fake->unlocks, 1);
+    for (size_t i = 0; i < request.queue_count; i++) {
+        const struct queue_name *queue = &request.queues[i];
+        struct name *holder = &fake->queues[broker][queue->queue_id].holder;
+        bool retry = topic_is_retry(queue->topic);
+        bool ours = holder->size == 0 || slice_equals(name_slice(holder), request.client_id);
+        if (atomic_load(&fake->deny_locks)) {
+            (void)name_set(holder, (struct slice){0});
+        } else if (take && (retry || ours)) {
+            granted[count++] = *queue;
+            (void)name_set(holder, retry ? name_slice(holder) : request.client_id);
+        } else if (!take && !retry && ours) {
+            (void)name_set(holder, (struct slice){0});
+        }
+    }
+    if (!command_is_oneway(command)) {
+        lock_response_encode(granted, count, &answer);
+        loop_peer_answer(conn, command, 0, buf_slice(&answer));
+    }
+    buf_close(&answer);
+    body_close(&body);
+}
+
+static void on_recall(struct fake_broker *fake, int broker, struct conn *conn,
+                      const struct command *command)
+{
+    bool known = slice_equals_text(field(command, "recallHandle"), FAKE_RECALL_HANDLE);
+    atomic_fetch_add(&fake->recalls_of[broker], 1);
+    loop_peer_answer(conn, command, known ? RESPONSE_SUCCESS : RESPONSE_ILLEGAL_OPERATION,
+                     (struct slice){0});
+}
+
+static void on_given_back(struct fake_broker *fake, struct conn *conn,
+                          const struct command *command)
+{
+    bool takes = atomic_load(&fake->takes_back);
+    int64_t max = -1;
+    int32_t level = (int32_t)number(command, "delayLevel");
+    if (takes) {
+        assert_int_equal(command_i64(command, "maxReconsumeTimes", false, &max), STATUS_OK);
+        atomic_store(&fake->last_retry_level, level);
+        atomic_store(&fake->last_retries_max, (int)max);
+        atomic_fetch_add(&fake->dead_letters, level < 0 ? 1 : 0);
+        atomic_fetch_add(&fake->given_back, 1);
+    }
+    loop_peer_answer(conn, command, takes ? 0 : RESPONSE_REQUEST_CODE_NOT_SUPPORTED,
+                     (struct slice){0});
+}
+
 static void on_admin(struct fake_broker *fake, int broker, struct conn *conn,
                      const struct command *command)
 {
@@ -537,6 +672,9 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
     struct fake_broker *fake = peer->context;
     int broker = broker_of(fake, peer);
     int32_t queue_id = (int32_t)number(command, "queueId");
+    if (command_is_response(command) && command->opaque == REPLY_OPAQUE) {
+        atomic_fetch_add(command->code == 0 ? &fake->replies_taken : &fake->replies_refused, 1);
+    }
     if (command_is_response(command) || on_retry_topic(conn, command)) {
         return;
     }
@@ -563,6 +701,7 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
         break;
     case REQUEST_UNREGISTER_CLIENT:
         atomic_fetch_add(&fake->unregisters, 1);
+        buf_clear(&fake->members); // Those that stay are back with their next heartbeat.
         break;
     case REQUEST_GET_CONSUMER_LIST_BY_GROUP:
         answer_members(fake, conn, command);
@@ -581,10 +720,17 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
         answer_offset(conn, command, (int64_t)fake->queues[broker][queue_id].count);
         break;
     case REQUEST_CONSUMER_SEND_MSG_BACK:
-        atomic_fetch_add(&fake->given_back, atomic_load(&fake->takes_back) ? 1 : 0);
-        loop_peer_answer(conn, command,
-                         atomic_load(&fake->takes_back) ? 0 : RESPONSE_REQUEST_CODE_NOT_SUPPORTED,
-                         (struct slice){0});
+        on_given_back(fake, conn, command);
+        break;
+    case REQUEST_SEND_REPLY_MESSAGE_V2:
+        on_reply(fake, broker, conn, command);
+        break;
+    case REQUEST_LOCK_BATCH_MQ:
+    case REQUEST_UNLOCK_BATCH_MQ:
+        on_lock(fake, broker, conn, command, command->code == REQUEST_LOCK_BATCH_MQ);
+        break;
+    case REQUEST_RECALL_MESSAGE:
+        on_recall(fake, broker, conn, command);
         break;
     default:
         on_admin(fake, broker, conn, command);

@@ -6,7 +6,12 @@
 
 #include "tests/support/loop_peer.h"
 
+#include "common/base/name.h"
+
 #include <stdatomic.h>
+
+/* base64url of "v1 T broker-b 1 id": of every timer message. */
+#define FAKE_RECALL_HANDLE "djEgVCBicm9rZXItYiAxIGlk"
 
 enum { FAKE_BROKERS = 2, FAKE_QUEUES = 2, FAKE_MESSAGES_MAX = 4096, FAKE_HALVES_MAX = 64 };
 
@@ -14,6 +19,7 @@ struct fake_queue {
     size_t count;
     struct buf messages[FAKE_MESSAGES_MAX]; /* Encoded. */
     int64_t committed;                      /* Offset of the one group; -1: none. */
+    struct name holder;                     /* Client that has the lock; empty: none. */
 };
 
 struct fake_half {
@@ -57,6 +63,8 @@ struct fake_broker {
     atomic_bool ask_unknown;   /* An undecided outcome is asked about at once. */
     atomic_int send_status;    /* Code of successful sends. */
     atomic_int check_code;     /* Answer to CHECK_CLIENT_CONFIG. */
+    atomic_bool deny_locks;    /* No queue is locked, whoever had it. */
+    atomic_bool reset;         /* Once: tell all clients to go on at offset 0. */
 
     /* Counters. */
     atomic_int sends;
@@ -68,10 +76,19 @@ struct fake_broker {
     atomic_int unknowns;
     atomic_int checks_answered; /* END_TRANSACTIONs with fromTransactionCheck. */
     atomic_int given_back;
+    atomic_int dead_letters;     /* Given back with level -1. */
+    atomic_int last_retry_level; /* Of the last one that was given back. */
+    atomic_int last_retries_max; /* -1: it named none. */
+    atomic_int locks;            /* Requests. */
+    atomic_int unlocks;
     atomic_int sql_checks; /* CHECK_CLIENT_CONFIG about an SQL92 expression. */
     atomic_int sql_pulls;
     atomic_int sends_of[FAKE_BROKERS];
     atomic_int last_offset[FAKE_BROKERS][FAKE_QUEUES]; /* Committed by the group. */
+    atomic_int replies;                                /* Sent to whoever waits. */
+    atomic_int replies_taken;                          /* What clients said of them. */
+    atomic_int replies_refused;
+    atomic_int recalls_of[FAKE_BROKERS];
     atomic_int admin_calls;
 };
 
@@ -81,6 +98,9 @@ void fake_broker_stop(struct fake_broker *fake);
 
 /* "127.0.0.1:port" of the nameserver. Static storage of the caller: at least 32 bytes. */
 const char *fake_broker_address(const struct fake_broker *fake, char text[32]);
+
+/* Set fake->reset and see to it. */
+void fake_broker_reset(struct fake_broker *fake);
 
 /* Close all connections, as a restart would. */
 void fake_broker_drop(struct fake_broker *fake);

@@ -177,9 +177,9 @@ static int close_server(void **state)
 static void every_command_tells_of_its_flags(void **state)
 {
     (void)state;
-    const struct cli_command *const nouns[] = {cluster_commands, topic_commands,  group_commands,
-                                               node_commands,    leader_commands, txn_commands,
-                                               message_commands, bench_commands};
+    const struct cli_command *const nouns[] = {
+        cluster_commands, topic_commands,   group_commands, node_commands,   leader_commands,
+        txn_commands,     message_commands, dlq_commands,   offset_commands, bench_commands};
     for (size_t i = 0; i < sizeof nouns / sizeof nouns[0]; i++) {
         for (const struct cli_command *command = nouns[i]; command->verb != NULL; command++) {
             char line[64];
@@ -220,6 +220,15 @@ static void wrong_command_lines_are_told_and_nothing_is_sent(void **state)
         {"txn show 17 -n @", "GROUP:POSITION"},
         {"txn show broker-a:x -n @", "GROUP:POSITION"},
         {"message get 12 -n @", "32 hex digits"},
+        {"message send T b -l 1 -d 1 -n @", "only one of"},
+        {"message send T b -a tomorrow -n @", "--deliver-at"},
+        {"message recall T x -n @", "not valid"},
+        {"dlq replay G -n @", "which letters"},
+        {"dlq replay G b:0:1 --all -n @", "which letters"},
+        {"offset reset -g G -T t -n @", "one of --time"},
+        {"offset reset -g G -T t -e -l -n @", "one of --time"},
+        {"offset reset -g G -T t -O 5 -n @", "--broker and --queue"},
+        {"offset reset -g G -T t -w noon -n @", "--time"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(run(cases[i].line), CLI_USAGE);

@@ -54,12 +54,12 @@ static void messages_that_a_broker_would_refuse_are_refused(void **state)
     struct raftmq_property property = {"a", "b"};
     struct raftmq_message good = {.topic = "T", .properties = &property, .property_count = 1};
     assert_int_equal(outgoing_check(&good, NULL), RAFTMQ_OK);
-    struct raftmq_message bad[8];
-    for (size_t i = 0; i < 8; i++) {
+    struct raftmq_message bad[10];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         bad[i] = good;
     }
     static const struct raftmq_property bad_properties[] = {
-        {"KEYS", "x"}, {"", "x"}, {"a", ""}, {"a\1", "x"}, {"a", "x\2"}};
+        {"KEYS", "x"}, {"TIMER_DELAY_MS", "1"}, {"", "x"}, {"a", ""}, {"a\1", "x"}, {"a", "x\2"}};
     bad[0].topic = NULL;
     bad[1].topic = "a b";
     bad[2].topic = "RMQ_SYS_TRANS_HALF_TOPIC";
@@ -69,7 +69,10 @@ static void messages_that_a_broker_would_refuse_are_refused(void **state)
     bad[5].tags = "a\1b";
     bad[6].delay_level = -1;
     bad[7].body_size = 1; // Without a body.
-    for (size_t i = 0; i < 8; i++) {
+    bad[8].delay_level = 1;
+    bad[8].delay_ms = 1;
+    bad[9].deliver_at_ms = UINT64_MAX;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(outgoing_check(&bad[i], NULL), RAFTMQ_INVALID_ARGUMENT);
     }
     for (size_t i = 0; i < sizeof bad_properties / sizeof bad_properties[0]; i++) {
@@ -102,6 +105,16 @@ static void the_property_string_says_all_that_is_known(void **state)
     outgoing_properties(&message, slice_text("ID"), "g", &out);
     assert_string_equal(buf_text(&out),
                         "UNIQ_KEY\1ID\2WAIT\1true\2TRAN_MSG\1true\2PGROUP\1g\2color\1red\2");
+    buf_clear(&out);
+    const struct raftmq_message after = {.topic = "T", .delay_ms = 1500};
+    outgoing_properties(&after, slice_text("ID"), NULL, &out);
+    assert_string_equal(buf_text(&out), "UNIQ_KEY\1ID\2WAIT\1true\2TIMER_DELAY_MS\1"
+                                        "1500\2");
+    buf_clear(&out);
+    const struct raftmq_message at = {.topic = "T", .deliver_at_ms = 1700000000000};
+    outgoing_properties(&at, slice_text("ID"), NULL, &out);
+    assert_string_equal(buf_text(&out), "UNIQ_KEY\1ID\2WAIT\1true\2TIMER_DELIVER_MS\1"
+                                        "1700000000000\2");
     buf_close(&out);
 }
 

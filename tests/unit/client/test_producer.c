@@ -322,9 +322,45 @@ static void a_batch_is_stored_as_its_messages(void **state)
     assert_int_equal(raftmq_send_batch(fixture->producer, messages, 3, 0, NULL, NULL),
                      RAFTMQ_INVALID_ARGUMENT);
     messages[1].topic = "T";
-    messages[2].delay_level = 1;
+    messages[2].delay_ms = 1;
     assert_int_equal(raftmq_send_batch(fixture->producer, messages, 3, 0, NULL, NULL),
                      RAFTMQ_INVALID_ARGUMENT);
+}
+
+/* The fake broker takes the handle "v1 T broker-b 1 id" and no other. */
+static void a_message_is_recalled_at_the_broker_that_its_handle_names(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct raftmq_message later = {
+        .topic = "T", .body = "x", .body_size = 1, .delay_ms = 60000};
+    assert_int_equal(raftmq_send(fixture->producer, &later, 0, &fixture->result, &fixture->error),
+                     RAFTMQ_OK);
+    assert_string_equal(fixture->result.recall_handle, FAKE_RECALL_HANDLE);
+    assert_int_equal(raftmq_recall(fixture->client, "T", FAKE_RECALL_HANDLE, 0, &fixture->error),
+                     RAFTMQ_OK);
+    assert_int_equal(atomic_load(&fixture->fake.recalls_of[0]), 0);
+    assert_int_equal(atomic_load(&fixture->fake.recalls_of[1]), 1);
+    // "v1 T broker-a 1 id"
+    assert_int_equal(
+        raftmq_recall(fixture->client, "T", "djEgVCBicm9rZXItYSAxIGlk", 0, &fixture->error),
+        RAFTMQ_REFUSED);
+    assert_int_equal(fixture->error.code, 604);
+    // Not base64url, "v2 T broker-a 1 id", "v1 T broker-a 1", "v1 T  1 id", "v1 T b 1 i d"
+    const char *const wrong[] = {"",
+                                 "?",
+                                 "djIgVCBicm9rZXItYSAxIGlk",
+                                 "djEgVCBicm9rZXItYSAx",
+                                 "djEgVCAgMSBpZA",
+                                 "djEgVCBiIDEgaSBk",
+                                 NULL};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(raftmq_recall(fixture->client, "T", wrong[i], 0, NULL),
+                         RAFTMQ_INVALID_ARGUMENT);
+    }
+    const struct raftmq_message now = hello();
+    assert_int_equal(raftmq_send(fixture->producer, &now, 0, &fixture->result, &fixture->error),
+                     RAFTMQ_OK);
+    assert_string_equal(fixture->result.recall_handle, "");
 }
 
 static enum raftmq_transaction execute(void *context, const struct raftmq_send_result *result)
@@ -333,6 +369,17 @@ static enum raftmq_transaction execute(void *context, const struct raftmq_send_r
     assert_int_equal(strlen(result->message_id), 32);
     atomic_fetch_add(&fixture->executed, 1);
     return fixture->decide;
+}
+
+static void a_transaction_is_not_delayed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_message message = hello();
+    message.deliver_at_ms = 1;
+    assert_int_equal(raftmq_send_transaction(fixture->producer, &message, 0, execute, fixture,
+                                             &fixture->result, NULL, &fixture->error),
+                     RAFTMQ_INVALID_ARGUMENT);
+    assert_int_equal(atomic_load(&fixture->executed), 0);
 }
 
 static enum raftmq_status send_transaction(struct fixture *fixture, enum raftmq_transaction decide,
@@ -473,6 +520,8 @@ int main(void)
         TEST(closing_ends_what_is_in_flight),
         TEST(oneway_sends_arrive_unanswered),
         TEST(a_batch_is_stored_as_its_messages),
+        TEST(a_message_is_recalled_at_the_broker_that_its_handle_names),
+        TEST(a_transaction_is_not_delayed),
         TEST(transactions_end_as_the_local_half_decided),
         TEST(an_undecided_transaction_is_asked_about_and_answered),
         TEST(a_half_message_stored_less_safely_is_rolled_back_unexecuted),
