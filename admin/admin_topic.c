@@ -10,6 +10,7 @@
 
 struct create_options {
     const char *broker;
+    const char *attributes;
     int64_t queues;
     int64_t perm;
     bool order;
@@ -26,6 +27,9 @@ static const struct cli_flag create_flags[] = {
      0, 7},
     {'O', "order", CLI_SWITCH, NULL, "mark it as an order topic",
      offsetof(struct create_options, order), 0, 0},
+    {'A', "attributes", CLI_TEXT, "CHANGES",
+     "+key=value,-key; unique.key.window=SECONDS: a message sent again within is not stored again",
+     offsetof(struct create_options, attributes), 0, 0},
     {0},
 };
 
@@ -90,6 +94,9 @@ static enum cli_exit run_create(struct cli *cli, const void *opaque, char **argu
         command_add(&request, "topicFilterType", slice_text("SINGLE_TAG"));
         command_add_i64(&request, "topicSysFlag", 0, &scratch);
         command_add(&request, "order", slice_text(options->order ? "true" : "false"));
+        if (options->attributes != NULL) {
+            command_add(&request, "attributes", slice_text(options->attributes));
+        }
         code = call_leaders(cli, &brokers, options->broker, &request);
         buf_close(&scratch);
     }

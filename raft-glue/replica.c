@@ -166,6 +166,7 @@ void replica_leave(struct replica *replica)
         show_state(replica);
         more = begin_term(replica) || more;
         more = replica_submit_queued(replica) || more;
+        replica_settle_shortfall(replica);
         replica_transfer_advance(replica);
     }
     replica_compact(replica);

@@ -43,6 +43,7 @@ enum status replica_base_open(struct replica_base_file *file, const struct direc
     if (status != STATUS_OK) {
         *base = (struct replica_base){0};
         replica_base_close(file);
+        file->directory = *directory;
     }
     return status;
 }

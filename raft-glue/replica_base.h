@@ -46,7 +46,7 @@ WARN_UNUSED enum status replica_base_decode(const uint8_t record[REPLICA_BASE_RE
                                             struct replica_base *base);
 
 /* Read what was stored; base->index is 0 if nothing ever was.
- * Errors (nothing is open): STATUS_CORRUPT, STATUS_IO. */
+ * Errors (nothing is open): STATUS_CORRUPT (storing makes the files anew), STATUS_IO. */
 WARN_UNUSED enum status replica_base_open(struct replica_base_file *file,
                                           const struct directory *directory,
                                           struct replica_base *base);

@@ -23,6 +23,7 @@ struct replica_member_state {
     struct replica_voter voter;
     uint64_t contact_ms; /* Last message of it; 0: none. */
     uint64_t result_ms;  /* Last AppendEntries result of our term. */
+    uint64_t short_term; /* As leader of this term we saw that it lost what it had acknowledged. */
 };
 
 /* A message that must not leave before what it rests on is durable. */
@@ -52,6 +53,13 @@ struct replica_transfer {
     uint64_t deadline_ms;
     void (*done)(void *context, enum status status);
     void *context;
+};
+
+/* That a member has less than it acknowledged, and what was done about it. */
+struct replica_shortfall {
+    uint64_t term; /* We led in it; 0: there is none. */
+    uint64_t member;
+    bool asked; /* Leadership was to be handed over. */
 };
 
 enum cut_phase {
@@ -128,6 +136,7 @@ struct replica {
     size_t submission_bytes;
     uint64_t doubt_deadline_ms; /* Proposals of a lost leadership end then; 0: none. */
     struct replica_transfer transfer;
+    struct replica_shortfall shortfall;
 
     bool load_under_way;
     struct log_load *loaded; /* While its entries are being applied. */
@@ -185,5 +194,12 @@ void replica_propose_barrier(struct replica *replica);
 
 /* replica_transfer.c */
 void replica_transfer_advance(struct replica *replica);
+
+/* replica_shortfall.c */
+/* As leader: look whether an answer contradicts what the member acknowledged in our term. */
+void replica_judge_rejection(struct replica *replica, uint64_t from,
+                             const struct raft_append_entries_result *result);
+/* Give up leadership if one did: to another voter, or else to whom the next election finds. */
+void replica_settle_shortfall(struct replica *replica);
 
 #endif

@@ -167,6 +167,7 @@ static void receive_append_result(struct replica *replica, const struct replica_
     if (message.append_entries_result.term == raft_current_term(&replica->raft) &&
         replica_raft_state(replica) == RAFT_LEADER) {
         replica_member(replica, inbound->from)->result_ms = replica->now_ms;
+        replica_judge_rejection(replica, inbound->from, &message.append_entries_result);
     }
     step_receive(replica, &message, inbound->from);
 }

@@ -25,8 +25,9 @@ static uint64_t best_target(const struct replica *replica)
             configuration_find(&replica->raft.configuration, member->voter.id);
         bool answers = member->result_ms != 0 &&
                        replica->now_ms < member->result_ms + replica->options.election_timeout_ms;
+        bool lacking = member->short_term == raft_current_term(&replica->raft);
         if (server == NULL || server->role != RAFT_VOTER ||
-            member->voter.id == replica->options.id || !answers) {
+            member->voter.id == replica->options.id || !answers || lacking) {
             continue;
         }
         uint64_t match = replica_match_index(replica, member->voter.id);

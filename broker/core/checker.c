@@ -84,6 +84,7 @@ void checker_tick(struct checker *checker)
             .entry = {.position = transaction->position,
                       .body_position = transaction->position,
                       .size = transaction->size,
+                      .crc = transaction->crc,
                       .store_time_ms = transaction->stored_ms},
             .queue_offset = transaction->half_offset,
         };

@@ -41,6 +41,7 @@ struct topic_spec topic_spec_of(const struct topic_config *config, struct buf *a
         .order = config->order,
         .multi_tag = config->multi_tag,
         .attributes = buf_slice(attributes),
+        .unique_window_s = topic_attributes_unique_window(buf_slice(attributes)),
     };
 }
 

@@ -37,6 +37,13 @@ static enum status check_spec(const struct broker *broker, struct request *reque
                             "the attributes of a topic may have %d bytes together",
                             TOPIC_ATTRIBUTES_MAX);
     }
+    if (spec->unique_window_s > 0 &&
+        (topic_is_retry(spec->name) || topic_is_dead_letter(spec->name))) {
+        return request_fail(request, STATUS_INVALID_ARGUMENT,
+                            "what is tried again keeps its UNIQ_KEY, so %.*s can have no "
+                            "unique.key.window",
+                            SLICE_ARGS(spec->name));
+    }
     bool queues = spec->read_queue_count >= 0 && spec->write_queue_count >= 0 &&
                   spec->read_queue_count <= QUEUES_PER_TOPIC_MAX &&
                   spec->write_queue_count <= QUEUES_PER_TOPIC_MAX &&
@@ -103,8 +110,10 @@ enum status process_put_topic(struct broker *broker, struct request *request)
         buf_close(&attributes);
         return request_fail(request, STATUS_INVALID_ARGUMENT,
                             "attributes are +key=value,-key with keys queue.type, cleanup.policy, "
-                            "message.type, reserve.time");
+                            "message.type, reserve.time, unique.key.window (1 to %d seconds)",
+                            UNIQUE_WINDOW_MAX_S);
     }
+    spec.unique_window_s = topic_attributes_unique_window(spec.attributes);
     status = check_spec(broker, request, &spec);
     if (status == STATUS_OK) {
         const struct waiter waiter = {.done = reply_with_status, .to = request->to};

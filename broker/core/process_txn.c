@@ -125,6 +125,7 @@ static void read_listing(struct broker *broker, struct listing *listing)
             .entry = {.position = transaction->position,
                       .body_position = transaction->position,
                       .size = transaction->size,
+                      .crc = transaction->crc,
                       .store_time_ms = transaction->stored_ms},
             .queue_offset = transaction->half_offset,
         };

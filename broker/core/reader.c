@@ -43,14 +43,18 @@ void message_patch(const struct broker *broker, uint8_t *message, const struct m
     }
 }
 
-/* What is in the log must be what the index says, and what was sent: a flipped bit on the disk must
- * not reach a consumer. The scrub checks the rest of a message. */
-static bool intact(const uint8_t *bytes, const struct message_ref *ref)
+/* What is in the log must be what was applied: a flipped bit on the disk must not reach a client.
+ */
+static bool intact(const uint8_t *bytes, size_t size, const struct index_entry *entry)
 {
-    struct message message;
-    size_t size = 0;
-    return message_decode(slice_of(bytes, ref->entry.size), &message, &size) == STATUS_OK &&
-           size == ref->entry.size && message_body_crc(message.body) == message.body_crc;
+    return size == entry->size && stored_message_crc(slice_of(bytes, size)) == entry->crc;
+}
+
+static void suspect(struct broker *broker, uint64_t position)
+{
+    log_error(broker->log, "a message in the log is not what was written",
+              "position=%llu; the scrub looks at it now", (unsigned long long)position);
+    broker->ports->suspect(broker->ports->context, position);
 }
 
 void read_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
@@ -91,7 +95,7 @@ static void go_on(struct message_reader *reader)
             ports->read(ports->context, &reader->read);
             return;
         }
-        if (status == STATUS_OK && !intact(to, ref)) {
+        if (status == STATUS_OK && !intact(to, ref->entry.size, &ref->entry)) {
             status = STATUS_CORRUPT;
         }
         if (status != STATUS_OK) {
@@ -107,7 +111,7 @@ static void on_read(struct position_read *read, enum status status)
 {
     struct message_reader *reader = read->context;
     const struct message_ref *ref = &reader->refs[reader->next];
-    if (status == STATUS_OK && !intact(read->to, ref)) {
+    if (status == STATUS_OK && !intact(read->to, ref->entry.size, &ref->entry)) {
         status = STATUS_CORRUPT;
     }
     if (status != STATUS_OK) {
@@ -126,11 +130,7 @@ static void finish(struct message_reader *reader, enum status status)
         status = STATUS_NOT_FOUND; // Cut meanwhile; its place may hold anything by now.
     }
     if (status == STATUS_CORRUPT) {
-        const struct broker_ports *ports = reader->broker->ports;
-        uint64_t position = reader->refs[reader->next].entry.body_position;
-        log_error(reader->broker->log, "a message in the log is not what was written",
-                  "position=%llu; the scrub looks at it now", (unsigned long long)position);
-        ports->suspect(ports->context, position);
+        suspect(reader->broker, reader->refs[reader->next].entry.body_position);
     }
     reader->done(reader->broker, reader->context, status, reader->data,
                  reader->offsets[reader->count]);
@@ -302,11 +302,15 @@ static enum status hidden_find(const struct position_reader *reader, const struc
     const struct transaction *transaction = machine_transaction_find(machine, reader->position);
     const struct delayed *delayed = machine_delayed_find(machine, reader->position);
     if (transaction != NULL) {
+        ref->entry.size = transaction->size;
+        ref->entry.crc = transaction->crc;
         ref->entry.store_time_ms = transaction->stored_ms;
         ref->queue_offset = transaction->half_offset;
         return STATUS_OK;
     }
     if (delayed != NULL) {
+        ref->entry.size = delayed->size;
+        ref->entry.crc = delayed->crc;
         ref->entry.store_time_ms = delayed->stored_ms;
         return STATUS_OK;
     }
@@ -354,6 +358,10 @@ static void on_whole(struct position_read *read, enum status status)
                                                          &ref.queue_offset, &ref.entry);
     if (status == STATUS_NOT_FOUND && !reader->by_reference) {
         status = hidden_find(reader, &message, &ref);
+    }
+    if (status == STATUS_OK && !intact(reader->whole, reader->size, &ref.entry)) {
+        suspect(broker, reader->body_position);
+        status = STATUS_CORRUPT;
     }
     if (status == STATUS_OK) {
         message_patch(broker, reader->whole, &ref);

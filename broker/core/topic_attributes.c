@@ -1,9 +1,12 @@
 #include "broker/core/topic_attributes.h"
 
+#include "broker/machine/operation.h"
+#include "common/base/decimal.h"
 #include "common/remoting/body_json.h"
 
+static const char unique_window_key[] = "unique.key.window";
 static const char *const known_keys[] = {"queue.type", "cleanup.policy", "message.type",
-                                         "reserve.time"};
+                                         "reserve.time", unique_window_key};
 enum { KNOWN_COUNT = sizeof known_keys / sizeof known_keys[0], VALUE_SIZE_MAX = 1024 };
 
 const struct text_pair *topic_attributes_read(struct slice json, struct body *body, size_t *count)
@@ -35,6 +38,29 @@ static int known_index(struct slice key)
     return -1;
 }
 
+/* In seconds; 0 if it is none. */
+static int32_t window_of(struct slice value)
+{
+    int64_t seconds = 0;
+    bool valid = decimal_parse(value, &seconds) && seconds >= 1 && seconds <= UNIQUE_WINDOW_MAX_S;
+    return valid ? (int32_t)seconds : 0;
+}
+
+int32_t topic_attributes_unique_window(struct slice json)
+{
+    struct body body = {0};
+    size_t count = 0;
+    int32_t window_s = 0;
+    const struct text_pair *pairs = topic_attributes_read(json, &body, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (slice_equals_text(pairs[i].name, unique_window_key)) {
+            window_s = window_of(pairs[i].value);
+        }
+    }
+    body_close(&body);
+    return window_s;
+}
+
 static enum status apply_one(struct slice change, struct slice *values)
 {
     if (change.size < 2 || (change.data[0] != '+' && change.data[0] != '-')) {
@@ -52,6 +78,9 @@ static enum status apply_one(struct slice change, struct slice *values)
     // A NUL in a text is no JSON that can be read back: all attributes would be lost.
     if (index < 0 || (adds && value.size == 0) || value.size > VALUE_SIZE_MAX ||
         (value.size > 0 && memchr(value.data, 0, value.size) != NULL)) {
+        return STATUS_INVALID_ARGUMENT;
+    }
+    if (adds && known_keys[index] == unique_window_key && window_of(value) == 0) {
         return STATUS_INVALID_ARGUMENT;
     }
     values[index] = adds ? value : (struct slice){0};

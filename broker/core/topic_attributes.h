@@ -12,8 +12,12 @@ const struct text_pair *topic_attributes_read(struct slice json, struct body *bo
 
 /* Apply changes ("+message.type=FIFO,-reserve.time") to the kept text `json` (may be empty) and
  * append the new text to out. Errors: STATUS_INVALID_ARGUMENT  unknown key, neither + nor -
- * before it, or a value that is empty, too long or has a NUL. */
+ * before it, or a value that is empty, too long, has a NUL or is no window. */
 WARN_UNUSED enum status topic_attributes_change(struct slice json, struct slice changes,
                                                 struct buf *out);
+
+/* For how many seconds a UNIQ_KEY is recognised in a topic: the attribute unique.key.window of the
+ * kept text; 0 without. */
+int32_t topic_attributes_unique_window(struct slice json);
 
 #endif

@@ -93,6 +93,7 @@ static void put_counters(struct json_writer *json, const struct broker *broker)
     json_member_int(json, "messageBytes", (int64_t)counters.message_bytes);
     json_member_int(json, "halves", (int64_t)counters.halves);
     json_member_int(json, "halfDuplicates", (int64_t)counters.half_duplicates);
+    json_member_int(json, "messageDuplicates", (int64_t)counters.message_duplicates);
     json_member_int(json, "commits", (int64_t)counters.commits);
     json_member_int(json, "rollbacks", (int64_t)counters.rollbacks);
     json_member_int(json, "expirations", (int64_t)counters.expirations);

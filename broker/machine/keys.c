@@ -98,6 +98,11 @@ struct key key_outcomes(uint64_t row)
     return id_key(KEY_OUTCOMES, row);
 }
 
+struct key key_uniques(uint64_t row)
+{
+    return id_key(KEY_UNIQUES, row);
+}
+
 struct key key_run(uint16_t bucket, uint64_t time_ms, uint64_t applied_index)
 {
     struct key key;

@@ -14,6 +14,7 @@
  *   x  position                                         open transaction
  *   d  position                                         delayed message
  *   y  number of the row (outcome number / OUTCOMES_PER_ROW)   remembered outcomes
+ *   u  number of the row (number / UNIQUES_PER_ROW)     messages recognised when sent again
  *   k  bucket (2), ~time, ~applied index                run of the key index
  *   s  number of the segment                            segment of the log
  *   e  number of the segment, part (4)                  where queues stood at its end
@@ -37,6 +38,7 @@ enum key_family {
     KEY_TRANSACTION = 'x',
     KEY_DELAYED = 'd',
     KEY_OUTCOMES = 'y',
+    KEY_UNIQUES = 'u',
     KEY_RUN = 'k',
     KEY_SEGMENT = 's',
     KEY_ENDS = 'e',
@@ -65,6 +67,7 @@ struct key key_producer_group(uint64_t id);
 struct key key_transaction(uint64_t position);
 struct key key_delayed(uint64_t position);
 struct key key_outcomes(uint64_t row);
+struct key key_uniques(uint64_t row);
 struct key key_run(uint16_t bucket, uint64_t time_ms, uint64_t applied_index);
 struct key key_segment(uint64_t number);
 struct key key_ends(uint64_t segment, uint32_t part);
@@ -80,7 +83,7 @@ struct key key_index_end(uint64_t topic_id);
 struct key key_index_queue_end(uint64_t topic_id, int32_t queue_id);
 
 /* Take keys apart. False if the size is not that of the family. */
-bool key_id_parse(struct slice key, uint64_t *id); /* t, g, p, x, d, y, s */
+bool key_id_parse(struct slice key, uint64_t *id); /* t, g, p, x, d, y, u, s */
 bool key_queue_parse(struct slice key, uint64_t *topic_id, int32_t *queue_id);
 bool key_index_parse(struct slice key, uint64_t *topic_id, int32_t *queue_id,
                      int64_t *offset_first);

@@ -56,6 +56,7 @@ void machine_close(struct machine *machine)
     }
     transactions_close(machine);
     delayed_close(machine);
+    uniques_close(machine);
     topics_close(machine);
     groups_close(machine);
     offsets_close(machine);
@@ -100,6 +101,7 @@ static const struct {
     {KEY_TRANSACTION, "a transaction", transaction_load},
     {KEY_OUTCOMES, "transaction outcomes", outcomes_load},
     {KEY_DELAYED, "a delayed message", delayed_load},
+    {KEY_UNIQUES, "messages recognised when sent again", uniques_load},
 };
 
 static enum status load_failed(enum status status, const char *what, char **error)
@@ -142,6 +144,11 @@ static enum status load(struct machine *machine, char **error)
     if (status != STATUS_OK) {
         return load_failed(status, "a gap in transaction outcomes", error);
     }
+    status = uniques_check(machine);
+    if (status != STATUS_OK) {
+        return load_failed(status, "a gap in recognised messages", error);
+    }
+    machine->uniques_written = machine->meta.unique_next;
     machine->dirty_size = 0; // Creating marks as changed what came from the store just now.
     struct list *const dirty[] = {&machine->topics_dirty, &machine->queues_dirty};
     for (size_t i = 0; i < sizeof dirty / sizeof dirty[0]; i++) {
@@ -160,6 +167,9 @@ static enum status load_meta(struct machine *machine)
         status = meta_row_decode(buf_slice(&value), &machine->meta);
         machine->outcomes_written = machine->meta.outcome_first;
         machine->outcome_row_first = machine->meta.outcome_first / OUTCOMES_PER_ROW;
+        machine->unique_row_first = machine->meta.unique_first / UNIQUES_PER_ROW;
+        machine->loader->unique_next = machine->meta.unique_next;
+        machine->meta.unique_next = machine->meta.unique_first; // Counted up by what is loaded.
     }
     buf_close(&value);
     return status;
@@ -211,6 +221,7 @@ void machine_apply(struct machine *machine, uint64_t index, uint64_t position, s
     queues_report_grown(machine);
     transactions_forget(machine);
     locks_forget(machine);
+    uniques_forget(machine);
     segments_leave(machine);
     machine->meta.applied_index = index;
 }
@@ -294,6 +305,7 @@ struct kv_batch *machine_checkpoint(struct machine *machine)
     locks_checkpoint(machine, batch);
     transactions_checkpoint(machine, batch);
     delayed_checkpoint(machine, batch);
+    uniques_checkpoint(machine, batch);
     keys_checkpoint(machine, batch);
     segments_checkpoint(machine, batch);
     struct buf value = {0};
@@ -338,7 +350,8 @@ uint64_t machine_hash(struct machine *machine)
         }
     }
     hash += topics_hash(machine) + groups_hash(machine) + offsets_hash(machine) +
-            locks_hash(machine) + transactions_hash(machine) + delayed_hash(machine);
+            locks_hash(machine) + transactions_hash(machine) + delayed_hash(machine) +
+            uniques_hash(machine);
     enum status status = keys_hash(machine, &hash);
     if (status == STATUS_OK) {
         status = segments_hash(machine, &hash);

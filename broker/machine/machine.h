@@ -13,6 +13,7 @@
 #define BROKER_MACHINE_MACHINE_H
 
 #include "broker/machine/operation.h"
+#include "common/base/crc32c.h"
 #include "common/base/heap.h"
 #include "common/base/map.h"
 #include "common/base/name.h"
@@ -28,10 +29,17 @@ struct index_entry {
                           EXPIRE) that made a half message visible here. */
     uint64_t
         body_position; /* Of the stored message's bytes; equal to position unless by reference. */
-    uint32_t size;     /* Of the stored message. */
+    uint32_t size;     /* Of the stored message, */
+    uint32_t crc;      /* and CRC-32C of its bytes as they are in the log. */
     int32_t tags_hash; /* Java hash of TAGS, 0 without. */
     uint64_t store_time_ms;
 };
+
+/* What an index entry's crc is. */
+static inline uint32_t stored_message_crc(struct slice bytes)
+{
+    return crc32c(0, bytes.data, bytes.size);
+}
 
 struct queue {
     struct topic *topic;
@@ -58,8 +66,9 @@ struct topic {
     bool order;
     bool multi_tag;
     struct buf attributes;
-    uint64_t changed_index; /* Log index of the last change. */
-    uint32_t queue_count;   /* max(read, write) ever: size of queues. */
+    uint32_t unique_window_s; /* 0: messages are not recognised when they are sent again. */
+    uint64_t changed_index;   /* Log index of the last change. */
+    uint32_t queue_count;     /* max(read, write) ever: size of queues. */
     struct queue *queues;
     uint64_t id;           /* private: never given twice, also not under the same name */
     struct list dirty;     /* private */
@@ -89,6 +98,7 @@ struct transaction {
     uint64_t position;    /* Of the half's stored message: commitLogOffset. */
     int64_t half_offset;  /* tranStateTableOffset: dense, never changes. */
     uint32_t size;
+    uint32_t crc; /* As in struct index_entry. */
     int32_t queue_id;
     struct topic *topic; /* NULL once that topic is deleted. */
     struct producer_group *group;
@@ -139,6 +149,7 @@ struct delayed {
     struct topic *topic;
     int32_t queue_id;
     uint32_t size;
+    uint32_t crc;       /* As in struct index_entry. */
     uint64_t stored_ms; /* When its delay began. */
     bool recallable;    /* Not if it is a transaction's: what is committed is delivered. */
     /* private from here */
@@ -193,8 +204,8 @@ struct operation_result {
                                      one, how many were delayed before it. */
             uint64_t position;    /* Of the first stored message; they lie back to back. */
             uint32_t count;
-            int32_t queue_id; /* As stored. For a duplicate half: the first one's. */
-            bool duplicate;   /* HALF with a UNIQ_KEY seen before: answers are the first one's. */
+            int32_t queue_id; /* As stored. For a duplicate: the first one's. */
+            bool duplicate;   /* With a UNIQ_KEY seen before: answers are the first one's. */
         } message;
         struct {
             enum transaction_state state; /* The outcome that stands. */
@@ -356,7 +367,8 @@ uint32_t machine_delayed_due(const struct machine *machine, uint64_t now_ms, uin
                              uint64_t *positions);
 
 /* Messages of a topic with a key (a word of KEYS, or the UNIQ_KEY), newest first, at most max: as
- * index entries (position, body_position, size). Candidates by hash: the reader compares the key.
+ * index entries (position, body_position, size, crc). Candidates by hash: the reader compares the
+ * key.
  */
 WARN_UNUSED enum status machine_key_find(struct machine *machine, struct slice topic,
                                          struct slice key, uint64_t begin_ms, uint64_t end_ms,
@@ -374,10 +386,11 @@ struct machine_counters {
     uint64_t end_repeated; /* Same decision again. */
     uint64_t end_refused;  /* Contrary, foreign or unknown. */
     uint64_t checks;
-    uint64_t delayed;         /* Messages that were given a delay, */
-    uint64_t delayed_fired;   /* that became visible after it, */
-    uint64_t delayed_dropped; /* that went with their topic, or were recalled, */
-    uint64_t delayed_waiting; /* and the rest. */
+    uint64_t delayed;            /* Messages that were given a delay, */
+    uint64_t delayed_fired;      /* that became visible after it, */
+    uint64_t delayed_dropped;    /* that went with their topic, or were recalled, */
+    uint64_t delayed_waiting;    /* and the rest. */
+    uint64_t message_duplicates; /* Recognised by their UNIQ_KEY, and not stored again. */
     uint64_t pending;
     uint64_t expired;
 };

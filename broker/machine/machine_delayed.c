@@ -40,10 +40,17 @@ void apply_delayed(struct machine *machine, const struct operation *operation,
     }
     struct message_terms terms;
     message_terms_read(message.properties, topic_hash_of(queue->topic), &terms);
+    const struct unique *known = unique_find(machine, queue->topic, terms.unique_key);
+    result->message.count = 1;
+    if (known != NULL) {
+        unique_answer(machine, known, result);
+        return;
+    }
     const struct hidden_message hidden = {
         .position = machine->entry_position + operation->offset + OPERATION_HEADER_SIZE +
                     DELAYED_PREFIX_SIZE,
         .size = (uint32_t)size,
+        .crc = stored_message_crc(bytes),
         .tags_hash = terms.tags_hash,
         .keys = terms.keys,
         .key_count = terms.key_count,
@@ -51,8 +58,8 @@ void apply_delayed(struct machine *machine, const struct operation *operation,
     };
     result->message.queue_offset = (int64_t)machine->meta.counters.delayed;
     result->message.position = hidden.position;
-    result->message.count = 1;
     result->message.queue_id = queue->id;
+    unique_add(machine, queue->topic, terms.unique_key, result);
     delayed_add(machine, queue->topic, queue->id, &hidden,
                 delay_end_ms(machine, &operation->delayed.delay));
 }
@@ -82,6 +89,7 @@ void apply_fire(struct machine *machine, const struct operation *operation,
     const struct hidden_message message = {
         .position = delayed->position,
         .size = delayed->size,
+        .crc = delayed->crc,
         .tags_hash = delayed->tags_hash,
         .keys = delayed->keys,
         .key_count = delayed->key_count,
@@ -144,6 +152,7 @@ static struct delayed *delayed_new(const struct hidden_message *message)
     struct delayed *delayed = mem_zalloc(sizeof *delayed);
     delayed->position = message->position;
     delayed->size = message->size;
+    delayed->crc = message->crc;
     delayed->tags_hash = message->tags_hash;
     delayed->recallable = message->recallable;
     delayed->key_count = (uint8_t)message->key_count;
@@ -237,6 +246,7 @@ enum status delayed_load(struct machine *machine, struct slice key, struct slice
     struct delayed *delayed = delayed_new(&(struct hidden_message){
         .position = row.position,
         .size = row.size,
+        .crc = row.crc,
         .tags_hash = row.tags_hash,
         .keys = row.keys,
         .key_count = row.key_count,
@@ -271,6 +281,7 @@ static void row_of(const struct delayed *delayed, struct delayed_row *row)
 {
     row->position = delayed->position;
     row->size = delayed->size;
+    row->crc = delayed->crc;
     row->queue_id = delayed->queue_id;
     row->topic_id = delayed->topic->id;
     row->tags_hash = delayed->tags_hash;

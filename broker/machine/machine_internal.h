@@ -26,6 +26,8 @@ enum {
     /* Outcomes forgotten for their age in one entry: a long pause must not cost a long stall. */
     FORGET_MAX = 4096,
     TRANSACTIONS_PER_SLAB = 256,
+    /* Messages recognised when they are sent again, of all topics: about 110 MB. */
+    UNIQUES_MAX = 1000000,
     /* What a row costs besides its content, for machine_dirty_size(). */
     INDEX_KEY_OVERHEAD = 40,
     QUEUE_ROW_OVERHEAD = 48,
@@ -36,6 +38,7 @@ struct checked_message {
     struct queue *queue;
     struct slice properties;
     uint32_t size;
+    uint32_t crc;
 };
 
 /* What the index needs of a message's properties. */
@@ -58,10 +61,22 @@ struct key_run {
 struct hidden_message {
     uint64_t position;
     uint32_t size;
+    uint32_t crc;
     int32_t tags_hash;
     const uint64_t *keys; /* Hashed: what finds it once it is visible. */
     uint32_t key_count;
     bool recallable; /* While it is delayed. */
+};
+
+/* A message that is recognised when it is sent again. */
+struct unique {
+    struct map_node node; /* If it is the newest of its key. */
+    bool newest;
+    uint8_t hash[UNIQUE_HASH_SIZE];
+    int32_t queue_id;
+    int64_t queue_offset;
+    uint64_t position;
+    uint64_t until_ms;
 };
 
 /* A segment of the log. */
@@ -77,6 +92,7 @@ struct segment {
 struct loader {
     struct producer_group **groups;
     size_t group_count;
+    uint64_t unique_next; /* As the head says. */
 };
 
 struct machine {
@@ -131,6 +147,12 @@ struct machine {
     struct map delayed;   /* By position. */
     struct heap schedule; /* struct delayed.due */
     struct list delayed_dirty;
+
+    struct map unique_keys; /* By hash. */
+    struct unique *unique_ring;
+    uint64_t unique_capacity;  /* A power of two; 0 at first. */
+    uint64_t uniques_written;  /* Number of the first that no checkpoint has. */
+    uint64_t unique_row_first; /* Number of the first row in the store. */
 
     struct key_run keys;
     struct key_run keys_frozen;   /* In the batch being written. */
@@ -316,6 +338,27 @@ enum status delayed_load(struct machine *machine, struct slice key, struct slice
 void delayed_checkpoint(struct machine *machine, struct kv_batch *batch);
 uint64_t delayed_hash(const struct machine *machine);
 void delayed_close(struct machine *machine);
+
+/* --- machine_unique.c --------------------------------------------------------------------- */
+
+/* What became of a message of that UNIQ_KEY; NULL if the topic has no window or does not remember
+ * one. Valid until the next is added or forgotten. */
+const struct unique *unique_find(const struct machine *machine, const struct topic *topic,
+                                 struct slice key);
+/* Remember what is answered for a message, if its topic has a window. */
+void unique_add(struct machine *machine, const struct topic *topic, struct slice key,
+                const struct operation_result *result);
+/* Answer as the first one was answered. */
+void unique_answer(struct machine *machine, const struct unique *unique,
+                   struct operation_result *result);
+/* Drop those whose window is over. */
+void uniques_forget(struct machine *machine);
+enum status uniques_load(struct machine *machine, struct slice key, struct slice value);
+/* After all rows: are all there that the head names? */
+enum status uniques_check(const struct machine *machine);
+void uniques_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t uniques_hash(const struct machine *machine);
+void uniques_close(struct machine *machine);
 
 /* --- machine_key.c ------------------------------------------------------------------------ */
 

@@ -59,6 +59,7 @@ void key_add(struct machine *machine, uint64_t hash, const struct index_entry *e
         .body_position = entry->body_position,
         .store_time_ms = entry->store_time_ms,
         .size = entry->size,
+        .crc = entry->crc,
     };
     machine->dirty_size += KEY_ENTRY_SIZE;
 }
@@ -218,6 +219,7 @@ static bool search_add(struct search *search, const struct key_entry *entry)
             .position = entry->position,
             .body_position = entry->body_position,
             .size = entry->size,
+            .crc = entry->crc,
             .store_time_ms = entry->store_time_ms,
         };
         *search->count += 1;

@@ -44,39 +44,57 @@ static enum status batch_check(struct machine *machine, struct slice body, uint3
         }
         checked->properties = message.properties;
         checked->size = (uint32_t)size;
+        checked->crc = stored_message_crc(slice_of(body.data, size));
         body = slice_from(body, size);
         *count += 1;
     }
     return STATUS_OK;
 }
 
+/* It gets the next offset of its queue. */
+static void message_write(struct machine *machine, const struct checked_message *message,
+                          const struct message_terms *terms, uint64_t position,
+                          struct operation_result *result)
+{
+    const struct index_entry entry = {
+        .position = position,
+        .body_position = position,
+        .size = message->size,
+        .crc = message->crc,
+        .tags_hash = terms->tags_hash,
+        .store_time_ms = machine->meta.clock_ms,
+    };
+    result->message.queue_offset = queue_append(machine, message->queue, &entry);
+    result->message.position = position;
+    result->message.queue_id = message->queue->id;
+    for (uint32_t k = 0; k < terms->key_count; k++) {
+        key_add(machine, terms->keys[k], &entry);
+    }
+    machine->meta.counters.messages++;
+    machine->meta.counters.message_bytes += message->size;
+    unique_add(machine, message->queue->topic, terms->unique_key, result);
+}
+
+/* The answer is that of the first message. */
 static void batch_write(struct machine *machine, uint32_t count, uint64_t position,
                         struct operation_result *result)
 {
-    result->message.position = position;
-    result->message.count = count;
     for (uint32_t i = 0; i < count; i++) {
         const struct checked_message *message = &machine->batch[i];
-        uint64_t topic_hash = topic_hash_of(message->queue->topic);
+        const struct topic *topic = message->queue->topic;
+        struct operation_result one = {.status = STATUS_OK};
         struct message_terms terms;
-        message_terms_read(message->properties, topic_hash, &terms);
-        struct index_entry entry = {
-            .position = position,
-            .body_position = position,
-            .size = message->size,
-            .tags_hash = terms.tags_hash,
-            .store_time_ms = machine->meta.clock_ms,
-        };
-        int64_t offset = queue_append(machine, message->queue, &entry);
+        message_terms_read(message->properties, topic_hash_of(topic), &terms);
+        const struct unique *known = unique_find(machine, topic, terms.unique_key);
+        if (known != NULL) {
+            unique_answer(machine, known, &one);
+        } else {
+            message_write(machine, message, &terms, position, &one);
+        }
         if (i == 0) {
-            result->message.queue_offset = offset;
-            result->message.queue_id = message->queue->id;
+            *result = one;
+            result->message.count = count;
         }
-        for (uint32_t k = 0; k < terms.key_count; k++) {
-            key_add(machine, terms.keys[k], &entry);
-        }
-        machine->meta.counters.messages++;
-        machine->meta.counters.message_bytes += message->size;
         position += message->size;
     }
 }
@@ -88,6 +106,7 @@ int64_t message_show(struct machine *machine, struct queue *queue,
         .position = position,
         .body_position = message->position,
         .size = message->size,
+        .crc = message->crc,
         .tags_hash = message->tags_hash,
         .store_time_ms = machine->meta.clock_ms,
     };

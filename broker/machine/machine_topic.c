@@ -119,7 +119,8 @@ static enum status config_check(const struct machine *machine, const struct topi
     }
     if (config->read_queue_count < 0 || config->read_queue_count > QUEUES_PER_TOPIC_MAX ||
         config->write_queue_count < 0 || config->write_queue_count > QUEUES_PER_TOPIC_MAX ||
-        config->perm < 0 || config->perm > PERM_MAX) {
+        config->perm < 0 || config->perm > PERM_MAX || config->unique_window_s < 0 ||
+        config->unique_window_s > UNIQUE_WINDOW_MAX_S) {
         return STATUS_INVALID_ARGUMENT;
     }
     return topic == NULL && machine->topics.count >= TOPICS_MAX ? STATUS_LIMIT : STATUS_OK;
@@ -131,7 +132,8 @@ static bool config_equals(const struct topic *topic, const struct topic_spec *co
            topic->write_queue_count == config->write_queue_count && topic->perm == config->perm &&
            topic->sys_flag == config->sys_flag && topic->order == config->order &&
            topic->multi_tag == config->multi_tag &&
-           slice_equals(buf_slice(&topic->attributes), config->attributes);
+           slice_equals(buf_slice(&topic->attributes), config->attributes) &&
+           topic->unique_window_s == (uint32_t)config->unique_window_s;
 }
 
 static void config_set(struct machine *machine, struct topic *topic,
@@ -145,6 +147,7 @@ static void config_set(struct machine *machine, struct topic *topic,
     topic->multi_tag = config->multi_tag;
     buf_clear(&topic->attributes);
     buf_put_slice(&topic->attributes, config->attributes);
+    topic->unique_window_s = (uint32_t)config->unique_window_s;
     int32_t count = config->read_queue_count > config->write_queue_count
                         ? config->read_queue_count
                         : config->write_queue_count;
@@ -222,6 +225,7 @@ static void topic_row_of(const struct topic *topic, struct topic_row *row)
                 .order = topic->order,
                 .multi_tag = topic->multi_tag,
                 .attributes = buf_slice(&topic->attributes),
+                .unique_window_s = (int32_t)topic->unique_window_s,
             },
         .changed_index = topic->changed_index,
         .queue_count = topic->queue_count,

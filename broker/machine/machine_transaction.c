@@ -20,8 +20,9 @@ static struct transaction *find(const struct machine *machine, uint64_t position
 static enum status half_check(struct machine *machine, const struct message *message,
                               const struct message_terms *terms, struct queue **queue);
 static bool delay_has_room(const struct machine *machine);
-static struct transaction *half_write(struct machine *machine, uint64_t position, uint32_t size,
-                                      const struct message_terms *terms, struct queue *queue);
+static struct transaction *half_write(struct machine *machine, uint64_t position,
+                                      struct slice bytes, const struct message_terms *terms,
+                                      struct queue *queue);
 static void answer_half(const struct transaction *transaction, bool duplicate,
                         struct operation_result *result);
 static void decide(struct machine *machine, struct transaction *transaction, enum decision decision,
@@ -72,7 +73,7 @@ void apply_half(struct machine *machine, const struct operation *operation,
     uint64_t prefix = (uint64_t)(operation->half.message.data - operation->body.data);
     uint64_t position =
         machine->entry_position + operation->offset + OPERATION_HEADER_SIZE + prefix;
-    struct transaction *transaction = half_write(machine, position, (uint32_t)size, &terms, queue);
+    struct transaction *transaction = half_write(machine, position, bytes, &terms, queue);
     transaction->delay = operation->half.delay;
     transaction_schedule(machine, transaction,
                          check_due_ms(machine, operation->half.first_check_ms));
@@ -102,13 +103,15 @@ static bool delay_has_room(const struct machine *machine)
     return counters->delayed_waiting + counters->pending + counters->expired < DELAYED_MAX;
 }
 
-static struct transaction *half_write(struct machine *machine, uint64_t position, uint32_t size,
-                                      const struct message_terms *terms, struct queue *queue)
+static struct transaction *half_write(struct machine *machine, uint64_t position,
+                                      struct slice bytes, const struct message_terms *terms,
+                                      struct queue *queue)
 {
     struct transaction *transaction = transaction_new(machine);
     transaction->position = position;
     transaction->half_offset = machine->meta.half_offset_next++;
-    transaction->size = size;
+    transaction->size = (uint32_t)bytes.size;
+    transaction->crc = stored_message_crc(bytes);
     transaction->queue_id = queue->id;
     transaction->topic = queue->topic;
     transaction->topic_hash = topic_hash_of(queue->topic);
@@ -198,6 +201,7 @@ static struct hidden_message hidden_of(const struct transaction *transaction)
     return (struct hidden_message){
         .position = transaction->position,
         .size = transaction->size,
+        .crc = transaction->crc,
         .tags_hash = transaction->tags_hash,
         .keys = transaction->keys,
         .key_count = transaction->key_count,

@@ -111,6 +111,7 @@ static enum status row_load(struct machine *machine, const struct transaction_ro
     transaction->position = row->position;
     transaction->half_offset = row->half_offset;
     transaction->size = row->size;
+    transaction->crc = row->crc;
     transaction->queue_id = row->queue_id;
     transaction->topic = topic;
     transaction->topic_hash = row->topic_hash;
@@ -229,6 +230,7 @@ static void row_of(const struct transaction *transaction, struct transaction_row
     row->position = transaction->position;
     row->half_offset = transaction->half_offset;
     row->size = transaction->size;
+    row->crc = transaction->crc;
     row->queue_id = transaction->queue_id;
     row->topic_id = transaction->topic == NULL ? 0 : transaction->topic->id;
     row->topic_hash = transaction->topic_hash;

@@ -115,7 +115,7 @@ struct operation_offsets {
     struct offset_commit commits[OFFSETS_MAX];
 };
 
-enum { TOPIC_ATTRIBUTES_MAX = 4096 };
+enum { TOPIC_ATTRIBUTES_MAX = 4096, UNIQUE_WINDOW_MAX_S = 24 * 3600 };
 
 /* The fields of TopicConfig. */
 struct topic_spec {
@@ -127,6 +127,7 @@ struct topic_spec {
     bool order;
     bool multi_tag;          /* topicFilterType MULTI_TAG */
     struct slice attributes; /* JSON object text, "" = {}; at most TOPIC_ATTRIBUTES_MAX. */
+    int32_t unique_window_s; /* For how long a UNIQ_KEY is recognised; 0: it is not. */
 };
 
 struct operation_topic_put {

@@ -215,6 +215,9 @@ static enum status topic_put_decode(struct slice body, struct operation_topic_pu
         case TOPIC_PUT_CREATE_ONLY:
             put->create_only = map_reader_bool(&reader);
             break;
+        case TOPIC_PUT_UNIQUE_WINDOW:
+            config->unique_window_s = map_reader_i32(&reader);
+            break;
         default:
             map_reader_fail(&reader);
         }

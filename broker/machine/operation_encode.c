@@ -147,6 +147,7 @@ void entry_put_topic_put(struct buf *entry, const struct operation_topic_put *pu
     put_bool(&packer, TOPIC_PUT_MULTI_TAG, config->multi_tag);
     put_text(&packer, TOPIC_PUT_ATTRIBUTES, config->attributes, TOPIC_ATTRIBUTES_MAX);
     put_bool(&packer, TOPIC_PUT_CREATE_ONLY, put->create_only);
+    put_i64(&packer, TOPIC_PUT_UNIQUE_WINDOW, config->unique_window_s);
     entry_operation_end(entry, begin);
 }
 

@@ -53,16 +53,18 @@ static void put_text(struct buf *out, struct slice text)
 }
 
 /* The counters that are kept, in the order of the row. */
-enum { COUNTERS = 13 };
+enum { COUNTERS = 14 };
 
 static void counters_list(struct machine_counters *counters, uint64_t *list[COUNTERS])
 {
     uint64_t *const all[COUNTERS] = {
-        &counters->messages,        &counters->message_bytes, &counters->halves,
-        &counters->half_duplicates, &counters->commits,       &counters->rollbacks,
-        &counters->expirations,     &counters->end_repeated,  &counters->end_refused,
-        &counters->checks,          &counters->delayed,       &counters->delayed_fired,
-        &counters->delayed_dropped,
+        &counters->messages,        &counters->message_bytes,
+        &counters->halves,          &counters->half_duplicates,
+        &counters->commits,         &counters->rollbacks,
+        &counters->expirations,     &counters->end_repeated,
+        &counters->end_refused,     &counters->checks,
+        &counters->delayed,         &counters->delayed_fired,
+        &counters->delayed_dropped, &counters->message_duplicates,
     };
     memcpy(list, all, sizeof all);
 }
@@ -76,6 +78,8 @@ void meta_row_encode(const struct meta_row *row, struct buf *out)
     buf_put_le64(out, (uint64_t)row->half_offset_next);
     buf_put_le64(out, row->outcome_first);
     buf_put_le64(out, row->outcome_next);
+    buf_put_le64(out, row->unique_first);
+    buf_put_le64(out, row->unique_next);
     buf_put_le64(out, row->cut_position);
     buf_put_le64(out, row->log_first);
     buf_put_le64(out, row->cut_ms);
@@ -105,6 +109,8 @@ enum status meta_row_decode(struct slice value, struct meta_row *row)
     row->half_offset_next = (int64_t)take_u64(&cursor);
     row->outcome_first = take_u64(&cursor);
     row->outcome_next = take_u64(&cursor);
+    row->unique_first = take_u64(&cursor);
+    row->unique_next = take_u64(&cursor);
     row->cut_position = take_u64(&cursor);
     row->log_first = take_u64(&cursor);
     row->cut_ms = take_u64(&cursor);
@@ -134,6 +140,7 @@ void topic_row_encode(const struct topic_row *row, struct buf *out)
     buf_put_u8(out, (uint8_t)((config->order ? TOPIC_ORDER : 0) |
                               (config->multi_tag ? TOPIC_MULTI_TAG : 0)));
     put_text(out, config->attributes);
+    buf_put_le32(out, (uint32_t)config->unique_window_s);
     buf_put_le64(out, row->changed_index);
     buf_put_le32(out, row->queue_count);
 }
@@ -152,9 +159,11 @@ enum status topic_row_decode(struct slice value, struct topic_row *row)
     config->order = (flags & TOPIC_ORDER) != 0;
     config->multi_tag = (flags & TOPIC_MULTI_TAG) != 0;
     config->attributes = take_text(&cursor);
+    config->unique_window_s = (int32_t)take_u32(&cursor);
     row->changed_index = take_u64(&cursor);
     row->queue_count = take_u32(&cursor);
     bool valid = flags <= (TOPIC_ORDER | TOPIC_MULTI_TAG) && config->name.size <= NAME_MAX_SIZE &&
+                 config->unique_window_s >= 0 && config->unique_window_s <= UNIQUE_WINDOW_MAX_S &&
                  row->queue_count <= QUEUES_PER_TOPIC_MAX;
     return valid ? finish(&cursor) : STATUS_CORRUPT;
 }
@@ -183,6 +192,7 @@ void index_entry_encode(const struct index_entry *entry, uint8_t to[INDEX_ENTRY_
     le32_put(to + 16, entry->size);
     le32_put(to + 20, (uint32_t)entry->tags_hash);
     le64_put(to + 24, entry->store_time_ms);
+    le32_put(to + 32, entry->crc);
 }
 
 void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry *entry)
@@ -192,6 +202,7 @@ void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry
     entry->size = le32_get(from + 16);
     entry->tags_hash = (int32_t)le32_get(from + 20);
     entry->store_time_ms = le64_get(from + 24);
+    entry->crc = le32_get(from + 32);
 }
 
 enum {
@@ -293,6 +304,7 @@ void transaction_row_encode(const struct transaction_row *row, struct buf *out)
     buf_put_le64(out, row->position);
     buf_put_le64(out, (uint64_t)row->half_offset);
     buf_put_le32(out, row->size);
+    buf_put_le32(out, row->crc);
     buf_put_le32(out, (uint32_t)row->queue_id);
     buf_put_le64(out, row->topic_id);
     buf_put_le64(out, row->topic_hash);
@@ -325,6 +337,7 @@ enum status transaction_row_decode(struct slice value, struct transaction_row *r
     row->position = take_u64(&cursor);
     row->half_offset = (int64_t)take_u64(&cursor);
     row->size = take_u32(&cursor);
+    row->crc = take_u32(&cursor);
     row->queue_id = (int32_t)take_u32(&cursor);
     row->topic_id = take_u64(&cursor);
     row->topic_hash = take_u64(&cursor);
@@ -363,6 +376,7 @@ void delayed_row_encode(const struct delayed_row *row, struct buf *out)
     ASSERT(row->key_count <= TRANSACTION_KEYS_MAX);
     buf_put_le64(out, row->position);
     buf_put_le32(out, row->size);
+    buf_put_le32(out, row->crc);
     buf_put_le32(out, (uint32_t)row->queue_id);
     buf_put_le64(out, row->topic_id);
     buf_put_le32(out, (uint32_t)row->tags_hash);
@@ -380,6 +394,7 @@ enum status delayed_row_decode(struct slice value, struct delayed_row *row)
     struct cursor cursor = {value, false};
     row->position = take_u64(&cursor);
     row->size = take_u32(&cursor);
+    row->crc = take_u32(&cursor);
     row->queue_id = (int32_t)take_u32(&cursor);
     row->topic_id = take_u64(&cursor);
     row->tags_hash = (int32_t)take_u32(&cursor);
@@ -397,6 +412,25 @@ enum status delayed_row_decode(struct slice value, struct delayed_row *row)
     return finish(&cursor);
 }
 
+void unique_row_encode(const struct unique_row *row, uint8_t to[UNIQUE_ROW_SIZE])
+{
+    memcpy(to, row->hash, UNIQUE_HASH_SIZE);
+    le32_put(to + 16, (uint32_t)row->queue_id);
+    le64_put(to + 20, (uint64_t)row->queue_offset);
+    le64_put(to + 28, row->position);
+    le64_put(to + 36, row->until_ms);
+}
+
+enum status unique_row_decode(const uint8_t from[UNIQUE_ROW_SIZE], struct unique_row *row)
+{
+    memcpy(row->hash, from, UNIQUE_HASH_SIZE);
+    row->queue_id = (int32_t)le32_get(from + 16);
+    row->queue_offset = (int64_t)le64_get(from + 20);
+    row->position = le64_get(from + 28);
+    row->until_ms = le64_get(from + 36);
+    return row->queue_id < 0 || row->queue_offset < 0 ? STATUS_CORRUPT : STATUS_OK;
+}
+
 void key_entry_encode(const struct key_entry *entry, uint8_t to[KEY_ENTRY_SIZE])
 {
     le64_put(to, entry->hash);
@@ -404,6 +438,7 @@ void key_entry_encode(const struct key_entry *entry, uint8_t to[KEY_ENTRY_SIZE])
     le64_put(to + 16, entry->body_position);
     le64_put(to + 24, entry->store_time_ms);
     le32_put(to + 32, entry->size);
+    le32_put(to + 36, entry->crc);
 }
 
 void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entry)
@@ -413,6 +448,7 @@ void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entr
     entry->body_position = le64_get(from + 16);
     entry->store_time_ms = le64_get(from + 24);
     entry->size = le32_get(from + 32);
+    entry->crc = le32_get(from + 36);
 }
 
 void segment_row_encode(const struct segment_row *row, struct buf *out)

@@ -8,7 +8,7 @@
 
 #include "broker/machine/machine.h"
 
-enum { STORE_VERSION = 3 };
+enum { STORE_VERSION = 4 };
 
 struct meta_row {
     uint64_t applied_index;
@@ -17,6 +17,8 @@ struct meta_row {
     int64_t half_offset_next;
     uint64_t outcome_first; /* [first, next): the outcomes that are remembered. */
     uint64_t outcome_next;
+    uint64_t unique_first; /* [first, next): the messages that are recognised when sent again. */
+    uint64_t unique_next;
     uint64_t cut_position; /* Index entries below are gone. */
     uint64_t log_first;    /* No byte of the log below is needed. */
     uint64_t cut_ms;       /* Time and index of the last entry below cut_position. */
@@ -45,7 +47,7 @@ void queue_row_encode(const struct queue_row *row, struct buf *out);
 WARN_UNUSED enum status queue_row_decode(struct slice value, struct queue_row *row);
 
 /* A chunk's value is entries back to back. */
-enum { INDEX_ENTRY_SIZE = 32 };
+enum { INDEX_ENTRY_SIZE = 36 };
 void index_entry_encode(const struct index_entry *entry, uint8_t to[INDEX_ENTRY_SIZE]);
 void index_entry_decode(const uint8_t from[INDEX_ENTRY_SIZE], struct index_entry *entry);
 
@@ -71,11 +73,12 @@ WARN_UNUSED enum status lock_row_decode(struct slice value, struct lock_row *row
 /* A producer group's value is its name. */
 
 /* An open transaction, or a remembered outcome (then without keys). */
-enum { TRANSACTION_ROW_SIZE = 124, TRANSACTION_KEYS_MAX = 64 };
+enum { TRANSACTION_ROW_SIZE = 128, TRANSACTION_KEYS_MAX = 64 };
 struct transaction_row {
     uint64_t position;
     int64_t half_offset;
     uint32_t size;
+    uint32_t crc;
     int32_t queue_id;
     uint64_t topic_id; /* 0: deleted. */
     uint64_t topic_hash;
@@ -104,6 +107,7 @@ WARN_UNUSED enum status transaction_row_decode(struct slice value, struct transa
 struct delayed_row {
     uint64_t position;
     uint32_t size;
+    uint32_t crc;
     int32_t queue_id;
     uint64_t topic_id;
     int32_t tags_hash;
@@ -119,14 +123,33 @@ WARN_UNUSED enum status delayed_row_decode(struct slice value, struct delayed_ro
 /* A row of outcomes: number of the first (u64), then transaction rows back to back. */
 enum { OUTCOMES_PER_ROW = 256, OUTCOMES_HEADER_SIZE = 8 };
 
+/* A row of messages that are recognised: number of the first (u64), then entries back to back. */
+enum {
+    UNIQUE_HASH_SIZE = 16,
+    UNIQUE_ROW_SIZE = 44,
+    UNIQUES_PER_ROW = 256,
+    UNIQUES_HEADER_SIZE = 8
+};
+struct unique_row {
+    uint8_t hash[UNIQUE_HASH_SIZE]; /* Of topic and UNIQ_KEY. */
+    int32_t queue_id;
+    int64_t queue_offset; /* As it was answered, */
+    uint64_t position;    /* and where it was stored. */
+    uint64_t until_ms;    /* Then its window is over. */
+};
+void unique_row_encode(const struct unique_row *row, uint8_t to[UNIQUE_ROW_SIZE]);
+WARN_UNUSED enum status unique_row_decode(const uint8_t from[UNIQUE_ROW_SIZE],
+                                          struct unique_row *row);
+
 /* A run of the key index: entries back to back, oldest first. */
-enum { KEY_ENTRY_SIZE = 36 };
+enum { KEY_ENTRY_SIZE = 40 };
 struct key_entry {
     uint64_t hash;
     uint64_t position;
     uint64_t body_position;
     uint64_t store_time_ms;
     uint32_t size;
+    uint32_t crc;
 };
 void key_entry_encode(const struct key_entry *entry, uint8_t to[KEY_ENTRY_SIZE]);
 void key_entry_decode(const uint8_t from[KEY_ENTRY_SIZE], struct key_entry *entry);

@@ -10,12 +10,11 @@ import time
 import checks
 import damage
 from cluster import NotInTime, wait_for
-from remoting import RemotingError, send_fields
+from remoting import send_fields
 
 
 LARGE = 3 * 1024 * 1024
 FILL_MAX = 256 * 1024 * 1024  # A segment and a spare one, and half as much again.
-CATCH_UP_S = 2.0  # How long a replica may take to have what was committed when it started.
 
 
 class Fault:
@@ -227,17 +226,6 @@ class Flip(Fault):
         self.repair(folder, target, kept)
         self.restart(node)
 
-    def other_leader(self, node, group, leader):
-        target = next(n for n in self.world.nodes if n not in (node, leader))
-
-        def handed_over():
-            try:
-                return self.world.transfer(group, target).code == 0
-            except RemotingError:  # It did not take over in time.
-                return False
-
-        wait_for("leadership to be handed over", handed_over, 60.0)
-
     @staticmethod
     def repair(folder, target, kept):
         """What an operator does: the log from a copy, the store from the log."""
@@ -255,16 +243,7 @@ class Flip(Fault):
             view = self.world.status(node, group)
             return not self.world.running(node) or (view and view["appliedIndex"] >= wanted)
 
-        try:
-            wait_for("", level, CATCH_UP_S)
-        except NotInTime:
-            if target.kind == damage.UNVOUCHED:
-                # It cut frames off that the leader knows it had, and C-Raft's leader does not
-                # believe that they are gone. The next one asks anew.
-                self.told += ", needs another leader"
-                self.world.history.count("damage that needed another leader")
-                self.other_leader(node, group, leader)
-            wait_for(f"node {node} to catch up after: {self.told}", level, 60.0)
+        wait_for(f"node {node} to catch up after: {self.told}", level, 60.0)
         if target.kind == "store":
             # Of the store only what is needed is read: have all of it read, or damage stays there
             # until a member wants a copy. None is answered if that ends the process.

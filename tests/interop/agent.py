@@ -71,10 +71,10 @@ class Agent:
         return int(self("seen", key).split(" ")[0])
 
 
-def java(version, cluster, fast=True):
+def java(version, cluster, fast=True, name=""):
     """A Java client; None as version's directory means that it was not to be had."""
     built = os.path.join(os.environ["RAFTMQ_INTEROP"], f"java-{version}")
-    home = os.path.join(cluster.directory, "java-home")
+    home = os.path.join(cluster.directory, f"java-home{name}")
     tools = os.path.join(cluster.directory, "mqadmin")
     os.makedirs(os.path.join(tools, "conf"), exist_ok=True)
     with open(os.path.join(tools, "conf", "logback_tools.xml"), "w", encoding="ascii") as conf:
@@ -87,7 +87,7 @@ def java(version, cluster, fast=True):
     ]
     if fast:
         arguments.append("fast")
-    log = os.path.join(cluster.directory, f"java-{version}.log")
+    log = os.path.join(cluster.directory, f"java-{version}{name}.log")
     return Agent(arguments, log, cluster.directory)
 
 
@@ -96,16 +96,16 @@ def java_built(version):
     return os.path.exists(os.path.join(root, f"java-{version}", "interop-1.jar"))
 
 
-def ali_ons(cluster):
-    """The ali-ons client for Node.js."""
+def node(package, cluster, name):
+    """A client for Node.js: ali-ons, or rocketmq."""
     here = os.path.dirname(os.path.abspath(__file__))
-    modules = os.path.join(os.environ["RAFTMQ_INTEROP"], "node")
+    modules = os.path.join(os.environ["RAFTMQ_INTEROP"], "node", "node_modules")
     return Agent(
-        ["node", os.path.join(here, "node", "agent.js"), cluster.namesrv, modules],
-        os.path.join(cluster.directory, "ali-ons.log"),
+        ["node", os.path.join(here, "node", "agent.js"), cluster.namesrv, modules, package],
+        os.path.join(cluster.directory, f"{package}{name}.log"),
     )
 
 
-def ali_ons_built():
+def node_built(package):
     root = os.environ.get("RAFTMQ_INTEROP", "")
-    return os.path.isdir(os.path.join(root, "node", "node_modules", "ali-ons"))
+    return os.path.isdir(os.path.join(root, "node", "node_modules", package))

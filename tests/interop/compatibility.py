@@ -16,7 +16,7 @@ Written by `tests/interop/compatibility.py` from a run of `tests/interop/test_mq
 Apache RocketMQ's own mqadmin, in two versions, against a cluster of three nodes and three groups, and what
 it printed. "yes": it did what it says. "refused": it printed an error that names the reason. "–": that
 version has no such subcommand. What clients can do is tested by `tests/interop/test_java.py`,
-`test_ali_ons.py` and listed in [limits.md](limits.md) where it is missing.
+`test_core.py` and listed in [limits.md](limits.md) where it is missing.
 
 | mqadmin | 5.3.3 | 4.9.8 | |
 | --- | --- | --- | --- |

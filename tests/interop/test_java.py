@@ -10,9 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 
 from agent import AgentError, java, java_built  # noqa: E402
 from cluster import Cluster, wait_for  # noqa: E402
-
-# Retries of which the first come within a few seconds.
-FAST_RETRIES = {"messageDelayLevel": "1s 1s 1s 1s 2s"}
+from core import FAST_RETRIES, Core  # noqa: E402
 
 # Shortened so that check-backs take seconds; the protocol is the same.
 FAST_CHECKS = {
@@ -26,7 +24,7 @@ FAST_CHECKS = {
 TRY_MS = 1000
 
 
-class JavaClient:
+class JavaClient(Core):
     """Run for each version by the classes below."""
 
     version = ""
@@ -37,22 +35,8 @@ class JavaClient:
         if not java_built(cls.version):
             raise unittest.SkipTest(f"Java or rocketmq-client {cls.version} could not be had")
 
-    def test_send_and_consume(self):
-        with Cluster() as cluster:
-            cluster.wait_ready()
-            with java(self.version, cluster) as client:
-                client("producer", "P")
-                for i in range(30):
-                    answer = client("send", "Orders", "even" if i % 2 == 0 else "odd", f"k{i}")
-                    self.assertTrue(answer.startswith("SEND_OK"), answer)
-                client("consumer", "AllOrders", "Orders", "*")
-                wait_for("30 messages", lambda: client("total") == "30 30")
-                client("consumer", "OddOrders", "Orders", "odd")
-                wait_for("15 more by tag", lambda: client("total") == "45 30")
-                self.assertEqual(client.seen("k7"), 2)
-                self.assertEqual(client.seen("k8"), 1)
-                client("send", "Orders", "odd", "late")  # While both wait in a long poll.
-                wait_for("a message into a long poll", lambda: client.seen("late") == 2, 5)
+    def client(self, cluster, name):
+        return java(self.version, cluster, name=name)
 
     def test_consumers_by_sql(self):
         with Cluster() as cluster:

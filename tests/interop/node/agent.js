@@ -1,61 +1,101 @@
 'use strict';
-// Runs the unmodified ali-ons client at the command of a test: one command a line on standard
-// input, one answer a line on standard output, as the Java agent does.
+// Runs an unmodified client at the command of a test: one command a line on standard input, one
+// answer a line on standard output, as the Java agent does.
+//
+// node agent.js NAMESERVERS NODE_MODULES ali-ons|rocketmq
 
 const path = require('path');
 const readline = require('readline');
 
-const modules = process.argv[3];
-const { Consumer, Message, Producer } = require(path.join(modules, 'node_modules', 'ali-ons'));
+const [ nameSrv, modules, name ] = process.argv.slice(2);
+const client = require(path.join(modules, name));
+const co = require(path.join(modules, 'co'));
 
-const nameSrv = process.argv[2];
 const logger = {
   info() {},
   debug() {},
   warn: (...args) => console.error(...args),
   error: (...args) => console.error(...args),
 };
-// Only for looking a nameserver up over HTTP, which a given address makes needless.
-const httpclient = {};
+// The two name the nameservers' option differently; httpclient is only for looking them up.
+const common = { nameSrv, namesrvAddr: nameSrv, logger, httpclient: {} };
 const seen = new Map();
 let total = 0;
 let producer;
 const consumers = [];
 
+// rocketmq is older than async functions: it wants, and gives, generators.
+function handler(consume) {
+  return name === 'rocketmq' ? function* (message) { consume(message); } : async message => consume(message);
+}
+
+function wait(what) {
+  return co(function* () { return yield what; });
+}
+
+function remember(message) {
+  total++;
+  const topics = seen.get(message.keys) || [];
+  topics.push(`${message.topic}:${message.reconsumeTimes}`);
+  seen.set(message.keys, topics);
+}
+
+async function start(group, topic, expression, options, consume) {
+  const consumer = new client.Consumer(Object.assign({
+    consumerGroup: group,
+    consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+  }, common, options));
+  consumer.on('error', err => logger.error(String(err)));
+  consumer.subscribe(topic, expression, handler(consume));
+  await wait(consumer.ready());
+  consumers.push(consumer);
+  return '';
+}
+
 const commands = {
   async producer(group) {
-    producer = new Producer({ nameSrv, producerGroup: group, logger, httpclient });
-    await producer.ready();
+    producer = new client.Producer(Object.assign({ producerGroup: group }, common));
+    await wait(producer.ready());
     return group;
   },
 
   async send(topic, tag, key) {
-    const message = new Message(topic, tag, `body of ${key}`);
+    const message = new client.Message(topic, tag, `body of ${key}`);
     message.keys = [ key ];
-    const result = await producer.send(message);
+    const result = await wait(producer.send(message));
     return `${result.sendStatus} ${result.msgId}`;
   },
 
-  async consumer(group, topic, expression) {
-    const consumer = new Consumer({
-      nameSrv,
-      consumerGroup: group,
-      isBroadcast: false,
-      consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
-      logger,
-      httpclient,
+  consumer(group, topic, expression) {
+    return start(group, topic, expression, {}, remember);
+  },
+
+  broadcast(group, topic) {
+    return start(group, topic, '*', { isBroadcast: true }, remember);
+  },
+
+  flaky(group, topic, failures) {
+    return start(group, topic, '*', {}, message => {
+      remember(message);
+      if (seen.get(message.keys).length <= Number(failures)) {
+        throw new Error(`as asked, at ${message.keys}`);
+      }
     });
-    consumer.subscribe(topic, expression, async message => {
-      total++;
-      seen.set(message.keys, (seen.get(message.keys) || 0) + 1);
-    });
-    await consumer.ready();
-    consumers.push(consumer);
+  },
+
+  async consumerstop() {
+    for (const consumer of consumers.splice(0)) {
+      await wait(consumer.close());
+    }
     return '';
   },
 
   async seen(key) {
-    return String(seen.get(key) || 0);
+    return String((seen.get(key) || []).length);
+  },
+
+  async attempts(key) {
+    return (seen.get(key) || []).join(' ');
   },
 
   async total() {
@@ -66,9 +106,9 @@ const commands = {
 async function main() {
   console.log('ok ready');
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    const [ name, ...words ] = line.trim().split(' ');
+    const [ command, ...words ] = line.trim().split(' ');
     try {
-      console.log(`ok ${await commands[name](...words)}`);
+      console.log(`ok ${await commands[command](...words)}`);
     } catch (err) {
       console.log(`error ${String(err && err.message).replace(/\n/g, ' ')}`);
     }

@@ -174,8 +174,39 @@ static void send_later(struct sim_client *client)
     }
 }
 
+/* Have what is sent again recognised from now on, for a while, or never again. */
+static void change_window(struct sim_client *client)
+{
+    char address[32];
+    char broker[] = "broker-a";
+    char attribute[40];
+    char queues[12];
+    struct raftmq_response *response;
+    struct raftmq_error error;
+    broker[sizeof broker - 2] += (char)sim_draw(SIM_LOAD, client->plan->groups);
+    some_replica(client, broker, address, sizeof address);
+    snprintf(attribute, sizeof attribute, "+unique.key.window=%d", 1 << sim_draw(SIM_LOAD, 6));
+    snprintf(queues, sizeof queues, "%u", client->plan->queues);
+    bool ends = sim_one_in(SIM_LOAD, 4);
+    const struct raftmq_property fields[] = {
+        {"topic", sim_one_in(SIM_LOAD, 3) ? "later" : "plain"},
+        {"readQueueNums", queues},
+        {"writeQueueNums", queues},
+        {"perm", "6"},
+        {"attributes", ends ? "-unique.key.window" : attribute},
+    };
+    if (raftmq_invoke(client->raftmq, address, REQUEST_UPDATE_AND_CREATE_TOPIC, fields,
+                      sizeof fields / sizeof fields[0], NULL, 0, 0, &response,
+                      &error) == RAFTMQ_OK) {
+        raftmq_response_free(response);
+    }
+}
+
 void sim_client_send_plain(struct sim_client *client)
 {
+    if (client->plan->recognises && sim_one_in(SIM_LOAD, 8)) {
+        change_window(client);
+    }
     if (sim_one_in(SIM_LOAD, 6)) {
         send_later(client);
     } else if (sim_one_in(SIM_LOAD, 8)) {

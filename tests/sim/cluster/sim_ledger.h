@@ -111,10 +111,11 @@ struct ledger_group {
     struct map queues;
     struct map halves;
     struct map uniques;
-    struct map copies;  /* Of plain messages, by id. */
-    struct map offsets; /* Of consumer groups. */
-    struct list order;  /* struct ledger_half.in_order */
-    struct map delayed; /* By position, also those that have fired. */
+    struct map copies;     /* Of plain messages, by id. */
+    struct map offsets;    /* Of consumer groups. */
+    struct list order;     /* struct ledger_half.in_order */
+    struct map recognised; /* Messages of topics with a window, by topic and UNIQ_KEY. */
+    struct map delayed;    /* By position, also those that have fired. */
     uint64_t delayed_waiting;
     uint64_t clock_ms; /* The latest time of an entry. */
     int64_t next_half_offset;
@@ -139,6 +140,7 @@ struct ledger_counts {
     uint64_t cuts; /* Segments that went. */
     uint64_t cut_messages;
     uint64_t duplicates; /* Plain messages that a client's retry stored again. */
+    uint64_t recognised; /* Messages sent again that were not stored again. */
     uint64_t delayed;
     uint64_t fired;
     uint64_t vain_fires; /* FIREs of what had fired, or was not due. */

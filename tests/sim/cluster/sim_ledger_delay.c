@@ -48,6 +48,10 @@ void ledger_apply_delayed(struct ledger_group *group, const struct operation *op
     if (!ledger_queue_exists(group, message.topic, message.queue_id)) {
         return;
     }
+    if (ledger_recognises(group, message.topic, ledger_window(group, message.topic),
+                          message.properties)) {
+        return;
+    }
     struct ledger_delayed delayed = {
         .position = position + DELAYED_PREFIX_SIZE,
         .queue_id = message.queue_id,

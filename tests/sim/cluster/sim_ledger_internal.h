@@ -27,6 +27,15 @@ uint64_t ledger_delay_end(const struct ledger_group *group, const struct delay *
 void ledger_delay_begin(struct ledger_group *group, const struct ledger_delayed *what);
 void ledger_delays_close(struct ledger_group *group);
 
+/* sim_ledger_unique.c */
+/* Was a message of that UNIQ_KEY stored in the topic less than a window ago? If not, this one is.
+ */
+bool ledger_recognises(struct ledger_group *group, struct slice topic, uint32_t window_s,
+                       struct slice properties);
+void ledger_recognised_close(struct ledger_group *group);
+/* A topic's window; 0 without. */
+uint32_t ledger_window(const struct ledger_group *group, struct slice topic);
+
 /* A CUT up to `wanted` applies, as the entry at that position. */
 void ledger_cut(struct ledger_group *group, uint64_t wanted, uint64_t entry_position);
 

@@ -16,6 +16,7 @@ struct topic {
     struct map_node by_name;
     struct name name;
     int32_t queues;
+    uint32_t window_s; /* In which a UNIQ_KEY is recognised. */
 };
 
 struct copies {
@@ -67,6 +68,12 @@ bool ledger_queue_exists(const struct ledger_group *group, struct slice topic, i
     return known != NULL && queue_id >= 0 && queue_id < known->queues;
 }
 
+uint32_t ledger_window(const struct ledger_group *group, struct slice topic)
+{
+    const struct topic *known = topic_find(group, topic);
+    return known == NULL ? 0 : known->window_s;
+}
+
 /* ---- Messages ---- */
 
 void ledger_append(struct ledger_group *group, struct slice topic, int32_t queue_id,
@@ -114,6 +121,11 @@ static void apply_message(struct ledger_group *group, const struct operation *op
         }
         if (!ledger_queue_exists(group, message.topic, message.queue_id)) {
             return; // Refused as a whole: the simulator's batches go to one queue.
+        }
+        if (ledger_recognises(group, message.topic, ledger_window(group, message.topic),
+                              message.properties)) {
+            position += size;
+            continue;
         }
         struct ledger_item item = {.position = position};
         item.kind = ledger_tag_read(message.body, &item.id);
@@ -287,6 +299,7 @@ static void apply_topic_put(struct ledger_group *group, const struct operation_t
         map_put(&group->topics, &topic->by_name, name_slice(&topic->name));
     }
     topic->queues = most;
+    topic->window_s = (uint32_t)put->config.unique_window_s;
 }
 
 static void apply_offsets(struct ledger_group *group, const struct operation_offsets *offsets)
@@ -414,6 +427,7 @@ void ledger_model_close(struct ledger_group *group)
         free(offset);
     }
     ledger_delays_close(group);
+    ledger_recognised_close(group);
     map_close(&group->topics);
     map_close(&group->queues);
     map_close(&group->halves);

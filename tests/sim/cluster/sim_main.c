@@ -67,6 +67,7 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("entries", r->ledger.entries)                                                                \
     X("messages", r->ledger.messages)                                                              \
     X("messages stored again", r->ledger.duplicates)                                               \
+    X("messages recognised", r->ledger.recognised)                                                 \
     X("halves", r->ledger.halves)                                                                  \
     X("halves sent again", r->ledger.half_duplicates)                                              \
     X("commits", r->ledger.commits)                                                                \

@@ -113,6 +113,7 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
     plan->fault_every_us = between(150, 2500) * (uint64_t)SIM_MS;
     plan->by_sql =
         plan->fault_every_us / SIM_MS % 4 == 0; // No draw: kept seeds go on as they were.
+    plan->recognises = plan->fault_every_us / SIM_MS % 3 == 0;
     plan->trouble_us = between(100, 4000) * (uint64_t)SIM_MS;
     plan->relapse_of = likely(40) ? between(1, 6) : 0;
     plan->bare_majority = likely(40);
@@ -148,6 +149,9 @@ void sim_plan_print(const struct sim_plan *plan)
     sim_tell("plan", "bodies of up to %u bytes, kept %" PRIu64 " ms and in %" PRIu64 " bytes%s",
              plan->body_max, plan->retention_ms, plan->log_size_max,
              plan->by_sql ? ", consumed by SQL92" : "");
+    if (plan->recognises) {
+        sim_tell("plan", "messages sent again are recognised, now and then");
+    }
     for (int i = 0; i < SIM_FAULTS; i++) {
         if (plan->weights[i] > 0) {
             sim_tell("plan", "fault of weight %2u: %s", plan->weights[i],

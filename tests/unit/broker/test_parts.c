@@ -107,6 +107,12 @@ static void attributes_are_changed_one_by_one(void **state)
     assert_int_equal(topic_attributes_change(buf_slice(&text), slice_text("-queue.type"), &next),
                      STATUS_OK);
     assert_true(slice_equals_text(buf_slice(&next), "{\"message.type\":\"FIFO\"}"));
+    buf_clear(&next);
+    assert_int_equal(
+        topic_attributes_change(buf_slice(&text), slice_text("+unique.key.window=600"), &next),
+        STATUS_OK);
+    assert_int_equal(topic_attributes_unique_window(buf_slice(&next)), 600);
+    assert_int_equal(topic_attributes_unique_window(buf_slice(&text)), 0);
     const char *const bad[] = {"message.type=FIFO", "+unknown=1",   "+message.type=", "+",
                                "-unknown",          "+message.type"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

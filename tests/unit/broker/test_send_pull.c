@@ -237,31 +237,6 @@ static void a_follower_that_is_behind_moves_no_consumer_back(void **state)
     harness_free(harness);
 }
 
-static void bytes_that_are_not_the_message_are_not_served(void **state)
-{
-    (void)state;
-    struct harness *harness = harness_new(1);
-    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
-    struct machine *machine = harness_leader(harness)->machine;
-    send_text(pipe, 1, "T", "0", "", "m");
-    harness_commit(harness);
-    expect_code(pipe, 1, 0);
-    struct index_entry entry;
-    uint32_t count = 0;
-    const struct queue *queue = machine_queue_find(machine, slice_text("T"), 0);
-    assert_int_equal(machine_queue_read(machine, queue, 0, 1, &entry, &count), STATUS_OK);
-    const struct harness_span *span = &harness->spans[0];
-    uint8_t *size = harness->log_bytes.data + span->at + (entry.position - span->position);
-    be32_put(size, entry.size - 1);
-    pull(pipe, 2, "0", "4", "*");
-    expect_code(pipe, 2, 1);
-    be32_put(size, entry.size);
-    pull(pipe, 3, "0", "4", "*");
-    expect_code(pipe, 3, 0);
-    harness_disconnect(pipe);
-    harness_free(harness);
-}
-
 static void a_parked_pull_is_woken_only_by_what_it_wants(void **state)
 {
     (void)state;
@@ -357,31 +332,102 @@ static void reads_from_disk_are_answered_like_those_from_memory(void **state)
     harness_free(harness);
 }
 
-static void a_flipped_bit_on_the_disk_does_not_reach_a_consumer(void **state)
+/* The stored bytes of the message at offset 0 of queue 0 of T, in the harness's log. */
+static uint8_t *stored_message(struct harness *harness, struct index_entry *entry)
+{
+    const struct machine *machine = harness_leader(harness)->machine;
+    const struct queue *queue = machine_queue_find(machine, slice_text("T"), 0);
+    uint32_t count = 0;
+    assert_int_equal(
+        machine_queue_read(harness_leader(harness)->machine, queue, 0, 1, entry, &count),
+        STATUS_OK);
+    assert_int_equal(count, 1);
+    return harness->log_bytes.data + (entry->position - harness->spans[0].position) +
+           harness->spans[0].at;
+}
+
+static int32_t code_of_read(struct harness_pipe *pipe, bool view, const char *position)
+{
+    struct command response;
+    if (view) {
+        harness_send(pipe, 33, 3, 0, slice_of(NULL, 0), "offset", position, NULL);
+    } else {
+        pull(pipe, 3, "0", "4", "*");
+    }
+    harness_run_reads(pipe->replica->harness);
+    harness_run_reads(pipe->replica->harness); // A view reads twice.
+    assert_true(harness_receive(pipe, &response));
+    return response.code;
+}
+
+static void a_flipped_bit_on_the_disk_reaches_nobody(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    send_text(pipe, 1, "T", "0", "KEYS\001k1\002mine\001yours\002", "precious");
+    harness_commit(harness);
+    expect_code(pipe, 1, 0);
+    struct index_entry entry;
+    uint8_t *stored = stored_message(harness, &entry);
+    char position[24];
+    snprintf(position, sizeof position, "%llu", (unsigned long long)entry.position);
+    for (int way = 0; way < 4; way++) {
+        harness->block_reads = way % 2 == 1;
+        bool view = way >= 2;
+        for (uint32_t at = 0; at < entry.size; at++) {
+            harness_leader(harness)->suspected = 0;
+            stored[at] ^= 0x04;
+            assert_int_not_equal(code_of_read(pipe, view, position), 0);
+            assert_true(view || harness_leader(harness)->suspected == entry.position);
+            stored[at] ^= 0x04;
+        }
+        assert_int_equal(code_of_read(pipe, view, position), 0);
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void put_topic(struct harness_pipe *pipe, int32_t opaque, const char *topic,
+                      const char *attributes)
+{
+    harness_send(pipe, 17, opaque, 0, slice_of(NULL, 0), "topic", topic, "readQueueNums", "4",
+                 "writeQueueNums", "4", "perm", "6", "attributes", attributes, NULL);
+    harness_commit(pipe->replica->harness);
+}
+
+static void a_message_sent_again_within_its_topics_window_gets_the_first_ones_id(void **state)
 {
     (void)state;
     struct harness *harness = harness_new(1);
     struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
     struct command response;
-    send_text(pipe, 1, "T", "0", "", "precious");
-    harness_commit(harness);
+    struct slice id;
+    char first[64];
+    put_topic(pipe, 1, "T", "+unique.key.window=60");
     expect_code(pipe, 1, 0);
-    uint8_t *body = memmem(harness->log_bytes.data, harness->log_bytes.size, "precious", 8);
-    assert_non_null(body);
-    for (int blocked = 0; blocked < 2; blocked++) {
-        harness->block_reads = blocked == 1;
-        harness_leader(harness)->suspected = 0;
-        body[3] ^= 0x04;
-        pull(pipe, 2, "0", "4", "*");
-        harness_run_reads(harness);
+    for (int i = 0; i < 3; i++) {
+        send_text(pipe, 2, "T", i == 0 ? "3" : "1", "UNIQ_KEY\001U1\002", "once");
+        harness_commit(harness);
         assert_true(harness_receive(pipe, &response));
-        assert_int_equal(response.code, 1);
-        assert_int_not_equal(harness_leader(harness)->suspected, 0);
-        body[3] ^= 0x04;
-        pull(pipe, 3, "0", "4", "*");
-        harness_run_reads(harness);
-        expect_code(pipe, 3, 0);
+        assert_int_equal(response.code, 0);
+        assert_int_equal(field(&response, "queueId"), i == 2 ? 1 : 3);
+        assert_int_equal(field(&response, "queueOffset"), 0);
+        assert_true(command_find(&response, "msgId", &id));
+        if (i == 0) {
+            snprintf(first, sizeof first, "%.*s", SLICE_ARGS(id));
+        }
+        assert_int_equal(slice_equals_text(id, first), i < 2);
+        harness_advance(harness, i == 1 ? 61000 : 0);
     }
+    const char *const refused[] = {"+unique.key.window=0", "+unique.key.window=86401",
+                                   "+unique.key.window=soon"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        put_topic(pipe, 3, "T", refused[i]);
+        expect_code(pipe, 3, 29);
+    }
+    put_topic(pipe, 4, "%RETRY%G", "+unique.key.window=60");
+    expect_code(pipe, 4, 29);
     harness_disconnect(pipe);
     harness_free(harness);
 }
@@ -501,11 +547,11 @@ int main(void)
         cmocka_unit_test(refusals_have_the_codes_clients_expect),
         cmocka_unit_test(pull_codes_follow_offset_and_filter),
         cmocka_unit_test(a_follower_that_is_behind_moves_no_consumer_back),
-        cmocka_unit_test(bytes_that_are_not_the_message_are_not_served),
         cmocka_unit_test(a_parked_pull_is_woken_only_by_what_it_wants),
         cmocka_unit_test(a_follower_parks_a_pull_beyond_its_end),
         cmocka_unit_test(reads_from_disk_are_answered_like_those_from_memory),
-        cmocka_unit_test(a_flipped_bit_on_the_disk_does_not_reach_a_consumer),
+        cmocka_unit_test(a_flipped_bit_on_the_disk_reaches_nobody),
+        cmocka_unit_test(a_message_sent_again_within_its_topics_window_gets_the_first_ones_id),
         cmocka_unit_test(a_batch_gets_dense_offsets_and_one_id_each),
         cmocka_unit_test(offsets_rise_and_negative_ones_are_ignored),
         cmocka_unit_test(messages_are_found_by_key_and_unique_key),

@@ -142,6 +142,12 @@ static void a_crash_at_any_step_of_a_cut_loses_nothing(void **state)
             assert_int_equal(segment_log_first_position(f.storage.log), 2 * FIXTURE_SEGMENT);
             assert_true(step > 4);
         }
+        // What was left half made hinders no later cut.
+        f.sent_count = 0;
+        receive_large(&f, last, 1);
+        replica_cut(f.replica, 2 * FIXTURE_SEGMENT);
+        durable(&f, last + 1);
+        assert_int_equal(segment_log_first_position(f.storage.log), 2 * FIXTURE_SEGMENT);
         fixture_close(&f);
     }
 }

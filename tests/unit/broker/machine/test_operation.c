@@ -128,7 +128,7 @@ static void topic_operations_are_as_the_golden_files(void **state)
     (void)state;
     struct buf entry = {0};
     struct operation_topic_put put = {
-        .config = {slice_text("orders"), 8, 4, 6, 0, true, false, slice_text("{\"a\":\"b\"}")},
+        .config = {slice_text("orders"), 8, 4, 6, 0, true, false, slice_text("{\"a\":\"b\"}"), 600},
         .create_only = true,
     };
     entry_begin(&entry);
@@ -143,6 +143,7 @@ static void topic_operations_are_as_the_golden_files(void **state)
     assert_true(config->order);
     assert_false(config->multi_tag);
     assert_true(slice_equals(config->attributes, put.config.attributes));
+    assert_int_equal(config->unique_window_s, 600);
     assert_true(operations[0].topic_put.create_only);
     buf_clear(&entry);
     entry_begin(&entry);

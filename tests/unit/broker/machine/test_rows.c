@@ -45,6 +45,7 @@ static void keys_are_as_the_golden_file(void **state)
     append_key(&out, key_transaction(position));
     append_key(&out, key_delayed(position));
     append_key(&out, key_outcomes(2));
+    append_key(&out, key_uniques(3));
     append_key(&out, key_run(0xABC, time_ms, 900));
     append_key(&out, key_segment(5));
     append_key(&out, key_ends(5, 1));
@@ -145,6 +146,8 @@ static void the_meta_row_is_as_the_golden_file(void **state)
         .half_offset_next = 42,
         .outcome_first = 300,
         .outcome_next = 310,
+        .unique_first = 400,
+        .unique_next = 410,
         .cut_position = 5 * (uint64_t)SEGMENT_SIZE,
         .log_first = 3 * (uint64_t)SEGMENT_SIZE,
         .cut_ms = time_ms - 3,
@@ -163,7 +166,8 @@ static void the_meta_row_is_as_the_golden_file(void **state)
                      .checks = 109,
                      .delayed = 110,
                      .delayed_fired = 111,
-                     .delayed_dropped = 112},
+                     .delayed_dropped = 112,
+                     .message_duplicates = 113},
     };
     struct buf out = {0};
     meta_row_encode(&row, &out);
@@ -188,7 +192,7 @@ static void the_topic_row_is_as_the_golden_file(void **state)
 {
     (void)state;
     struct topic_row row = {
-        .config = {slice_text("orders"), 8, 4, 6, 0, true, true, slice_text("{}")},
+        .config = {slice_text("orders"), 8, 4, 6, 0, true, true, slice_text("{}"), 600},
         .changed_index = 77,
         .queue_count = 16,
     };
@@ -203,6 +207,7 @@ static void the_topic_row_is_as_the_golden_file(void **state)
     assert_int_equal(decoded.config.write_queue_count, 4);
     assert_int_equal(decoded.config.perm, 6);
     assert_true(decoded.config.order && decoded.config.multi_tag);
+    assert_int_equal(decoded.config.unique_window_s, 600);
     assert_int_equal(decoded.changed_index, 77);
     assert_int_equal(decoded.queue_count, 16);
     refuse_prefixes(buf_slice(&out), decode_topic);
@@ -310,6 +315,7 @@ static void the_transaction_row_is_as_the_golden_file(void **state)
         .position = position,
         .half_offset = 41,
         .size = 1250,
+        .crc = 0xCC345678,
         .queue_id = 3,
         .topic_id = 7,
         .topic_hash = 0x1122334455667788,
@@ -357,6 +363,7 @@ static void the_row_of_a_delayed_message_is_as_the_golden_file(void **state)
     struct delayed_row row = {
         .position = position,
         .size = 1250,
+        .crc = 0xCC345678,
         .queue_id = 3,
         .topic_id = 7,
         .tags_hash = -5,
@@ -422,24 +429,45 @@ static void the_rows_of_a_segment_are_as_the_golden_files(void **state)
     assert_true(end.topic_id == 7 && end.queue_id == 3 && end.offset_next == 1001);
 }
 
+static void a_recognised_message_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct unique_row row = {
+        .queue_id = 3, .queue_offset = 1000, .position = position, .until_ms = time_ms + 10000};
+    for (uint8_t i = 0; i < sizeof row.hash; i++) {
+        row.hash[i] = i;
+    }
+    uint8_t packed[UNIQUE_ROW_SIZE];
+    unique_row_encode(&row, packed);
+    golden_check("machine/row_unique.hex", slice_of(packed, sizeof packed));
+    struct unique_row decoded;
+    assert_int_equal(unique_row_decode(packed, &decoded), STATUS_OK);
+    unique_row_encode(&decoded, packed);
+    golden_check("machine/row_unique.hex", slice_of(packed, sizeof packed));
+    row.queue_offset = -1;
+    unique_row_encode(&row, packed);
+    assert_int_equal(unique_row_decode(packed, &decoded), STATUS_CORRUPT);
+}
+
 static void entries_of_the_indexes_are_as_the_golden_files(void **state)
 {
     (void)state;
-    struct index_entry entry = {position, position - 4096, 1250, -5, time_ms};
+    struct index_entry entry = {position, position - 4096, 1250, 0xCC345678, -5, time_ms};
     uint8_t packed[KEY_ENTRY_SIZE];
     index_entry_encode(&entry, packed);
     golden_check("machine/row_index_entry.hex", slice_of(packed, INDEX_ENTRY_SIZE));
     struct index_entry entry_back = {0};
     index_entry_decode(packed, &entry_back);
-    assert_memory_equal(&entry, &entry_back, sizeof entry);
-    struct key_entry key = {0x1122334455667788, position, position - 4096, time_ms, 1250};
+    index_entry_encode(&entry_back, packed);
+    golden_check("machine/row_index_entry.hex", slice_of(packed, INDEX_ENTRY_SIZE));
+    struct key_entry key = {0x1122334455667788, position, position - 4096, time_ms, 1250,
+                            0xCC345678};
     struct key_entry key_back = {0};
     key_entry_encode(&key, packed);
     golden_check("machine/row_key_entry.hex", slice_of(packed, KEY_ENTRY_SIZE));
     key_entry_decode(packed, &key_back);
-    assert_true(key.hash == key_back.hash && key.position == key_back.position &&
-                key.body_position == key_back.body_position &&
-                key.store_time_ms == key_back.store_time_ms && key.size == key_back.size);
+    key_entry_encode(&key_back, packed);
+    golden_check("machine/row_key_entry.hex", slice_of(packed, KEY_ENTRY_SIZE));
 }
 
 int main(void)
@@ -457,6 +485,7 @@ int main(void)
         cmocka_unit_test(the_transaction_row_is_as_the_golden_file),
         cmocka_unit_test(the_row_of_a_delayed_message_is_as_the_golden_file),
         cmocka_unit_test(the_rows_of_a_segment_are_as_the_golden_files),
+        cmocka_unit_test(a_recognised_message_is_as_the_golden_file),
         cmocka_unit_test(entries_of_the_indexes_are_as_the_golden_files),
     };
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);

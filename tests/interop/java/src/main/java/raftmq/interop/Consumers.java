@@ -44,6 +44,7 @@ final class Consumers {
                                 words[2],
                                 Integer.parseInt(words[3]),
                                 Integer.parseInt(words[4])));
+        commands.put("broadcast", words -> startBroadcast(words[1], words[2]));
         commands.put("attempts", words -> attempts(words[1]));
         commands.put("delay", words -> String.valueOf(delaysMs.get(words[1])));
         commands.put("seen", words -> describe(words[1]));
@@ -70,6 +71,14 @@ final class Consumers {
         DefaultMQPushConsumer consumer = configured(group);
         consumer.setMaxReconsumeTimes(attemptsMax);
         return start(consumer, topic, MessageSelector.byTag("*"), failures);
+    }
+
+    private String startBroadcast(String group, String topic) throws Exception {
+        DefaultMQPushConsumer consumer = configured(group);
+        // Without its name, which lies in another package since 5.0.
+        consumer.setMessageModel(
+                Enum.valueOf(consumer.getMessageModel().getDeclaringClass(), "BROADCASTING"));
+        return start(consumer, topic, MessageSelector.byTag("*"), 0);
     }
 
     private DefaultMQPushConsumer configured(String group) {
