@@ -51,6 +51,7 @@ static void pass_over(struct order_queue *queue)
 void order_begins(const char *who, struct slice broker, int32_t queue_id, int64_t offset)
 {
     struct order_queue *queue = queue_of(ledger_group(broker), queue_id);
+    sim_trace(who, "begins step", (uint64_t)(queue - order.queues), (uint64_t)offset);
     pass_over(queue);
     if (queue->holder != NULL) {
         sim_violation("one holder", "%s is given offset %" PRId64 " of %.*s/%d while %s is at work",
@@ -70,6 +71,8 @@ void order_ends(const char *who, struct slice broker, int32_t queue_id, int64_t 
 {
     struct order_queue *queue = queue_of(ledger_group(broker), queue_id);
     ASSERT(queue->holder == who);
+    sim_trace(who, consumed ? "consumed step" : "puts off step", (uint64_t)(queue - order.queues),
+              (uint64_t)offset);
     queue->holder = NULL;
     if (consumed && offset == queue->next) {
         queue->next++;
