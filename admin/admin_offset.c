@@ -112,7 +112,7 @@ static enum cli_exit run_reset(struct cli *cli, const void *opaque, char **argum
     (void)arguments;
     const struct reset_options *options = opaque;
     struct route route = {0};
-    int64_t time_ms;
+    int64_t time_ms = 0;
     bool any = false;
     enum cli_exit code = target_of(cli, options, &time_ms);
     if (code == CLI_OK) {

@@ -1,5 +1,6 @@
 #include "admin/time_text.h"
 
+#include "common/base/check.h"
 #include "common/base/decimal.h"
 
 /* Exactly `count` digits at the start of *text, which goes past them. */
@@ -51,6 +52,7 @@ bool time_parse(const char *text, int64_t *ms)
     int second = 0;
     int milli = 0;
     int64_t number;
+    ASSERT(text != NULL);
     if (decimal_parse(slice_text(text), &number)) {
         *ms = number;
         return number >= 0;

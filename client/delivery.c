@@ -72,15 +72,14 @@ static void done(struct job *job)
     delivery->running = false;
     queue->running_count--;
     bool stale = atomic_load(&delivery->stale);
-    bool stays = queue->dropped && consumer_locks(consumer); // Its offset is told after this.
-    if (delivery->verdict == RAFTMQ_CONSUMED || stale) {
+    // Of a dropped queue: another member gets it, from the offset that was told.
+    bool elsewhere = queue->dropped && !consumer_locks(consumer);
+    if (delivery->verdict == RAFTMQ_CONSUMED || stale || elsewhere) {
         end(delivery);
-    } else if (stays) {
+    } else if (queue->dropped) { // Its offset is told after this.
         int64_t offset = delivery->received.message.queue_offset;
         end(delivery);
         queue->next_offset = offset;
-    } else if (queue->dropped) {
-        end(delivery); // Another member gets it, from the offset that was told.
     } else if (!consumer->closing && !delivery->skipped) {
         again(delivery);
     } // What was skipped waits for the lock, or for the end.

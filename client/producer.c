@@ -160,7 +160,8 @@ enum raftmq_status send_make(struct raftmq_producer *producer, const struct raft
         return status;
     }
     if (!client_admit_send(client, 1, id)) {
-        return error_of_status(error, STATUS_OVERLOADED);
+        (void)error_of_status(error, STATUS_OVERLOADED);
+        return RAFTMQ_OVERLOADED; // As such, for analysers: *out is set with RAFTMQ_OK only.
     }
     struct send *send = send_new(producer, message, timeout_ms);
     send->sys_flag = outgoing_body(message, client->options.compress_above, &send->body) |

@@ -27,6 +27,9 @@ static void locate_locally(struct consumed_queue *queue);
 static void locate_new(struct consumed_queue *queue);
 static void on_edge(void *context, enum status status, const struct command *response);
 static void pull(struct consumed_queue *queue);
+static void take_note(struct consumed_queue *queue);
+static void on_noted(void *context, enum status status, const struct command *response);
+static void rewind_to(struct consumed_queue *queue, int64_t offset);
 static void on_pulled(void *context, enum status status, const struct command *response);
 static void deliver_all(struct consumed_queue *queue, struct slice body);
 static void go_on(struct consumed_queue *queue);
@@ -270,11 +273,11 @@ static void on_pulled(void *context, enum status status, const struct command *r
                  queue->broker.text, queue->queue_id, (long long)queue->next_offset,
                  (long long)next);
         if (next < queue->next_offset) {
-            queue_rewind(queue, next); // A reset: what was pulled before must not be committed.
-            return;
+            rewind_to(queue, next); // A reset: what was pulled before must not be committed.
         }
         queue->next_offset = next;
-        break;
+        take_note(queue);
+        return;
     default:
         failed(queue, status, response);
         return;
@@ -386,7 +389,35 @@ void queue_forget_waiting(struct consumed_queue *queue)
     queue->suspended = false;
 }
 
+/* Say that we go on where we were moved to, and pull only then: until a reset is noted, raftmq
+ * answers each pull elsewhere by moving us again. */
+static void take_note(struct consumed_queue *queue)
+{
+    if (!queue->consumer->options.broadcasting && lock_held(queue) &&
+        queue_tell_offset(queue, queue->next_offset, on_noted, queue) == STATUS_PENDING) {
+        queue->pulling = true;
+    } else {
+        go_on(queue);
+    }
+}
+
+static void on_noted(void *context, enum status status, const struct command *response)
+{
+    struct consumed_queue *queue = context;
+    (void)response;
+    queue->pulling = false;
+    if (status != STATUS_CANCELED) {
+        go_on(queue); // If it was not noted, we are moved again.
+    }
+}
+
 void queue_rewind(struct consumed_queue *queue, int64_t offset)
+{
+    rewind_to(queue, offset);
+    go_on(queue);
+}
+
+static void rewind_to(struct consumed_queue *queue, int64_t offset)
 {
     struct raftmq_client *client = queue->consumer->client;
     alarms_cancel(&client->alarms, &queue->again);
@@ -402,7 +433,6 @@ void queue_rewind(struct consumed_queue *queue, int64_t offset)
     queue->located = offset >= 0;
     queue->next_offset = offset >= 0 ? offset : 0;
     queue->stored_offset = -1;
-    go_on(queue);
 }
 
 void queue_reset(struct consumed_queue *queue, int64_t offset)

@@ -185,6 +185,19 @@ class Client(unittest.TestCase):
                  [e.times for e in member.events() if e.what == "failed" and e.body == "bad b"]
                  == [0, 1, 0, 1])
 
+    def test_a_running_group_goes_on_where_it_is_reset_to(self):
+        self.cluster.create_topic("Days", queues=QUEUES)
+        days = [f"day {n}" for n in range(40)]
+        self.send("Days", days)
+        for how in ("concurrent", "orderly"):
+            member = self.start(how, f"Diary-{how}", "Days")
+            wait_for("all days", lambda m=member: len(m.bodies()) == len(days))
+            wait_for("their offsets", lambda h=how: self.committed(f"Diary-{h}", "Days") == 40)
+            self.cluster.cli("offset", "reset", "-g", f"Diary-{how}", "-T", "Days", "--earliest")
+            wait_for("all days again",
+                     lambda m=member: sorted(m.bodies()) == sorted(2 * days))
+            wait_for("their offsets", lambda h=how: self.committed(f"Diary-{h}", "Days") == 40)
+
     def test_requests_are_answered(self):
         self.cluster.create_topic("Ask", queues=QUEUES)
         self.start("answering", "Help", "Ask")
