@@ -138,6 +138,10 @@ void replica_load_done(struct replica *replica, struct log_load *load);
 
 struct replica_state replica_state(const struct replica *replica);
 bool replica_quorum_fresh(const struct replica *replica);
+/* A leader that has applied all it knows to be committed and has heard from a majority lately: what
+ * its machine lacks was given to nobody. Followers may apply an entry before the leader, whose disk
+ * is slower. */
+bool replica_knows_all(const struct replica *replica);
 bool replica_write_under_way(const struct replica *replica);
 uint64_t replica_commit_index(const struct replica *replica);
 uint64_t replica_applied_index(const struct replica *replica);

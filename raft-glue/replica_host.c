@@ -540,6 +540,11 @@ bool replica_host_quorum_fresh(const struct replica_host *host)
     return replica_quorum_fresh(host->replica);
 }
 
+bool replica_host_knows_all(const struct replica_host *host)
+{
+    return replica_knows_all(host->replica);
+}
+
 enum status replica_host_read_now(struct replica_host *host, uint64_t position, size_t size,
                                   uint8_t *to)
 {

@@ -99,6 +99,8 @@ void replica_host_on_room(struct replica_host *host, void (*on_room)(void *conte
 struct replica_state replica_host_state(const struct replica_host *host);
 /* Leader that has heard from a majority within the election timeout. */
 bool replica_host_quorum_fresh(const struct replica_host *host);
+/* As replica_knows_all(). */
+bool replica_host_knows_all(const struct replica_host *host);
 
 /* Copy [position, position + size) of the log into `to` if that needs no disk: from the cached
  * tail or the page cache. STATUS_BUSY if it would block (use replica_host_read), STATUS_NOT_FOUND

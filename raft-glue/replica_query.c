@@ -49,6 +49,12 @@ bool replica_quorum_fresh(const struct replica *replica)
     return fresh > configuration_voters(configuration) / 2;
 }
 
+bool replica_knows_all(const struct replica *replica)
+{
+    return replica_state(replica).role == REPLICA_LEADER && replica->applied == replica->commit &&
+           replica_quorum_fresh(replica);
+}
+
 bool replica_write_under_way(const struct replica *replica)
 {
     return replica->disk_under_way;

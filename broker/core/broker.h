@@ -48,6 +48,8 @@ struct broker_ports {
     enum status (*propose)(void *context, uint8_t *payload, size_t size, void *proposal);
     bool (*has_room)(void *context);
     bool (*quorum_fresh)(void *context);
+    /* We lead, and no other replica has applied more: what our machine lacks nobody was given. */
+    bool (*knows_all)(void *context);
     /* As replica_host_read_now() and replica_host_read(). */
     enum status (*read_now)(void *context, uint64_t position, size_t size, uint8_t *to);
     void (*read)(void *context, struct position_read *read);

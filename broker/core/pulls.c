@@ -192,13 +192,13 @@ static void look_at_queue(struct broker *broker, const struct pull *pull, struct
     }
 }
 
-/* A follower may be behind what its client has seen elsewhere: an offset beyond its end is no
- * reason to move the consumer back. */
-static void trust_only_a_leader(const struct broker *broker, const struct pull *pull,
-                                struct found *found)
+/* A replica may be behind what its client was given by another one, the leader too if its disk is
+ * slow: an offset beyond its end is no reason to move the consumer back. */
+static void trust_only_who_knows_all(const struct broker *broker, const struct pull *pull,
+                                     struct found *found)
 {
-    if (found->code == CODE_OFFSET_MOVED && !broker_leads(broker) &&
-        pull->offset > found->offset_max) {
+    if (found->code == CODE_OFFSET_MOVED && pull->offset > found->offset_max &&
+        !broker->ports->knows_all(broker->ports->context)) {
         found->code = CODE_NOT_FOUND;
         found->offset_next = pull->offset;
     }
@@ -219,7 +219,7 @@ static void move_where_reset(struct broker *broker, const struct pull *pull, str
 static void look(struct broker *broker, const struct pull *pull, struct found *found)
 {
     look_at_queue(broker, pull, found);
-    trust_only_a_leader(broker, pull, found);
+    trust_only_who_knows_all(broker, pull, found);
     move_where_reset(broker, pull, found);
 }
 

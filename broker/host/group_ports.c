@@ -24,6 +24,12 @@ static bool port_quorum_fresh(void *context)
     return host->replica != NULL && replica_host_quorum_fresh(host->replica);
 }
 
+static bool port_knows_all(void *context)
+{
+    const struct group_host *host = context;
+    return host->replica != NULL && replica_host_knows_all(host->replica);
+}
+
 static enum status port_read_now(void *context, uint64_t position, size_t size, uint8_t *to)
 {
     struct group_host *host = context;
@@ -141,6 +147,7 @@ void group_ports_init(struct group_host *host)
         .propose = port_propose,
         .has_room = port_has_room,
         .quorum_fresh = port_quorum_fresh,
+        .knows_all = port_knows_all,
         .read_now = port_read_now,
         .read = port_read,
         .suspect = port_suspect,

@@ -52,6 +52,12 @@ static bool port_quorum_fresh(void *context)
     return ((struct harness_replica *)context)->fresh;
 }
 
+static bool port_knows_all(void *context)
+{
+    const struct harness_replica *replica = context;
+    return broker_leads(&replica->broker) && replica->fresh && !replica->behind;
+}
+
 static enum status copy_out(const struct harness *harness, uint64_t position, size_t size,
                             uint8_t *to)
 {
@@ -233,6 +239,7 @@ static void replica_open(struct harness *harness, size_t id)
         .propose = port_propose,
         .has_room = port_has_room,
         .quorum_fresh = port_quorum_fresh,
+        .knows_all = port_knows_all,
         .read_now = port_read_now,
         .read = port_read,
         .transfer = port_transfer,

@@ -31,6 +31,7 @@ struct harness_replica {
     struct broker broker;
     bool room;
     bool fresh;
+    bool behind;                 /* Others may have applied more. */
     struct storage_view storage; /* What the port says, but for log_end. */
     bool peer_ready;             /* What the members port says. */
     uint64_t suspected;          /* Where a read was not what was written; 0: nowhere. */
