@@ -12,6 +12,7 @@ enum sim_client_kind {
     SIM_CLIENT_BANK,     /* Transfers of the bank. */
     SIM_CLIENT_RACE,     /* Transactions that several decide at once, and decisions gone wrong. */
     SIM_CLIENT_CONSUMER, /* A member of a consumer group. */
+    SIM_CLIENT_ORDERLY,  /* The same, of one that consumes in order. */
 };
 
 struct sim_client {
@@ -37,6 +38,7 @@ void sim_client_send_plain(struct sim_client *client);
 void sim_client_transfer(struct sim_client *client);
 void sim_client_race(struct sim_client *client);
 void sim_client_consume(struct sim_client *client);
+void sim_client_consume_in_order(struct sim_client *client);
 
 raftmq_check_cb sim_client_check_bank;
 raftmq_check_cb sim_client_check_race;

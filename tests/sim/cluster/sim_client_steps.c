@@ -8,6 +8,7 @@
 #include "tests/sim/cluster/sim_client.h"
 #include "tests/sim/cluster/sim_ledger.h"
 #include "tests/sim/cluster/sim_nodes.h"
+#include "tests/sim/cluster/sim_order.h"
 #include "tests/sim/os/sim_thread.h"
 
 #include <inttypes.h>
@@ -81,6 +82,27 @@ static void send_one(struct sim_client *client)
     sim_trace(client->host->name, "sent", id, (uint64_t)status);
     if (status == RAFTMQ_OK) {
         ledger_acknowledged(group_named(result.broker), slice_text("plain"), result.queue_id,
+                            result.queue_offset, id, result.attempts);
+    }
+}
+
+/* One of some that have an order among each other. */
+static void send_step(struct sim_client *client)
+{
+    char body[MESSAGE_BODY_MAX];
+    char account[8];
+    struct raftmq_send_result result;
+    struct raftmq_error error;
+    uint64_t id = next_id(client);
+    snprintf(account, sizeof account, "a%d", (int)sim_draw(SIM_LOAD, 8));
+    const struct raftmq_message message = {.topic = ORDER_TOPIC,
+                                           .body = body,
+                                           .body_size = fill(client, LEDGER_PLAIN, id, body),
+                                           .shard_key = account};
+    enum raftmq_status status = raftmq_send(client->producer, &message, 0, &result, &error);
+    count_end(client, status);
+    if (status == RAFTMQ_OK) {
+        ledger_acknowledged(group_named(result.broker), slice_text(ORDER_TOPIC), result.queue_id,
                             result.queue_offset, id, result.attempts);
     }
 }
@@ -204,6 +226,10 @@ static void change_window(struct sim_client *client)
 
 void sim_client_send_plain(struct sim_client *client)
 {
+    if (client->plan->orderly_consumers > 0 && sim_one_in(SIM_LOAD, 3)) {
+        send_step(client);
+        return;
+    }
     if (client->plan->recognises && sim_one_in(SIM_LOAD, 8)) {
         change_window(client);
     }
@@ -423,6 +449,42 @@ void sim_client_consume(struct sim_client *client)
         .listener = on_message,
         .context = client,
         .from = RAFTMQ_FROM_FIRST,
+        .redeliver_ms = 200,
+    };
+    if (raftmq_consumer_new(client->raftmq, &options, &client->consumer, &error) != RAFTMQ_OK) {
+        sim_violation("client", "%s cannot consume: %s", client->host->name, error.remark);
+    }
+}
+
+/* ---- In order ---- */
+
+static enum raftmq_consumed on_step(void *context, const struct raftmq_received *message)
+{
+    struct sim_client *client = context;
+    struct slice broker = slice_text(message->broker);
+    client->counts->received++;
+    ledger_seen(ledger_group(broker), client->host->name, slice_text(message->topic),
+                message->queue_id, message->queue_offset,
+                slice_of(message->body, message->body_size));
+    order_begins(client->host->name, broker, message->queue_id, message->queue_offset);
+    sim_sleep(sim_draw(SIM_LOAD, sim_one_in(SIM_LOAD, 20) ? 2 * SIM_SECOND : 10 * SIM_MS));
+    bool consumed = sim_hushed() || !sim_one_in(SIM_LOAD, 15);
+    order_ends(client->host->name, broker, message->queue_id, message->queue_offset, consumed);
+    return consumed ? RAFTMQ_CONSUMED : RAFTMQ_CONSUME_LATER;
+}
+
+void sim_client_consume_in_order(struct sim_client *client)
+{
+    const struct raftmq_subscription subscription = {ORDER_TOPIC, "*", RAFTMQ_TAGS};
+    struct raftmq_error error;
+    const struct raftmq_consumer_options options = {
+        .group = "STEPPERS",
+        .subscriptions = &subscription,
+        .subscription_count = 1,
+        .listener = on_step,
+        .context = client,
+        .from = RAFTMQ_FROM_FIRST,
+        .orderly = true,
         .redeliver_ms = 200,
     };
     if (raftmq_consumer_new(client->raftmq, &options, &client->consumer, &error) != RAFTMQ_OK) {

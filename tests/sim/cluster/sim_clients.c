@@ -2,6 +2,7 @@
 
 #include "tests/sim/cluster/sim_client.h"
 #include "tests/sim/cluster/sim_nodes.h"
+#include "tests/sim/cluster/sim_order.h"
 #include "tests/sim/os/sim_thread.h"
 
 #include <stdio.h>
@@ -22,7 +23,7 @@ static void start(struct sim_event *event);
 
 static void add(enum sim_client_kind kind, uint32_t count)
 {
-    static const char *const names[] = {"plain", "bank", "race", "consumer"};
+    static const char *const names[] = {"plain", "bank", "race", "consumer", "orderly"};
     char name[SIM_HOST_NAME_SIZE];
     for (uint32_t i = 0; i < count; i++) {
         ASSERT(all.count < SIM_CLIENTS_MAX);
@@ -45,6 +46,7 @@ void sim_clients_open(const struct sim_plan *plan)
     add(SIM_CLIENT_BANK, plan->bank_clients);
     add(SIM_CLIENT_RACE, plan->race_clients);
     add(SIM_CLIENT_CONSUMER, plan->consumers);
+    add(SIM_CLIENT_ORDERLY, plan->orderly_consumers);
 }
 
 void sim_clients_close(void)
@@ -110,6 +112,10 @@ static void open_all(struct sim_client *client)
         sim_client_consume(client);
         return;
     }
+    if (client->kind == SIM_CLIENT_ORDERLY) {
+        sim_client_consume_in_order(client);
+        return;
+    }
     static const char *const groups[] = {"PLAIN", "BANK", "RACE"};
     raftmq_check_cb *check =
         client->kind == SIM_CLIENT_BANK ? sim_client_check_bank : sim_client_check_race;
@@ -123,7 +129,7 @@ static void client_main(void *argument)
 {
     struct sim_client *client = argument;
     uv_thread_t threads[8];
-    uint32_t count = client->kind == SIM_CLIENT_CONSUMER ? 0 : client->plan->threads;
+    uint32_t count = client->kind >= SIM_CLIENT_CONSUMER ? 0 : client->plan->threads;
     ASSERT(uv_sem_init(&client->stop, 0) == 0);
     open_all(client);
     client->ready = true;
@@ -144,6 +150,7 @@ static void client_main(void *argument)
 static void on_death(void *context, enum sim_death death)
 {
     struct sim_client *client = context;
+    order_died(client->host->name);
     client->ready = false;
     client->stopping = false;
     client->busy = 0;

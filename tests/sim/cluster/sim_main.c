@@ -62,6 +62,7 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("calls refused", r->clients.refused)                                                         \
     X("calls of unknown outcome", r->clients.unknown)                                              \
     X("messages received", r->clients.received)                                                    \
+    X("messages consumed in order", r->in_order)                                                   \
     X("check-backs answered", r->clients.checks_answered)                                          \
     X("raced decisions answered", r->clients.ends_answered)                                        \
     X("entries", r->ledger.entries)                                                                \

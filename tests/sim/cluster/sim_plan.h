@@ -54,6 +54,7 @@ struct sim_plan {
     uint32_t bank_clients;
     uint32_t race_clients;
     uint32_t consumers;
+    uint32_t orderly_consumers;
     bool by_sql;      /* They subscribe by SQL92. */
     bool recognises;  /* Topics get and lose windows in which a UNIQ_KEY is recognised. */
     uint32_t threads; /* Of each client. */

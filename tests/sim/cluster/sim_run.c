@@ -5,6 +5,7 @@
 #include "tests/sim/cluster/sim_bank.h"
 #include "tests/sim/cluster/sim_faults.h"
 #include "tests/sim/cluster/sim_members.h"
+#include "tests/sim/cluster/sim_order.h"
 #include "tests/sim/cluster/sim_watch.h"
 
 #include <inttypes.h>
@@ -95,6 +96,7 @@ static void collect(struct sim_result *result)
     result->copies = sim_watch_copies();
     result->ledger = *ledger_counts();
     result->clients = *sim_client_counts();
+    result->in_order = order_consumed();
     for (size_t i = 0; i < sim_host_count(); i++) {
         result->processes += sim_host_at(i)->starts;
     }
@@ -123,6 +125,7 @@ void sim_run(const struct sim_run_options *options, struct sim_result *result)
     sim_watch_open(plan.cache_size);
     ledger_open(plan.check_max);
     bank_open();
+    order_open();
     atlas_open();
     sim_members_open(&plan);
     sim_nodes_open(&plan);
@@ -133,6 +136,7 @@ void sim_run(const struct sim_run_options *options, struct sim_result *result)
     sim_clients_hush();
     sim_faults_heal();
     wait_for(hushed, plan.scale, REST_MAX_US, "progress");
+    wait_for(order_done, plan.scale, REST_MAX_US, "progress");
     wait_for(sim_audit_at_rest, plan.scale, REST_MAX_US, "progress");
     sim_audit_state();
     sim_audit_read_begin();

@@ -27,6 +27,7 @@ struct sim_result {
     struct sim_deaths deaths;
     struct ledger_counts ledger;
     struct sim_client_counts clients;
+    uint64_t in_order; /* Messages consumed in order. */
 };
 
 /* Ends the program if a promise is broken. */
