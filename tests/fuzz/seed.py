@@ -107,7 +107,7 @@ def entries():
 
 def rows():
     order = {"row_meta": 0, "row_topic": 1, "row_queue": 2, "row_transaction": 3, "row_group": 4,
-             "row_offsets": 5, "row_segment": 8}
+             "row_offsets": 5, "row_segment": 8, "row_mode": 9, "row_popped": 10}
     for name, number in order.items():
         yield name, bytes([number]) + golden(f"machine/{name}.hex")
     both = golden("machine/row_index_entry.hex")[:32] + golden("machine/row_key_entry.hex")[:36]

@@ -7,4 +7,5 @@ raftmq_unit_test(broker/machine/machine LINK raftmq_machine SOURCES ${MACHINE_DR
 raftmq_unit_test(broker/machine/cut LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/delayed LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/transactions LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
+raftmq_unit_test(broker/machine/pop LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/locks LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
