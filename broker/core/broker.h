@@ -12,6 +12,7 @@
 #include "broker/core/client_calls.h"
 #include "broker/core/log_clock.h"
 #include "broker/core/members.h"
+#include "broker/core/pops.h"
 #include "broker/core/proposer.h"
 #include "broker/core/pulls.h"
 #include "broker/core/rates.h"
@@ -97,6 +98,7 @@ struct broker {
     struct relay *relay;
     uint64_t leader_connection; /* Number of the newest one. */
     struct pulls pulls;
+    struct pops pops;
     struct client_calls client_calls;
     struct checker checker;
     struct scheduler scheduler;

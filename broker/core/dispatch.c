@@ -77,6 +77,10 @@ static const struct processor processors[] = {
     {REQUEST_RAFTMQ_FORWARD_HELLO, PLACE_HERE, process_forward_hello},
     {REQUEST_RAFTMQ_CHANNEL_CLOSED, PLACE_HERE, process_channel_closed},
     {REQUEST_RAFTMQ_PROPOSE, PLACE_HERE, proposer_process_forwarded},
+    {REQUEST_POP_MESSAGE, PLACE_LEADER, process_pop},
+    {REQUEST_ACK_MESSAGE, PLACE_HERE, process_ack},
+    {REQUEST_CHANGE_MESSAGE_INVISIBLETIME, PLACE_HERE, process_change_invisible},
+    {REQUEST_BATCH_ACK_MESSAGE, PLACE_HERE, process_batch_ack},
 };
 
 static int compare_code(const void *key, const void *row)

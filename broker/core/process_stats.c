@@ -93,10 +93,12 @@ static void add_topic(struct consumed *consumed, const struct topic *topic)
         }
         int64_t offset = 0;
         machine_offset_find(broker->machine, consumed->group, name, id, &offset);
+        // What was popped and is not acknowledged is not consumed: tools see it as in flight.
+        uint32_t popped = machine_popped_count(broker->machine, consumed->group, name, id);
         consumed->entries[consumed->count++] = (struct consume_stats_entry){
             .queue = queue_name_of(broker, queue),
             .broker_offset = queue->offset_next,
-            .consumer_offset = offset,
+            .consumer_offset = offset - popped,
             .pull_offset = offset,
             .consumed_ms = store_time_of(broker, queue, offset - 1),
         };

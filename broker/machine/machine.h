@@ -362,6 +362,9 @@ bool machine_popped_any_due(const struct machine *machine, struct slice group, s
 uint32_t machine_popped_count(const struct machine *machine, struct slice group, struct slice topic,
                               int32_t queue_id);
 
+/* How many are not acknowledged, of all groups. */
+uint64_t machine_popped_total(const struct machine *machine);
+
 /* How a group gets the messages of a topic: PULL unless it was told otherwise. */
 struct machine_mode {
     enum request_mode mode;

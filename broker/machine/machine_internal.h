@@ -321,6 +321,8 @@ void popped_cut(struct machine *machine, const struct queue *queue, int64_t offs
 /* The group begins anew in a queue. */
 void popped_reset(struct machine *machine, struct slice group, struct slice topic,
                   int32_t queue_id);
+/* The group pulls from now on: it goes back to what is not acknowledged. */
+void popped_return(struct machine *machine, struct slice group, struct topic *topic);
 void popped_delete_topic(struct machine *machine, struct topic *topic);
 void popped_delete_group(struct machine *machine, struct slice group);
 enum status popped_load(struct machine *machine, struct slice key, struct slice value);

@@ -56,8 +56,9 @@ void apply_mode_put(struct machine *machine, const struct operation_mode_put *pu
                     struct operation_result *result)
 {
     struct mode *mode = find(machine, put->group, put->topic);
+    struct topic *topic = topic_find(machine, put->topic);
     result->status = STATUS_OK;
-    if (topic_find(machine, put->topic) == NULL) {
+    if (topic == NULL) {
         result->status = STATUS_TOPIC_UNKNOWN;
     } else if (machine_group_find(machine, put->group) == NULL) {
         result->status = STATUS_GROUP_UNKNOWN;
@@ -69,6 +70,9 @@ void apply_mode_put(struct machine *machine, const struct operation_mode_put *pu
     }
     if (mode == NULL) {
         mode = mode_new(machine, put->group, put->topic);
+    }
+    if (mode->row.mode == REQUEST_MODE_POP && put->mode == REQUEST_MODE_PULL) {
+        popped_return(machine, put->group, topic);
     }
     mode->row = (struct mode_row){put->mode, put->share_count};
     if (!list_linked(&mode->dirty)) {

@@ -102,8 +102,10 @@ static enum status pop_check(const struct machine *machine, const struct operati
     }
     const struct queue *queue = &topic->queues[pop->queue_id];
     machine_offset_find(machine, pop->group, pop->topic, pop->queue_id, &stands);
+    // A group may stand beyond the end: commits say so.
+    bool moves = pop->next != pop->from;
     if (pop->from != stands || pop->next < pop->from || pop->next < 0 ||
-        pop->next > queue->offset_next || !offsets_fit(machine, pop, queue, again)) {
+        (moves && pop->next > queue->offset_next) || !offsets_fit(machine, pop, queue, again)) {
         return STATUS_STALE; // Somebody was quicker.
     }
     uint32_t fresh = pop->count - *again;
@@ -226,6 +228,32 @@ void popped_reset(struct machine *machine, struct slice group, struct slice topi
     struct pop_place *place = place_find(machine, group, topic);
     if (place != NULL) {
         queue_drop(machine, place, queue_id, INT64_MAX);
+    }
+}
+
+/* Of a queue that has any. */
+static int64_t offset_least(const struct pop_queue *queue)
+{
+    int64_t least = INT64_MAX;
+    MAP_FOREACH(node, &queue->popped)
+    {
+        int64_t offset = CONTAINER_OF(node, struct popped, node)->offset;
+        least = offset < least ? offset : least;
+    }
+    return least;
+}
+
+void popped_return(struct machine *machine, struct slice group, struct topic *topic)
+{
+    for (uint32_t i = 0; i < topic->queue_count; i++) {
+        struct pop_place *place = place_find(machine, group, name_slice(&topic->name));
+        const struct pop_queue *queue = queue_of(place, (int32_t)i);
+        if (queue != NULL && queue->popped.count > 0) {
+            enum status status =
+                offset_move(machine, group, topic, (int32_t)i, offset_least(queue));
+            ASSERT(status == STATUS_OK); // What was popped has an offset above it.
+            queue_drop(machine, place, (int32_t)i, INT64_MAX);
+        }
     }
 }
 
@@ -520,6 +548,11 @@ uint32_t machine_popped_due(const struct machine *machine, struct slice group, s
         out[i] = view_of(CONTAINER_OF(nodes[i], struct popped, due));
     }
     return count;
+}
+
+uint64_t machine_popped_total(const struct machine *machine)
+{
+    return machine->popped_count;
 }
 
 bool machine_popped_any_due(const struct machine *machine, struct slice group, struct slice topic,

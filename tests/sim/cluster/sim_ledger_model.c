@@ -353,6 +353,10 @@ static void apply_operation(struct ledger_group *group, const struct operation *
     case OPERATION_GROUP_DELETE:
     case OPERATION_TICK:
     case OPERATION_LOCK:
+    case OPERATION_POP:
+    case OPERATION_ACK:
+    case OPERATION_INVISIBLE:
+    case OPERATION_MODE_PUT:
         return;
     case OPERATION_CUT:
         ledger_cut(group, operation->cut.position, entry_position);

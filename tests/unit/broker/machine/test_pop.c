@@ -433,6 +433,27 @@ static void a_group_pulls_until_it_is_told_to_pop(void **state)
     assert_int_equal(mode().mode, REQUEST_MODE_PULL);
 }
 
+static void a_group_that_is_to_pull_goes_back_to_what_is_not_acknowledged(void **state)
+{
+    (void)state;
+    send(0, 4);
+    entry_put_group_put(&driver.entry,
+                        &(struct operation_group_put){.config = {.name = slice_text("g")}});
+    driver_apply(&driver);
+    put_mode("g", "orders", REQUEST_MODE_POP);
+    struct operation_result first = take(-1, 4);
+    ack(0, first.pop_ms);
+    ack(2, first.pop_ms);
+    put_mode("g", "orders", REQUEST_MODE_POP);
+    assert_int_equal(waiting(0), 2);
+    put_mode("g", "orders", REQUEST_MODE_PULL);
+    assert_int_equal(waiting(0), 0);
+    assert_int_equal(stands(), 1);
+    take(1, 4);
+    put_mode("g", "orders", REQUEST_MODE_PULL);
+    assert_int_equal(waiting(0), 3); // It did pull already.
+}
+
 #define pop_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -452,6 +473,7 @@ int main(void)
         pop_test(a_topic_that_grows_keeps_what_was_popped),
         pop_test(retention_takes_popped_messages_with_it),
         pop_test(a_group_pulls_until_it_is_told_to_pop),
+        pop_test(a_group_that_is_to_pull_goes_back_to_what_is_not_acknowledged),
     };
     return cmocka_run_group_tests_name("pop", tests, NULL, NULL);
 }
