@@ -42,6 +42,9 @@ struct storage_view {
     uint64_t log_end;
 };
 
+/* The answer of a nameserver, borrowed until this returns; NULL: none answers. */
+typedef void nameserver_cb(void *context, const struct command *response);
+
 struct broker_ports {
     void *context;
     const struct clock *clock;
@@ -67,6 +70,10 @@ struct broker_ports {
     void (*leader_flush)(void *context);
     /* The set of topics changed, or our role: tell the nameservers soon. */
     void (*register_soon)(void *context);
+    /* Send one of them a request, under a number of the host's own; done is called once, maybe
+     * before this returns. Copies the request. */
+    void (*ask_nameserver)(void *context, struct command *request, nameserver_cb *done,
+                           void *done_context);
     struct transport_ports transport;
 };
 

@@ -65,6 +65,8 @@ static const struct processor processors[] = {
     {352, PLACE_HERE, process_get_group},
     {361, PLACE_HERE, process_pull},
     {370, PLACE_HERE, process_recall},
+    {REQUEST_QUERY_ASSIGNMENT, PLACE_LEADER, process_query_assignment},
+    {REQUEST_SET_MESSAGE_REQUEST_MODE, PLACE_HERE, process_set_mode},
     {REQUEST_RAFTMQ_STATUS, PLACE_HERE, process_status},
     {REQUEST_RAFTMQ_TRANSFER, PLACE_LEADER, process_transfer},
     {REQUEST_RAFTMQ_MEMBER, PLACE_LEADER, process_member},

@@ -21,6 +21,9 @@ enum status process_pop(struct broker *broker, struct request *request);
 enum status process_ack(struct broker *broker, struct request *request);
 enum status process_batch_ack(struct broker *broker, struct request *request);
 enum status process_change_invisible(struct broker *broker, struct request *request);
+/* process_assignment.c: QUERY_ASSIGNMENT, SET_MESSAGE_REQUEST_MODE */
+enum status process_query_assignment(struct broker *broker, struct request *request);
+enum status process_set_mode(struct broker *broker, struct request *request);
 /* process_offset.c */
 enum status process_query_offset(struct broker *broker, struct request *request);
 enum status process_update_offset(struct broker *broker, struct request *request);
