@@ -55,6 +55,7 @@ struct sim_plan {
     uint32_t race_clients;
     uint32_t consumers;
     bool by_sql;      /* They subscribe by SQL92. */
+    uint32_t poppers; /* 0 in most seeds. */
     uint32_t threads; /* Of each client. */
     uint32_t queues;
     uint32_t think_us; /* A client's thread rests up to twice that between two calls. */
