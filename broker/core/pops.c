@@ -134,7 +134,9 @@ void pops_serve(struct pops *pops, struct pop *pop)
 {
     struct pop_choice choice;
     bool full;
-    if (choose(pops, pop, &choice, &full)) {
+    if (channels_find(&pops->broker->channels, pop->to.channel_id) == NULL) {
+        message_filter_release(pop->filter); // It went while this was under way: take nothing.
+    } else if (choose(pops, pop, &choice, &full)) {
         start(pops, pop, &choice);
     } else if (may_park(pops, pop)) {
         park(pops, pop, full);
@@ -269,10 +271,6 @@ static struct parked_topic *topic_find(const struct pops *pops, struct slice nam
 static void park(struct pops *pops, struct pop *pop, bool full)
 {
     struct channel *channel = channels_find(&pops->broker->channels, pop->to.channel_id);
-    if (channel == NULL) {
-        message_filter_release(pop->filter);
-        return;
-    }
     struct parked_topic *topic = topic_find(pops, name_slice(&pop->topic));
     if (topic == NULL) {
         topic = mem_zalloc(sizeof *topic);

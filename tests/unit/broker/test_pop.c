@@ -452,6 +452,80 @@ static void a_message_in_any_queue_is_found(void **state)
     expect_none(consumer);
 }
 
+/* As retention does it: everything before the newest segment goes. */
+static void cut(void)
+{
+    struct broker *broker = &harness_leader(harness)->broker;
+    struct buf *entry;
+    assert_int_equal(proposer_begin(&broker->proposer, 64, &entry), STATUS_OK);
+    entry_put_cut(entry,
+                  &(struct operation_cut){machine_segment_newest(broker->machine) * SEGMENT_SIZE});
+    proposer_add(&broker->proposer, &(struct waiter){0});
+    harness_commit(harness);
+}
+
+static void who_begins_at_the_end_of_an_old_topic_gets_what_comes(void **state)
+{
+    (void)state;
+    send_some("", 2);
+    harness_next_segment(harness);
+    send_some("", 1);
+    cut();
+    struct ask ask = any();
+    ask.init = "1";
+    pop_with(consumer, 1, &ask);
+    harness_commit(harness);
+    expect_answer(consumer, 1, 19);
+    send_some("", 1);
+    pop_with(consumer, 2, &ask);
+    harness_commit(harness);
+    expect_offsets(expect_answer(consumer, 2, 0), "3");
+    assert_int_equal(waiting(), 1);
+    expect_none(consumer); // It was not new any more.
+}
+
+static void what_retention_took_is_not_waited_for(void **state)
+{
+    (void)state;
+    send_some("", 2);
+    int64_t pop_ms = popped(consumer, "32", "0,1");
+    harness_next_segment(harness);
+    send_some("", 1);
+    cut();
+    assert_int_equal(waiting(), 0);
+    ack("0", handle_of(pop_ms, 0), 208);
+    popped(consumer, "32", "2");
+}
+
+static void who_was_overtaken_looks_again(void **state)
+{
+    (void)state;
+    send_some("", 4);
+    popped(consumer, "1", "0");
+    harness_send(producer, 15, 3, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "commitOffset", "3", NULL);
+    pop(consumer, 1, "2"); // Chosen before that applies, applied after it.
+    harness_commit(harness);
+    expect_answer(producer, 3, 0);
+    expect_offsets(expect_answer(consumer, 1, 0), "3");
+}
+
+static void nothing_is_taken_for_a_client_that_has_gone(void **state)
+{
+    (void)state;
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5002);
+    send_some("TAGS\001red\002", 1);
+    struct ask ask = any();
+    ask.expression = "blue";
+    ask.poll = "15000";
+    pop_with(other, 1, &ask); // Moves the group on, and would look once more.
+    harness_turn(harness);
+    harness_disconnect(other);
+    send_some("TAGS\001blue\002", 1);
+    popped(consumer, "32", "1");
+    assert_int_equal(harness_leader(harness)->broker.pops.count, 0);
+}
+
 static void bad_requests_are_refused(void **state)
 {
     (void)state;
@@ -582,6 +656,10 @@ int main(void)
         pop_test(tools_see_what_is_in_flight_as_not_consumed),
         pop_test(one_queue_can_be_asked_for),
         pop_test(a_message_in_any_queue_is_found),
+        pop_test(who_begins_at_the_end_of_an_old_topic_gets_what_comes),
+        pop_test(what_retention_took_is_not_waited_for),
+        pop_test(who_was_overtaken_looks_again),
+        pop_test(nothing_is_taken_for_a_client_that_has_gone),
         pop_test(bad_requests_are_refused),
         pop_test(who_waits_at_a_leader_that_is_none_any_more_is_to_ask_again),
         pop_test(a_follower_passes_on_what_its_clients_pop_and_acknowledge),
