@@ -325,6 +325,9 @@ void popped_reset(struct machine *machine, struct slice group, struct slice topi
 void popped_return(struct machine *machine, struct slice group, struct topic *topic);
 void popped_delete_topic(struct machine *machine, struct topic *topic);
 void popped_delete_group(struct machine *machine, struct slice group);
+
+/* --- machine_popped.c --------------------------------------------------------------------- */
+
 enum status popped_load(struct machine *machine, struct slice key, struct slice value);
 void popped_checkpoint(struct machine *machine, struct kv_batch *batch);
 uint64_t popped_hash(const struct machine *machine);

@@ -77,12 +77,13 @@ final class Poppers {
         return "";
     }
 
-    /** Of each delivery of a key: its topic, how often it was tried before, if it was popped. */
+    /** Of each delivery of a key: its topic, how often it was tried before, if popped, and where. */
     private String describe(String key) {
         StringBuilder text = new StringBuilder();
         for (MessageExt message : seen.getOrDefault(key, List.of())) {
             text.append(message.getTopic()).append(':').append(message.getReconsumeTimes());
-            text.append(message.getProperty("POP_CK") == null ? ":pulled " : ":popped ");
+            text.append(message.getProperty("POP_CK") == null ? ":pulled" : ":popped");
+            text.append(" at ").append(message.getBrokerName()).append(' ');
         }
         return text.toString();
     }
