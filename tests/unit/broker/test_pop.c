@@ -411,6 +411,9 @@ static void tools_see_what_is_in_flight_as_not_consumed(void **state)
     struct command answer = expect_answer(consumer, 8, 0);
     assert_true(slice_contains(answer.body, "\"brokerOffset\":5,\"consumerOffset\":1,"));
     assert_true(slice_contains(answer.body, "\"pullOffset\":3"));
+    harness_send(consumer, 317, 9, 0, NO_BODY, "isOrder", "false", NULL);
+    answer = expect_answer(consumer, 9, 0);
+    assert_true(slice_contains(answer.body, "\"totalDiff\":4,\"totalInflightDiff\":2"));
 }
 
 static void one_queue_can_be_asked_for(void **state)
