@@ -86,7 +86,7 @@ static bool trip_key(struct slice value, struct buf *out)
                value.size <= KEY_NAMES_MAX) {
         key = key_offsets(group, topic);
     } else if (value.data[0] == KEY_LOCK && key_lock_parse(value, &group, &topic, &queue) &&
-               value.size <= KEY_BYTES_MAX) {
+               value.size <= KEY_NAMES_MAX + 1 + 4) {
         key = key_lock(group, topic, queue);
     } else if (value.data[0] == KEY_MODE && key_offsets_parse(value, &group, &topic) &&
                value.size <= KEY_NAMES_MAX) {
