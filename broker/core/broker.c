@@ -39,6 +39,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     channels_init(&broker->channels, &ports->transport);
     proposer_init(&broker->proposer, broker);
     pulls_init(&broker->pulls, broker);
+    pops_init(&broker->pops, broker);
     client_calls_init(&broker->client_calls, broker);
     checker_init(&broker->checker, broker);
     scheduler_init(&broker->scheduler, broker);
@@ -57,6 +58,7 @@ void broker_close(struct broker *broker)
     broker->relay = NULL;
     pulls_close(&broker->pulls);
     proposer_close(&broker->proposer);
+    pops_close(&broker->pops); // Those under way have ended with their operations.
     channels_close(&broker->channels);
     rates_close(&broker->rates);
     buf_close(&broker->properties);
@@ -87,9 +89,12 @@ void broker_channel_close(struct broker *broker, struct channel *channel)
     channel->transport = NULL;
     client_calls_drop(&broker->client_calls, channel);
     pulls_drop_channel(&broker->pulls, channel);
+    pops_drop_channel(&broker->pops, channel);
     LIST_FOREACH(at, &channel->remotes)
     {
-        pulls_drop_channel(&broker->pulls, CONTAINER_OF(at, struct channel, behind));
+        struct channel *remote = CONTAINER_OF(at, struct channel, behind);
+        pulls_drop_channel(&broker->pulls, remote);
+        pops_drop_channel(&broker->pops, remote);
     }
     channels_drop(&broker->channels, channel, client_notify_changed, broker);
     if (relayed && broker->relay != NULL) {
@@ -190,6 +195,8 @@ void broker_on_state(struct broker *broker, const struct replica_state *state)
         system_topics_propose(broker);
         relay_on_leading(broker->relay);
         proposer_turn(&broker->proposer);
+    } else {
+        pops_on_deposed(&broker->pops);
     }
 }
 
@@ -214,6 +221,7 @@ static void on_queue_grown(void *context, const struct queue *queue, int64_t fir
                   count);
     }
     pulls_on_queue_grown(&broker->pulls, queue);
+    pops_on_queue_grown(&broker->pops, queue);
 }
 
 static void on_topic_changed(void *context, const struct topic *topic, bool deleted)
@@ -229,6 +237,7 @@ static void on_topic_changed(void *context, const struct topic *topic, bool dele
 void broker_turn_end(struct broker *broker)
 {
     pulls_turn(&broker->pulls);
+    pops_turn(&broker->pops);
     proposer_turn(&broker->proposer);
 }
 
@@ -257,6 +266,7 @@ void broker_tick(struct broker *broker)
 {
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
     pulls_tick(&broker->pulls, now);
+    pops_tick(&broker->pops, now);
     proposer_tick(&broker->proposer);
     relay_tick(broker->relay);
     client_calls_tick(&broker->client_calls, now);

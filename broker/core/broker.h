@@ -12,6 +12,7 @@
 #include "broker/core/client_calls.h"
 #include "broker/core/log_clock.h"
 #include "broker/core/members.h"
+#include "broker/core/pops.h"
 #include "broker/core/proposer.h"
 #include "broker/core/pulls.h"
 #include "broker/core/rates.h"
@@ -41,6 +42,9 @@ struct storage_view {
     uint64_t log_end;
 };
 
+/* The answer of a nameserver, borrowed until this returns; NULL: none answers. */
+typedef void nameserver_cb(void *context, const struct command *response);
+
 struct broker_ports {
     void *context;
     const struct clock *clock;
@@ -68,6 +72,10 @@ struct broker_ports {
     void (*leader_flush)(void *context);
     /* The set of topics changed, or our role: tell the nameservers soon. */
     void (*register_soon)(void *context);
+    /* Send one of them a request, under a number of the host's own; done is called once, maybe
+     * before this returns. Copies the request. */
+    void (*ask_nameserver)(void *context, struct command *request, nameserver_cb *done,
+                           void *done_context);
     struct transport_ports transport;
 };
 
@@ -99,6 +107,7 @@ struct broker {
     struct relay *relay;
     uint64_t leader_connection; /* Number of the newest one. */
     struct pulls pulls;
+    struct pops pops;
     struct client_calls client_calls;
     struct checker checker;
     struct scheduler scheduler;

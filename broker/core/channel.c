@@ -44,6 +44,7 @@ struct channel *channels_open(struct channels *channels, void *transport, struct
     list_init(&channel->remotes);
     list_init(&channel->memberships);
     list_init(&channel->held);
+    list_init(&channel->held_pops);
     map_put(&channels->by_id, &channel->node, id_key(&channel->id));
     return channel;
 }
@@ -132,7 +133,8 @@ void channels_drop(struct channels *channels, struct channel *channel, channels_
 
 static void channel_free(struct channels *channels, struct channel *channel)
 {
-    ASSERT(list_empty(&channel->held)); // pulls_drop_channel() comes first.
+    // pulls_drop_channel() and pops_drop_channel() come first.
+    ASSERT(list_empty(&channel->held) && list_empty(&channel->held_pops));
     if (channel->via != NULL) {
         map_remove(&channels->remotes, &channel->remote_node);
         list_remove(&channel->behind);

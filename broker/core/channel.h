@@ -50,7 +50,8 @@ struct channel {
     int32_t language;
     int32_t version;
     struct list memberships;
-    struct list held;            /* Parked pulls, see pulls.h. */
+    struct list held;            /* Parked pulls, see pulls.h, */
+    struct list held_pops;       /* and pops, see pops.h. */
     struct name client_id;       /* Of a producer; empty. */
     struct map_node client_node; /* In channels.by_client, if `named`. */
     bool named;

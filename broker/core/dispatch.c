@@ -65,6 +65,8 @@ static const struct processor processors[] = {
     {352, PLACE_HERE, process_get_group},
     {361, PLACE_HERE, process_pull},
     {370, PLACE_HERE, process_recall},
+    {REQUEST_QUERY_ASSIGNMENT, PLACE_LEADER, process_query_assignment},
+    {REQUEST_SET_MESSAGE_REQUEST_MODE, PLACE_HERE, process_set_mode},
     {REQUEST_RAFTMQ_STATUS, PLACE_HERE, process_status},
     {REQUEST_RAFTMQ_TRANSFER, PLACE_LEADER, process_transfer},
     {REQUEST_RAFTMQ_MEMBER, PLACE_LEADER, process_member},
@@ -77,6 +79,10 @@ static const struct processor processors[] = {
     {REQUEST_RAFTMQ_FORWARD_HELLO, PLACE_HERE, process_forward_hello},
     {REQUEST_RAFTMQ_CHANNEL_CLOSED, PLACE_HERE, process_channel_closed},
     {REQUEST_RAFTMQ_PROPOSE, PLACE_HERE, proposer_process_forwarded},
+    {REQUEST_POP_MESSAGE, PLACE_LEADER, process_pop},
+    {REQUEST_ACK_MESSAGE, PLACE_HERE, process_ack},
+    {REQUEST_CHANGE_MESSAGE_INVISIBLETIME, PLACE_HERE, process_change_invisible},
+    {REQUEST_BATCH_ACK_MESSAGE, PLACE_HERE, process_batch_ack},
 };
 
 static int compare_code(const void *key, const void *row)

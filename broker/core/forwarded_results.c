@@ -6,7 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum result_kind { RESULT_NONE = 0, RESULT_MESSAGE = 1, RESULT_TRANSACTION = 2, RESULT_LOCK = 3 };
+enum result_kind {
+    RESULT_NONE = 0,
+    RESULT_MESSAGE = 1,
+    RESULT_TRANSACTION = 2,
+    RESULT_LOCK = 3,
+    RESULT_POP = 4
+};
 
 /* A batch of another replica on the leader, until all its operations have results. */
 struct forwarded_batch {
@@ -45,6 +51,9 @@ static enum result_kind kind_of(enum operation_type type)
         return RESULT_TRANSACTION;
     case OPERATION_LOCK:
         return RESULT_LOCK;
+    case OPERATION_POP:
+    case OPERATION_INVISIBLE:
+        return RESULT_POP;
     default:
         return RESULT_NONE;
     }
@@ -68,6 +77,8 @@ void forwarded_result_encode(enum operation_type type, const struct operation_re
         le64_put(to + 8, (uint64_t)result->transaction.queue_offset);
     } else if (to[4] == RESULT_LOCK) {
         le64_put(to + 8, result->locked);
+    } else if (to[4] == RESULT_POP) {
+        le64_put(to + 8, result->pop_ms);
     }
 }
 
@@ -87,6 +98,8 @@ void forwarded_result_decode(const uint8_t from[FORWARDED_RESULT_SIZE],
         result->transaction.queue_offset = (int64_t)le64_get(from + 8);
     } else if (from[4] == RESULT_LOCK) {
         result->locked = le64_get(from + 8);
+    } else if (from[4] == RESULT_POP) {
+        result->pop_ms = le64_get(from + 8);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "broker/core/broker.h"
 #include "broker/core/offset_commit.h"
 #include "broker/core/processors.h"
+#include "broker/core/queue_start.h"
 #include "common/remoting/names.h"
 
 #include <strings.h>
@@ -37,29 +38,6 @@ static enum status place_decode(struct request *request, bool group_required,
     return STATUS_OK;
 }
 
-/* As RocketMQ has it, a group that is new to a young topic begins with its first message, also when
- * it asks for the last: what was sent a moment before it came is what it wants. Young means that
- * nothing was removed yet and little lies between the ends. */
-static bool is_young(struct broker *broker, const struct place_header *place)
-{
-    const uint64_t young_bytes = 1024 * 1024 * 1024;
-    struct index_entry first;
-    struct index_entry last;
-    uint32_t count = 0;
-    const struct queue *queue = machine_queue_find(broker->machine, place->topic, place->queue_id);
-    if (queue == NULL || queue->offset_first > 0) {
-        return false;
-    }
-    if (queue->offset_next == 0) {
-        return true;
-    }
-    return machine_queue_read(broker->machine, queue, 0, 1, &first, &count) == STATUS_OK &&
-           count == 1 &&
-           machine_queue_read(broker->machine, queue, queue->offset_next - 1, 1, &last, &count) ==
-               STATUS_OK &&
-           count == 1 && last.position - first.position < young_bytes;
-}
-
 enum status process_query_offset(struct broker *broker, struct request *request)
 {
     struct place_header place;
@@ -75,7 +53,8 @@ enum status process_query_offset(struct broker *broker, struct request *request)
     // 22 makes a client apply its own rule where to begin.
     bool zero = true;
     status = command_bool(request->command, "setZeroIfNotFound", &zero);
-    if (status == STATUS_OK && zero && is_young(broker, &place)) {
+    const struct queue *queue = machine_queue_find(broker->machine, place.topic, place.queue_id);
+    if (status == STATUS_OK && zero && queue != NULL && queue_is_young(broker, queue)) {
         request_add_i64(request, "offset", 0);
         return STATUS_OK;
     }

@@ -110,6 +110,7 @@ enum status process_channel_closed(struct broker *broker, struct request *reques
     struct channel *remote = channels_find_remote(&broker->channels, via, (uint64_t)via_id);
     if (remote != NULL) {
         pulls_drop_channel(&broker->pulls, remote);
+        pops_drop_channel(&broker->pops, remote);
         channels_drop(&broker->channels, remote, client_notify_changed, broker);
     }
     return STATUS_PENDING;

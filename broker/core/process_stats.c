@@ -93,10 +93,12 @@ static void add_topic(struct consumed *consumed, const struct topic *topic)
         }
         int64_t offset = 0;
         machine_offset_find(broker->machine, consumed->group, name, id, &offset);
+        // What was popped and is not acknowledged is not consumed: tools see it as in flight.
+        uint32_t popped = machine_popped_count(broker->machine, consumed->group, name, id);
         consumed->entries[consumed->count++] = (struct consume_stats_entry){
             .queue = queue_name_of(broker, queue),
             .broker_offset = queue->offset_next,
-            .consumer_offset = offset,
+            .consumer_offset = offset - popped,
             .pull_offset = offset,
             .consumed_ms = store_time_of(broker, queue, offset - 1),
         };
@@ -140,10 +142,17 @@ enum status process_consume_stats(struct broker *broker, struct request *request
     return STATUS_OK;
 }
 
-/* The offsets of one group in all its topics, one ConsumeStats for each topic. */
-static int64_t put_group_stats(struct broker *broker, struct json_writer *json, struct slice group)
+/* What groups are yet to consume, and how much of that is popped. */
+struct behind {
+    int64_t all;
+    int64_t in_flight;
+};
+
+/* The offsets of one group in all its topics, one ConsumeStats for each topic; what it is behind is
+ * added. */
+static void put_group_stats(struct broker *broker, struct json_writer *json, struct slice group,
+                            struct behind *behind)
 {
-    int64_t behind = 0;
     struct consumed consumed = {.broker = broker, .group = group};
     machine_offsets_visit(broker->machine, visit_offset, &consumed);
     json_begin(json, '[');
@@ -152,7 +161,9 @@ static int64_t put_group_stats(struct broker *broker, struct json_writer *json, 
         for (next = at;
              next < consumed.count && slice_equals(consumed.entries[next].queue.topic, topic);
              next++) {
-            behind += consumed.entries[next].broker_offset - consumed.entries[next].consumer_offset;
+            const struct consume_stats_entry *entry = &consumed.entries[next];
+            behind->all += entry->broker_offset - entry->consumer_offset;
+            behind->in_flight += entry->pull_offset - entry->consumer_offset;
         }
         const struct consume_stats stats = {.entries = consumed.entries + at, .count = next - at};
         struct buf text = {0};
@@ -162,14 +173,13 @@ static int64_t put_group_stats(struct broker *broker, struct json_writer *json, 
     }
     json_end(json, ']');
     free(consumed.entries);
-    return behind;
 }
 
 enum status process_all_consume_stats(struct broker *broker, struct request *request)
 {
     struct json_writer json = {.out = &request->body};
     struct buf address = {0};
-    int64_t behind = 0;
+    struct behind behind = {0};
     host_format(broker->self->client_host, &address);
     json_begin(&json, '{');
     json_member_text(&json, "brokerAddr", buf_slice(&address));
@@ -180,12 +190,12 @@ enum status process_all_consume_stats(struct broker *broker, struct request *req
         const struct group *group = CONTAINER_OF(node, struct group, node);
         json_begin(&json, '{');
         json_key_slice(&json, group->config.name);
-        behind += put_group_stats(broker, &json, group->config.name);
+        put_group_stats(broker, &json, group->config.name, &behind);
         json_end(&json, '}');
     }
     json_end(&json, ']');
-    json_member_int(&json, "totalDiff", behind);
-    json_member_int(&json, "totalInflightDiff", 0);
+    json_member_int(&json, "totalDiff", behind.all);
+    json_member_int(&json, "totalInflightDiff", behind.in_flight);
     json_end(&json, '}');
     buf_close(&address);
     return STATUS_OK;

@@ -15,6 +15,15 @@ enum status process_recall(struct broker *broker, struct request *request);
 enum status process_end_transaction(struct broker *broker, struct request *request);
 /* process_pull.c: PULL_MESSAGE, LITE_PULL_MESSAGE */
 enum status process_pull(struct broker *broker, struct request *request);
+/* process_pop.c: POP_MESSAGE */
+enum status process_pop(struct broker *broker, struct request *request);
+/* process_ack.c: ACK_MESSAGE, BATCH_ACK_MESSAGE, CHANGE_MESSAGE_INVISIBLETIME */
+enum status process_ack(struct broker *broker, struct request *request);
+enum status process_batch_ack(struct broker *broker, struct request *request);
+enum status process_change_invisible(struct broker *broker, struct request *request);
+/* process_assignment.c: QUERY_ASSIGNMENT, SET_MESSAGE_REQUEST_MODE */
+enum status process_query_assignment(struct broker *broker, struct request *request);
+enum status process_set_mode(struct broker *broker, struct request *request);
 /* process_offset.c */
 enum status process_query_offset(struct broker *broker, struct request *request);
 enum status process_update_offset(struct broker *broker, struct request *request);

@@ -1,6 +1,7 @@
 #include "broker/core/pulls.h"
 
 #include "broker/core/broker.h"
+#include "broker/core/delivered.h"
 #include "broker/core/reader.h"
 #include "broker/core/sieve.h"
 
@@ -296,30 +297,15 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
     free(reading);
 }
 
-/* What a group has got, under RocketMQ's key for it. */
 static void count_delivered(struct broker *broker, const struct pull *pull,
                             const struct found *found)
 {
-    struct slice cluster = name_slice(&broker->settings->cluster);
-    bool any = found->code == CODE_FOUND;
-    rates_add(&broker->rates, any ? RATE_PULLS_FOUND : RATE_PULLS_MISSED, cluster, 1);
-    if (!any) {
-        return;
-    }
-    uint8_t key[2 * NAME_MAX_SIZE + 1];
-    struct slice topic = name_slice(&pull->topic);
-    struct slice group = name_slice(&pull->group);
-    struct slice both = slice_of(key, topic.size + 1 + group.size);
+    uint32_t count = found->code == CODE_FOUND ? found->count : 0;
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < found->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         bytes += found->refs[i].entry.size;
     }
-    memcpy(key, topic.data, topic.size);
-    key[topic.size] = '@';
-    memcpy(key + topic.size + 1, group.data, group.size);
-    rates_add(&broker->rates, RATE_GROUP_GET_NUMS, both, found->count);
-    rates_add(&broker->rates, RATE_GROUP_GET_SIZE, both, bytes);
-    rates_add(&broker->rates, RATE_BROKER_GET_NUMS, cluster, found->count);
+    delivered_count(broker, name_slice(&pull->group), name_slice(&pull->topic), count, bytes);
 }
 
 static void answer(struct broker *broker, const struct pull *pull, const struct found *found)

@@ -123,6 +123,17 @@ static void port_register_soon(void *context)
     }
 }
 
+static void port_ask_nameserver(void *context, struct command *request, nameserver_cb *done,
+                                void *done_context)
+{
+    struct group_host *host = context;
+    if (host->registrar != NULL) {
+        registrar_ask(host->registrar, request, done, done_context);
+    } else {
+        done(done_context, NULL);
+    }
+}
+
 static struct buf *transport_out(void *transport)
 {
     return transport == NULL ? NULL : conn_out(transport);
@@ -158,6 +169,7 @@ void group_ports_init(struct group_host *host)
         .leader_out = port_leader_out,
         .leader_flush = port_leader_flush,
         .register_soon = port_register_soon,
+        .ask_nameserver = port_ask_nameserver,
         .transport = {transport_out, transport_flush, transport_congested},
     };
 }

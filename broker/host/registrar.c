@@ -12,6 +12,8 @@
 enum {
     RETRY_MS = 500,
     REGISTRATION_LEASE_PERIODS = 4, /* A nameserver forgets us after so many missed ones. */
+    ASK_TIMEOUT_MS = 1000,
+    ASKED_MAX = 10000,
 };
 
 /* One nameserver. */
@@ -23,6 +25,16 @@ struct link {
     bool unreachable;  /* Said once. */
 };
 
+/* A request of ours that a nameserver is to answer. */
+struct asked {
+    struct list link_node; /* In registrar.asked, oldest first. */
+    struct link *link;
+    int32_t opaque;
+    uint64_t since_ms;
+    nameserver_cb *done;
+    void *context;
+};
+
 struct registrar {
     uv_loop_t *loop;
     struct broker *broker;
@@ -31,6 +43,9 @@ struct registrar {
     bool soon;
     uint64_t registered_ms;
     int32_t next_opaque;
+    struct list asked;
+    size_t asked_count;
+    size_t ask_turn;
     bool was_leader; /* What the nameservers were told last. */
     bool closing;
     size_t open_count;
@@ -41,6 +56,7 @@ struct registrar {
 static void on_command(struct conn *conn, const struct command *command, struct slice frame);
 static void on_close(struct conn *conn, enum status why);
 static void register_at(struct registrar *registrar, bool everywhere);
+static void asked_end_all(struct registrar *registrar, const struct link *link);
 static void unregister_all(struct registrar *registrar);
 static void finish(struct registrar *registrar);
 
@@ -52,6 +68,7 @@ struct registrar *registrar_new(uv_loop_t *loop, struct broker *broker)
     registrar->loop = loop;
     registrar->broker = broker;
     registrar->soon = true;
+    list_init(&registrar->asked);
     registrar->link_count = broker->settings->nameserver_count;
     for (size_t i = 0; i < registrar->link_count; i++) {
         registrar->links[i].registrar = registrar;
@@ -65,6 +82,7 @@ void registrar_close(struct registrar *registrar, void (*on_closed)(void *contex
     registrar->closing = true;
     registrar->on_closed = on_closed;
     registrar->context = context;
+    asked_end_all(registrar, NULL);
     unregister_all(registrar);
     registrar->open_count++; // So that the last connection does not finish within this loop.
     for (size_t i = 0; i < registrar->link_count; i++) {
@@ -98,10 +116,99 @@ void registrar_turn_end(struct registrar *registrar)
     }
 }
 
+static int32_t next_opaque(struct registrar *registrar)
+{
+    registrar->next_opaque = registrar->next_opaque == INT32_MAX ? 1 : registrar->next_opaque + 1;
+    return registrar->next_opaque;
+}
+
+/* --- Asking ------------------------------------------------------------------------------- */
+
+static void asked_end(struct registrar *registrar, struct asked *asked,
+                      const struct command *response)
+{
+    list_remove(&asked->link_node);
+    registrar->asked_count--;
+    asked->done(asked->context, response);
+    free(asked);
+}
+
+/* Nobody answers what was asked over a link, or over any (NULL). */
+static void asked_end_all(struct registrar *registrar, const struct link *link)
+{
+    LIST_FOREACH(at, &registrar->asked)
+    {
+        struct asked *asked = CONTAINER_OF(at, struct asked, link_node);
+        if (link == NULL || asked->link == link) {
+            asked_end(registrar, asked, NULL);
+        }
+    }
+}
+
+static void asked_tick(struct registrar *registrar, uint64_t now)
+{
+    while (!list_empty(&registrar->asked)) {
+        struct asked *asked = CONTAINER_OF(registrar->asked.next, struct asked, link_node);
+        if (now - asked->since_ms < ASK_TIMEOUT_MS) {
+            return;
+        }
+        asked_end(registrar, asked, NULL);
+    }
+}
+
+/* Is it the answer to what somebody asked? */
+static bool asked_answer(struct registrar *registrar, const struct command *response)
+{
+    LIST_FOREACH(at, &registrar->asked)
+    {
+        struct asked *asked = CONTAINER_OF(at, struct asked, link_node);
+        if (asked->opaque == response->opaque) {
+            asked_end(registrar, asked, response);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In turn, of those that can be reached; NULL if there is none. */
+static struct link *link_to_ask(struct registrar *registrar)
+{
+    for (size_t i = 0; i < registrar->link_count; i++) {
+        struct link *link = &registrar->links[registrar->ask_turn++ % registrar->link_count];
+        if (link->conn != NULL && !link->unreachable) {
+            return link;
+        }
+    }
+    return NULL;
+}
+
+void registrar_ask(struct registrar *registrar, struct command *request, nameserver_cb *done,
+                   void *context)
+{
+    struct link *link = registrar->closing ? NULL : link_to_ask(registrar);
+    if (link == NULL || registrar->asked_count >= ASKED_MAX) {
+        done(context, NULL);
+        return;
+    }
+    struct asked *asked = mem_zalloc(sizeof *asked);
+    asked->link = link;
+    asked->opaque = next_opaque(registrar);
+    asked->since_ms = clock_monotonic_ms(registrar->broker->ports->clock);
+    asked->done = done;
+    asked->context = context;
+    list_append(&registrar->asked, &asked->link_node);
+    registrar->asked_count++;
+    request->opaque = asked->opaque;
+    conn_send_command(link->conn, request);
+}
+
+/* --- Registering -------------------------------------------------------------------------- */
+
 void registrar_tick(struct registrar *registrar)
 {
     const struct broker *broker = registrar->broker;
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    asked_tick(registrar, now);
     bool due = now - registrar->registered_ms >= broker->settings->register_period_ms;
     bool away = false;
     for (size_t i = 0; i < registrar->link_count; i++) {
@@ -111,12 +218,6 @@ void registrar_tick(struct registrar *registrar)
         // One that came back must hear of us at once, not at the next period; the others need not.
         register_at(registrar, due);
     }
-}
-
-static int32_t next_opaque(struct registrar *registrar)
-{
-    registrar->next_opaque = registrar->next_opaque == INT32_MAX ? 1 : registrar->next_opaque + 1;
-    return registrar->next_opaque;
 }
 
 static struct conn *connect_link(struct link *link, uint64_t now)
@@ -228,6 +329,9 @@ static void on_command(struct conn *conn, const struct command *command, struct 
     if (!command_is_response(command)) {
         return; // A Java nameserver announces changes of slaves (905), which mean nothing here.
     }
+    if (asked_answer(link->registrar, command)) {
+        return;
+    }
     if (command->code != 0) {
         log_warn(broker->log, "a nameserver refuses the registration", "code=%d remark=%.*s",
                  command->code, SLICE_ARGS(command->remark));
@@ -242,6 +346,7 @@ static void on_close(struct conn *conn, enum status why)
     struct link *link = conn_context(conn);
     struct registrar *registrar = link->registrar;
     link->conn = NULL;
+    asked_end_all(registrar, link);
     if (registrar->closing) {
         if (--registrar->open_count == 0) {
             finish(registrar);

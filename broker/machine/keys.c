@@ -78,6 +78,22 @@ struct key key_lock(struct slice group, struct slice topic, int32_t queue_id)
     return key;
 }
 
+struct key key_mode(struct slice group, struct slice topic)
+{
+    struct key key = key_offsets(group, topic);
+    key.bytes[0] = KEY_MODE;
+    return key;
+}
+
+struct key key_popped(struct slice group, struct slice topic, int32_t queue_id, int64_t offset)
+{
+    struct key key = key_lock(group, topic, queue_id);
+    key.bytes[0] = KEY_POPPED;
+    be64_put(key.bytes + key.size, (uint64_t)offset);
+    key.size += 8;
+    return key;
+}
+
 struct key key_producer_group(uint64_t id)
 {
     return id_key(KEY_PRODUCER_GROUP, id);
@@ -210,6 +226,16 @@ bool key_lock_parse(struct slice key, struct slice *group, struct slice *topic, 
         return false;
     }
     *queue_id = (int32_t)be32_get(key.data + key.size - 4);
+    return true;
+}
+
+bool key_popped_parse(struct slice key, struct slice *group, struct slice *topic, int32_t *queue_id,
+                      int64_t *offset)
+{
+    if (key.size < 8 || !key_lock_parse(slice_of(key.data, key.size - 8), group, topic, queue_id)) {
+        return false;
+    }
+    *offset = (int64_t)be64_get(key.data + key.size - 8);
     return true;
 }
 

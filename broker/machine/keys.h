@@ -10,11 +10,13 @@
  *   g  group id                                         consumer group
  *   o  group name, 0, topic name                        its offsets in all queues of a topic
  *   l  group name, 0, topic name, 0, queue id (4)       queue lock
+ *   m  group name, 0, topic name                        pull or pop
+ *   u  group name, 0, topic name, 0, queue id (4), offset   popped message, not acknowledged
  *   p  producer group id                                producer group with transactions
  *   x  position                                         open transaction
  *   d  position                                         delayed message
  *   y  number of the row (outcome number / OUTCOMES_PER_ROW)   remembered outcomes
- *   u  number of the row (number / UNIQUES_PER_ROW)     messages recognised when sent again
+ *   w  number of the row (number / UNIQUES_PER_ROW)     messages recognised when sent again
  *   k  bucket (2), ~time, ~applied index                run of the key index
  *   s  number of the segment                            segment of the log
  *   e  number of the segment, part (4)                  where queues stood at its end
@@ -34,17 +36,19 @@ enum key_family {
     KEY_GROUP = 'g',
     KEY_OFFSETS = 'o',
     KEY_LOCK = 'l',
+    KEY_MODE = 'm',
+    KEY_POPPED = 'u',
     KEY_PRODUCER_GROUP = 'p',
     KEY_TRANSACTION = 'x',
     KEY_DELAYED = 'd',
     KEY_OUTCOMES = 'y',
-    KEY_UNIQUES = 'u',
+    KEY_UNIQUES = 'w',
     KEY_RUN = 'k',
     KEY_SEGMENT = 's',
     KEY_ENDS = 'e',
 };
 
-enum { KEY_NAMES_MAX = 1 + 255 + 1 + 255, KEY_BYTES_MAX = KEY_NAMES_MAX + 1 + 4 };
+enum { KEY_NAMES_MAX = 1 + 255 + 1 + 255, KEY_BYTES_MAX = KEY_NAMES_MAX + 1 + 4 + 8 };
 
 struct key {
     uint32_t size;
@@ -63,6 +67,8 @@ struct key key_index(uint64_t topic_id, int32_t queue_id, int64_t offset_first);
 struct key key_group(uint64_t group_id);
 struct key key_offsets(struct slice group, struct slice topic);
 struct key key_lock(struct slice group, struct slice topic, int32_t queue_id);
+struct key key_mode(struct slice group, struct slice topic);
+struct key key_popped(struct slice group, struct slice topic, int32_t queue_id, int64_t offset);
 struct key key_producer_group(uint64_t id);
 struct key key_transaction(uint64_t position);
 struct key key_delayed(uint64_t position);
@@ -83,12 +89,14 @@ struct key key_index_end(uint64_t topic_id);
 struct key key_index_queue_end(uint64_t topic_id, int32_t queue_id);
 
 /* Take keys apart. False if the size is not that of the family. */
-bool key_id_parse(struct slice key, uint64_t *id); /* t, g, p, x, d, y, u, s */
+bool key_id_parse(struct slice key, uint64_t *id); /* t, g, p, x, d, y, w, s */
 bool key_queue_parse(struct slice key, uint64_t *topic_id, int32_t *queue_id);
 bool key_index_parse(struct slice key, uint64_t *topic_id, int32_t *queue_id,
                      int64_t *offset_first);
-bool key_offsets_parse(struct slice key, struct slice *group, struct slice *topic);
+bool key_offsets_parse(struct slice key, struct slice *group, struct slice *topic); /* m, too */
 bool key_lock_parse(struct slice key, struct slice *group, struct slice *topic, int32_t *queue_id);
+bool key_popped_parse(struct slice key, struct slice *group, struct slice *topic, int32_t *queue_id,
+                      int64_t *offset);
 bool key_run_parse(struct slice key, uint16_t *bucket, uint64_t *time_ms, uint64_t *applied_index);
 
 #endif

@@ -29,6 +29,7 @@ enum status machine_open(struct kv *kv, const struct machine_events *events, str
         &machine->groups_dirty,       &machine->offsets_dirty,         &machine->outcomes,
         &machine->transactions_dirty, &machine->producer_groups_dirty, &machine->slabs,
         &machine->queues_touched,     &machine->locks_dirty,           &machine->delayed_dirty,
+        &machine->popped_dirty,       &machine->modes_dirty,
     };
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         list_init(heads[i]);
@@ -57,6 +58,8 @@ void machine_close(struct machine *machine)
     transactions_close(machine);
     delayed_close(machine);
     uniques_close(machine);
+    popped_close(machine);
+    modes_close(machine);
     topics_close(machine);
     groups_close(machine);
     offsets_close(machine);
@@ -97,6 +100,8 @@ static const struct {
     {KEY_GROUP, "a consumer group", group_load},
     {KEY_OFFSETS, "consumer offsets", offsets_load},
     {KEY_LOCK, "a queue lock", lock_load},
+    {KEY_MODE, "a request mode", mode_load},
+    {KEY_POPPED, "a popped message", popped_load},
     {KEY_PRODUCER_GROUP, "a producer group", producer_group_load},
     {KEY_TRANSACTION, "a transaction", transaction_load},
     {KEY_OUTCOMES, "transaction outcomes", outcomes_load},
@@ -281,6 +286,18 @@ static void operation_apply(struct machine *machine, const struct operation *ope
     case OPERATION_RECALL:
         apply_recall(machine, &operation->recall, result);
         return;
+    case OPERATION_POP:
+        apply_pop(machine, &operation->pop, result);
+        return;
+    case OPERATION_ACK:
+        apply_ack(machine, &operation->ack, result);
+        return;
+    case OPERATION_INVISIBLE:
+        apply_invisible(machine, &operation->invisible, result);
+        return;
+    case OPERATION_MODE_PUT:
+        apply_mode_put(machine, &operation->mode_put, result);
+        return;
     }
     UNREACHABLE();
 }
@@ -303,6 +320,8 @@ struct kv_batch *machine_checkpoint(struct machine *machine)
     groups_checkpoint(machine, batch);
     offsets_checkpoint(machine, batch);
     locks_checkpoint(machine, batch);
+    modes_checkpoint(machine, batch);
+    popped_checkpoint(machine, batch);
     transactions_checkpoint(machine, batch);
     delayed_checkpoint(machine, batch);
     uniques_checkpoint(machine, batch);
@@ -351,7 +370,7 @@ uint64_t machine_hash(struct machine *machine)
     }
     hash += topics_hash(machine) + groups_hash(machine) + offsets_hash(machine) +
             locks_hash(machine) + transactions_hash(machine) + delayed_hash(machine) +
-            uniques_hash(machine);
+            uniques_hash(machine) + modes_hash(machine) + popped_hash(machine);
     enum status status = keys_hash(machine, &hash);
     if (status == STATUS_OK) {
         status = segments_hash(machine, &hash);

@@ -70,9 +70,10 @@ struct topic {
     uint64_t changed_index;   /* Log index of the last change. */
     uint32_t queue_count;     /* max(read, write) ever: size of queues. */
     struct queue *queues;
-    uint64_t id;           /* private: never given twice, also not under the same name */
-    struct list dirty;     /* private */
-    struct map_node by_id; /* private */
+    uint64_t id;            /* private: never given twice, also not under the same name */
+    struct list dirty;      /* private */
+    struct map_node by_id;  /* private */
+    struct list pop_places; /* private */
 };
 
 struct group {
@@ -167,6 +168,12 @@ enum {
 };
 
 enum {
+    POPPED_MAX = 1000000,         /* Popped and not acknowledged; more are not popped, */
+    POPPED_PER_QUEUE_MAX = 10000, /* nor more by one group in one queue. */
+    MODES_MAX = 65536,            /* Groups that pop, or were told not to, times topics. */
+};
+
+enum {
     TRANSACTIONS_OPEN_MAX = 1000000, /* Pending and expired; more halves are refused. */
     OUTCOMES_MAX = 262144,           /* Remembered decisions; the oldest go first. */
     OUTCOME_RETENTION_MS = 30 * 60 * 1000,
@@ -214,6 +221,7 @@ struct operation_result {
         } transaction;
         struct machine_cut cut; /* After it. */
         uint64_t locked;        /* LOCK: bit i for place i that was taken, or released. */
+        uint64_t pop_ms;        /* POP, INVISIBLE: names the delivery from now on. */
     };
 };
 
@@ -342,6 +350,39 @@ bool machine_lock_find(const struct machine *machine, struct slice group, struct
  * orderly. */
 bool machine_group_holds_lock(const struct machine *machine, struct slice group, uint64_t now_ms);
 bool machine_has_locks(const struct machine *machine);
+
+/* A message that a group has popped and not acknowledged. */
+struct machine_popped {
+    int64_t offset;
+    uint64_t pop_ms; /* Of its last delivery. */
+    uint64_t due_ms; /* From then on it may be delivered again. */
+    uint64_t first_pop_ms;
+    uint32_t repeats; /* Deliveries but the first. */
+};
+bool machine_popped_find(const struct machine *machine, struct slice group, struct slice topic,
+                         int32_t queue_id, int64_t offset, struct machine_popped *out);
+/* Those of a queue that are due at now_ms, soonest first, at most max (POP_OFFSETS_MAX); how many.
+ */
+uint32_t machine_popped_due(const struct machine *machine, struct slice group, struct slice topic,
+                            int32_t queue_id, uint64_t now_ms, uint32_t max,
+                            struct machine_popped *out);
+/* Is any of a topic due? */
+bool machine_popped_any_due(const struct machine *machine, struct slice group, struct slice topic,
+                            uint64_t now_ms);
+/* How many of a queue are not acknowledged. */
+uint32_t machine_popped_count(const struct machine *machine, struct slice group, struct slice topic,
+                              int32_t queue_id);
+
+/* How many are not acknowledged, of all groups. */
+uint64_t machine_popped_total(const struct machine *machine);
+
+/* How a group gets the messages of a topic: PULL unless it was told otherwise. */
+struct machine_mode {
+    enum request_mode mode;
+    int32_t share_count;
+};
+struct machine_mode machine_mode_find(const struct machine *machine, struct slice group,
+                                      struct slice topic);
 
 /* A half message by its position, pending or remembered; NULL. */
 const struct transaction *machine_transaction_find(const struct machine *machine,

@@ -45,7 +45,11 @@ void apply_group_delete(struct machine *machine, const struct operation_group_de
 {
     struct group *group = group_find(machine, del->name);
     // Offsets may be there without the group: clients that only pull never need one.
-    size_t offsets = del->clean_offsets ? offsets_delete_group(machine, del->name) : 0;
+    size_t offsets = 0;
+    if (del->clean_offsets) {
+        offsets = offsets_delete_group(machine, del->name);
+        popped_delete_group(machine, del->name); // What lies below an offset means nothing without.
+    }
     if (group == NULL) {
         result->status = offsets > 0 ? STATUS_OK : STATUS_GROUP_UNKNOWN;
         return;
@@ -53,6 +57,7 @@ void apply_group_delete(struct machine *machine, const struct operation_group_de
     struct key key = key_group(group->id);
     kv_batch_delete(machine->deletes, key_slice(&key));
     locks_delete_group(machine, del->name);
+    modes_delete_group(machine, del->name);
     map_remove(&machine->groups, &group->node);
     group_free(group);
     groups_changed(machine);

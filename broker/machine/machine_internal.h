@@ -131,6 +131,13 @@ struct machine {
     struct heap locks_due; /* By when they run out. */
     struct list locks_dirty;
 
+    struct map pop_places; /* By group and topic. */
+    struct list popped_dirty;
+    uint64_t popped_count;
+
+    struct map modes;
+    struct list modes_dirty;
+
     struct map producer_groups;
     struct list producer_groups_dirty;
     struct transaction_index transactions; /* By position. */
@@ -249,6 +256,10 @@ void groups_close(struct machine *machine);
 
 void apply_offsets(struct machine *machine, const struct operation_offsets *offsets,
                    struct operation_result *result);
+/* Set the offset of a group that pops: it may go anywhere, and nobody need take note.
+ * Errors: STATUS_LIMIT. */
+WARN_UNUSED enum status offset_move(struct machine *machine, struct slice group,
+                                    struct topic *topic, int32_t queue_id, int64_t offset);
 /* Forget all offsets in a topic, or all of a group; how many rows. */
 size_t offsets_delete_topic(struct machine *machine, struct slice topic);
 size_t offsets_delete_group(struct machine *machine, struct slice group);
@@ -318,6 +329,42 @@ enum status lock_load(struct machine *machine, struct slice key, struct slice va
 void locks_checkpoint(struct machine *machine, struct kv_batch *batch);
 uint64_t locks_hash(const struct machine *machine);
 void locks_close(struct machine *machine);
+
+/* --- machine_pop.c ------------------------------------------------------------------------ */
+
+void apply_pop(struct machine *machine, const struct operation_pop *pop,
+               struct operation_result *result);
+void apply_ack(struct machine *machine, const struct operation_ack *ack,
+               struct operation_result *result);
+void apply_invisible(struct machine *machine, const struct operation_invisible *invisible,
+                     struct operation_result *result);
+/* Messages of a queue before this offset are gone. */
+void popped_cut(struct machine *machine, const struct queue *queue, int64_t offset_first);
+/* The group begins anew in a queue. */
+void popped_reset(struct machine *machine, struct slice group, struct slice topic,
+                  int32_t queue_id);
+/* The group pulls from now on: it goes back to what is not acknowledged. */
+void popped_return(struct machine *machine, struct slice group, struct topic *topic);
+void popped_delete_topic(struct machine *machine, struct topic *topic);
+void popped_delete_group(struct machine *machine, struct slice group);
+
+/* --- machine_popped.c --------------------------------------------------------------------- */
+
+enum status popped_load(struct machine *machine, struct slice key, struct slice value);
+void popped_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t popped_hash(const struct machine *machine);
+void popped_close(struct machine *machine);
+
+/* --- machine_mode.c ----------------------------------------------------------------------- */
+
+void apply_mode_put(struct machine *machine, const struct operation_mode_put *put,
+                    struct operation_result *result);
+void modes_delete_topic(struct machine *machine, struct slice topic);
+void modes_delete_group(struct machine *machine, struct slice group);
+enum status mode_load(struct machine *machine, struct slice key, struct slice value);
+void modes_checkpoint(struct machine *machine, struct kv_batch *batch);
+uint64_t modes_hash(const struct machine *machine);
+void modes_close(struct machine *machine);
 
 /* --- machine_delayed.c -------------------------------------------------------------------- */
 

@@ -25,6 +25,10 @@ static struct offset_row *row_new(struct machine *machine, const struct key *key
 static void row_grow(struct offset_row *row, uint32_t count);
 static void row_free(struct offset_row *row);
 static void row_delete(struct machine *machine, struct offset_row *row);
+static struct offset_row *row_get(struct machine *machine, struct slice group,
+                                  const struct topic *topic);
+static void row_set(struct machine *machine, struct offset_row *row, int32_t queue_id,
+                    int64_t after);
 static enum status commit_apply(struct machine *machine, const struct offset_commit *commit);
 
 void apply_offsets(struct machine *machine, const struct operation_offsets *offsets,
@@ -81,29 +85,32 @@ static enum status commit_apply(struct machine *machine, const struct offset_com
     if (commit->offset > OFFSET_MAX) {
         return STATUS_INVALID_ARGUMENT;
     }
-    struct key key = key_offsets(commit->group, commit->topic);
-    struct map_node *node = map_find(&machine->offsets, key_slice(&key));
-    if (node == NULL && machine->offsets.count >= OFFSET_ROWS_MAX) {
+    struct offset_row *row = row_get(machine, commit->group, topic);
+    if (row == NULL) {
         return STATUS_LIMIT;
     }
-    struct offset_row *row =
-        node == NULL ? row_new(machine, &key) : CONTAINER_OF(node, struct offset_row, node);
-    row_grow(row, topic->queue_count);
+    if (commit->reset) {
+        popped_reset(machine, commit->group, commit->topic, commit->queue_id);
+    }
     int64_t before = row->offsets[commit->queue_id];
     int64_t after = offset_after(before, commit);
-    if (after == before) {
-        return STATUS_OK;
+    if (after != before) {
+        row_set(machine, row, commit->queue_id, after);
+        if (commit->reset) {
+            queue_report(machine, &topic->queues[commit->queue_id]);
+        }
     }
-    row->offsets[commit->queue_id] = after;
-    machine->offsets_held += held(after);
-    machine->offsets_held -= held(before);
-    if (commit->reset) {
-        queue_report(machine, &topic->queues[commit->queue_id]);
+    return STATUS_OK;
+}
+
+enum status offset_move(struct machine *machine, struct slice group, struct topic *topic,
+                        int32_t queue_id, int64_t offset)
+{
+    struct offset_row *row = row_get(machine, group, topic);
+    if (row == NULL) {
+        return STATUS_LIMIT;
     }
-    if (!list_linked(&row->dirty)) {
-        list_append(&machine->offsets_dirty, &row->dirty);
-        machine->dirty_size += OFFSETS_ROW_OVERHEAD + (size_t)row->count * sizeof *row->offsets;
-    }
+    row_set(machine, row, queue_id, offset);
     return STATUS_OK;
 }
 
@@ -168,6 +175,34 @@ static void row_grow(struct offset_row *row, uint32_t count)
         row->offsets[i] = OFFSET_NONE;
     }
     row->count = count;
+}
+
+/* With a place for each queue of the topic; NULL if there are too many rows. */
+static struct offset_row *row_get(struct machine *machine, struct slice group,
+                                  const struct topic *topic)
+{
+    struct key key = key_offsets(group, name_slice(&topic->name));
+    struct map_node *node = map_find(&machine->offsets, key_slice(&key));
+    if (node == NULL && machine->offsets.count >= OFFSET_ROWS_MAX) {
+        return NULL;
+    }
+    struct offset_row *row =
+        node == NULL ? row_new(machine, &key) : CONTAINER_OF(node, struct offset_row, node);
+    row_grow(row, topic->queue_count);
+    return row;
+}
+
+static void row_set(struct machine *machine, struct offset_row *row, int32_t queue_id,
+                    int64_t after)
+{
+    int64_t before = row->offsets[queue_id];
+    row->offsets[queue_id] = after;
+    machine->offsets_held += held(after);
+    machine->offsets_held -= held(before);
+    if (!list_linked(&row->dirty)) {
+        list_append(&machine->offsets_dirty, &row->dirty);
+        machine->dirty_size += OFFSETS_ROW_OVERHEAD + (size_t)row->count * sizeof *row->offsets;
+    }
 }
 
 static void row_free(struct offset_row *row)

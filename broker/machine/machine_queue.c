@@ -150,6 +150,7 @@ void queue_cut(struct machine *machine, struct queue *queue, int64_t offset_firs
     ASSERT(offset_first >= queue->offset_first && offset_first <= queue->offset_next);
     int64_t before = queue->offset_first;
     queue->offset_first = offset_first;
+    popped_cut(machine, queue, offset_first);
     queue_mark_dirty(machine, queue);
     // A chunk that begins so far below must end below, too, wherever chunks begin; so its key need
     // not be known. Deleting is not worth it for less than a chunk.

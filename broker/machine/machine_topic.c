@@ -48,6 +48,8 @@ void apply_topic_delete(struct machine *machine, struct slice name, struct opera
     delayed_topic_deleted(machine, topic);
     offsets_delete_topic(machine, name);
     locks_delete_topic(machine, name);
+    popped_delete_topic(machine, topic);
+    modes_delete_topic(machine, name);
     struct key key = key_topic(topic->id);
     kv_batch_delete(machine->deletes, key_slice(&key));
     struct key from = key_queue(topic->id, 0);
@@ -72,6 +74,7 @@ struct topic *topic_find(const struct machine *machine, struct slice name)
 /* Name and id are set. */
 static void topic_link(struct machine *machine, struct topic *topic)
 {
+    list_init(&topic->pop_places);
     map_put(&machine->topics, &topic->node, name_slice(&topic->name));
     map_put(&machine->topics_by_id, &topic->by_id, slice_of(&topic->id, sizeof topic->id));
 }

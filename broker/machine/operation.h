@@ -37,7 +37,11 @@ enum operation_type {
     OPERATION_FIRE = 16,         /* A delayed message is due and becomes visible. */
     OPERATION_HALF_DELAYED = 17, /* One half message whose delay begins when it is committed. */
     OPERATION_RECALL = 18,       /* A delayed message is taken back by its sender. */
-    OPERATION_LAST = OPERATION_RECALL,
+    OPERATION_POP = 19,          /* Messages of a queue are handed to a consumer of a group. */
+    OPERATION_ACK = 20,          /* Popped messages are done with. */
+    OPERATION_INVISIBLE = 21,    /* A popped message is to come again at another time. */
+    OPERATION_MODE_PUT = 22,     /* How a group gets the messages of a topic: pull or pop. */
+    OPERATION_LAST = OPERATION_MODE_PUT,
 };
 
 enum decision {
@@ -198,6 +202,54 @@ struct operation_recall {
     struct slice unique_key; /* and its UNIQ_KEY, at most KEY_SIZE_MAX. */
 };
 
+/* Nothing is invisible for longer, whatever a consumer asks for. */
+#define INVISIBLE_MAX_MS (UINT64_C(3) * 24 * 3600 * 1000)
+
+enum { POP_OFFSETS_MAX = 32, POP_FROM_NOWHERE = -1 };
+
+/* Whoever proposes it has chosen the messages; apply takes all of them or none. */
+struct operation_pop {
+    struct slice group;
+    struct slice topic;
+    int32_t queue_id;
+    int64_t from; /* Where the group stands in the queue; POP_FROM_NOWHERE: it never began. */
+    int64_t next; /* Where it is to stand: what lies between and is not popped is passed over. */
+    uint64_t invisible_ms; /* After the entry's time; at most INVISIBLE_MAX_MS. */
+    uint32_t count;
+    int64_t offsets[POP_OFFSETS_MAX]; /* Rising. Those below `from` come again. */
+};
+
+/* One delivery of a message: a later one of the same message has a later time. */
+struct delivery {
+    int32_t queue_id;
+    int64_t offset;
+    uint64_t pop_ms; /* What POP, or INVISIBLE, was told. */
+};
+
+enum { ACKS_MAX = 256 };
+struct operation_ack {
+    struct slice group;
+    struct slice topic;
+    uint32_t count;
+    struct delivery deliveries[ACKS_MAX];
+};
+
+struct operation_invisible {
+    struct slice group;
+    struct slice topic;
+    struct delivery delivery;
+    uint64_t invisible_ms; /* From the entry's time on; at most INVISIBLE_MAX_MS. */
+};
+
+enum request_mode { REQUEST_MODE_PULL = 1, REQUEST_MODE_POP = 2 };
+
+struct operation_mode_put {
+    struct slice group;
+    struct slice topic;
+    enum request_mode mode;
+    int32_t share_count; /* popShareQueueNum: of how many further members one pops the queues. */
+};
+
 /* A decoded operation; borrows from the entry. */
 struct operation {
     enum operation_type type;
@@ -227,6 +279,10 @@ struct operation {
         struct operation_group_delete group_delete;
         struct operation_cut cut;
         struct operation_lock lock;
+        struct operation_pop pop;
+        struct operation_ack ack;
+        struct operation_invisible invisible;
+        struct operation_mode_put mode_put;
     };
 };
 
@@ -257,6 +313,10 @@ void entry_put_cut(struct buf *entry, const struct operation_cut *cut);
 void entry_put_lock(struct buf *entry, const struct operation_lock *lock);
 void entry_put_fire(struct buf *entry, const struct operation_fire *fire);
 void entry_put_recall(struct buf *entry, const struct operation_recall *recall);
+void entry_put_pop(struct buf *entry, const struct operation_pop *pop);
+void entry_put_ack(struct buf *entry, const struct operation_ack *ack);
+void entry_put_invisible(struct buf *entry, const struct operation_invisible *invisible);
+void entry_put_mode_put(struct buf *entry, const struct operation_mode_put *put);
 
 /* How many operations are in it (the ordinal of the next). */
 uint32_t entry_count(const struct buf *entry);

@@ -484,6 +484,14 @@ enum status operation_body_decode(struct operation *operation)
         return half_delayed_decode(operation);
     case OPERATION_RECALL:
         return recall_decode(body, &operation->recall);
+    case OPERATION_POP:
+        return operation_pop_decode(body, &operation->pop);
+    case OPERATION_ACK:
+        return operation_ack_decode(body, &operation->ack);
+    case OPERATION_INVISIBLE:
+        return operation_invisible_decode(body, &operation->invisible);
+    case OPERATION_MODE_PUT:
+        return operation_mode_put_decode(body, &operation->mode_put);
     }
     return STATUS_MALFORMED;
 }

@@ -248,3 +248,73 @@ void entry_put_recall(struct buf *entry, const struct operation_recall *recall)
     put_text(&packer, RECALL_UNIQUE_KEY, recall->unique_key, KEY_SIZE_MAX);
     entry_operation_end(entry, begin);
 }
+
+void entry_put_pop(struct buf *entry, const struct operation_pop *pop)
+{
+    ASSERT(pop->count <= POP_OFFSETS_MAX && pop->invisible_ms <= INVISIBLE_MAX_MS);
+    size_t begin = entry_operation_begin(entry, OPERATION_POP);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, POP_FIELDS);
+    put_text(&packer, POP_GROUP, pop->group, GROUP_NAME_MAX);
+    put_text(&packer, POP_TOPIC, pop->topic, TOPIC_NAME_DERIVED_MAX);
+    put_i64(&packer, POP_QUEUE, pop->queue_id);
+    put_i64(&packer, POP_FROM, pop->from);
+    put_i64(&packer, POP_NEXT, pop->next);
+    put_u64(&packer, POP_INVISIBLE, pop->invisible_ms);
+    msgpack_pack_uint8(&packer, POP_OFFSETS);
+    msgpack_pack_array(&packer, pop->count);
+    for (uint32_t i = 0; i < pop->count; i++) {
+        msgpack_pack_int64(&packer, pop->offsets[i]);
+    }
+    entry_operation_end(entry, begin);
+}
+
+static void pack_delivery(struct msgpack_packer *packer, const struct delivery *delivery)
+{
+    msgpack_pack_int32(packer, delivery->queue_id);
+    msgpack_pack_int64(packer, delivery->offset);
+    msgpack_pack_uint64(packer, delivery->pop_ms);
+}
+
+void entry_put_ack(struct buf *entry, const struct operation_ack *ack)
+{
+    ASSERT(ack->count <= ACKS_MAX);
+    size_t begin = entry_operation_begin(entry, OPERATION_ACK);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, ACK_FIELDS);
+    put_text(&packer, ACK_GROUP, ack->group, GROUP_NAME_MAX);
+    put_text(&packer, ACK_TOPIC, ack->topic, TOPIC_NAME_DERIVED_MAX);
+    msgpack_pack_uint8(&packer, ACK_DELIVERIES);
+    msgpack_pack_array(&packer, (size_t)ack->count * DELIVERY_PLACES);
+    for (uint32_t i = 0; i < ack->count; i++) {
+        pack_delivery(&packer, &ack->deliveries[i]);
+    }
+    entry_operation_end(entry, begin);
+}
+
+void entry_put_invisible(struct buf *entry, const struct operation_invisible *invisible)
+{
+    ASSERT(invisible->invisible_ms <= INVISIBLE_MAX_MS);
+    size_t begin = entry_operation_begin(entry, OPERATION_INVISIBLE);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, INVISIBLE_FIELDS);
+    put_text(&packer, INVISIBLE_GROUP, invisible->group, GROUP_NAME_MAX);
+    put_text(&packer, INVISIBLE_TOPIC, invisible->topic, TOPIC_NAME_DERIVED_MAX);
+    msgpack_pack_uint8(&packer, INVISIBLE_DELIVERY);
+    msgpack_pack_array(&packer, DELIVERY_PLACES);
+    pack_delivery(&packer, &invisible->delivery);
+    put_u64(&packer, INVISIBLE_FOR, invisible->invisible_ms);
+    entry_operation_end(entry, begin);
+}
+
+void entry_put_mode_put(struct buf *entry, const struct operation_mode_put *put)
+{
+    size_t begin = entry_operation_begin(entry, OPERATION_MODE_PUT);
+    struct msgpack_packer packer = packer_of(entry);
+    msgpack_pack_map(&packer, MODE_PUT_FIELDS);
+    put_text(&packer, MODE_PUT_GROUP, put->group, GROUP_NAME_MAX);
+    put_text(&packer, MODE_PUT_TOPIC, put->topic, TOPIC_NAME_DERIVED_MAX);
+    put_u64(&packer, MODE_PUT_MODE, put->mode);
+    put_i64(&packer, MODE_PUT_SHARE, put->share_count);
+    entry_operation_end(entry, begin);
+}

@@ -95,4 +95,36 @@ enum recall_field {
     RECALL_FIELDS = RECALL_UNIQUE_KEY,
 };
 
+enum pop_field {
+    POP_GROUP = 1,
+    POP_TOPIC,
+    POP_QUEUE,
+    POP_FROM,
+    POP_NEXT,
+    POP_INVISIBLE,
+    POP_OFFSETS,
+    POP_FIELDS = POP_OFFSETS,
+};
+
+/* Each delivery takes three of the array: queue id, offset, time. */
+enum ack_field { ACK_GROUP = 1, ACK_TOPIC, ACK_DELIVERIES, ACK_FIELDS = ACK_DELIVERIES };
+enum { DELIVERY_PLACES = 3 };
+
+/* The delivery is an array of three, as in ACK. */
+enum invisible_field {
+    INVISIBLE_GROUP = 1,
+    INVISIBLE_TOPIC,
+    INVISIBLE_DELIVERY,
+    INVISIBLE_FOR,
+    INVISIBLE_FIELDS = INVISIBLE_FOR,
+};
+
+enum mode_put_field {
+    MODE_PUT_GROUP = 1,
+    MODE_PUT_TOPIC,
+    MODE_PUT_MODE,
+    MODE_PUT_SHARE,
+    MODE_PUT_FIELDS = MODE_PUT_SHARE,
+};
+
 #endif

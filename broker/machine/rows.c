@@ -288,6 +288,39 @@ enum status lock_row_decode(struct slice value, struct lock_row *row)
     return STATUS_OK;
 }
 
+void mode_row_encode(const struct mode_row *row, struct buf *out)
+{
+    buf_put_u8(out, (uint8_t)row->mode);
+    buf_put_le32(out, (uint32_t)row->share_count);
+}
+
+enum status mode_row_decode(struct slice value, struct mode_row *row)
+{
+    struct cursor cursor = {value, false};
+    row->mode = (enum request_mode)take_u8(&cursor);
+    row->share_count = (int32_t)take_u32(&cursor);
+    bool valid = row->mode == REQUEST_MODE_PULL || row->mode == REQUEST_MODE_POP;
+    return valid ? finish(&cursor) : STATUS_CORRUPT;
+}
+
+void popped_row_encode(const struct popped_row *row, struct buf *out)
+{
+    buf_put_le64(out, row->pop_ms);
+    buf_put_le64(out, row->due_ms);
+    buf_put_le64(out, row->first_pop_ms);
+    buf_put_le32(out, row->repeats);
+}
+
+enum status popped_row_decode(struct slice value, struct popped_row *row)
+{
+    struct cursor cursor = {value, false};
+    row->pop_ms = take_u64(&cursor);
+    row->due_ms = take_u64(&cursor);
+    row->first_pop_ms = take_u64(&cursor);
+    row->repeats = take_u32(&cursor);
+    return finish(&cursor);
+}
+
 enum {
     TRANSACTION_HAS_UNIQUE = 1,
     TRANSACTION_BY_HAND = 2,

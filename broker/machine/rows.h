@@ -70,6 +70,24 @@ void lock_row_encode(const struct lock_row *row, struct buf *out);
 /* Borrows from value. */
 WARN_UNUSED enum status lock_row_decode(struct slice value, struct lock_row *row);
 
+/* How a group gets the messages of a topic. */
+struct mode_row {
+    enum request_mode mode;
+    int32_t share_count;
+};
+void mode_row_encode(const struct mode_row *row, struct buf *out);
+WARN_UNUSED enum status mode_row_decode(struct slice value, struct mode_row *row);
+
+/* A message that was popped and is not acknowledged. */
+struct popped_row {
+    uint64_t pop_ms; /* Of its last delivery. */
+    uint64_t due_ms; /* When it may be delivered again. */
+    uint64_t first_pop_ms;
+    uint32_t repeats; /* Deliveries but the first. */
+};
+void popped_row_encode(const struct popped_row *row, struct buf *out);
+WARN_UNUSED enum status popped_row_decode(struct slice value, struct popped_row *row);
+
 /* A producer group's value is its name. */
 
 /* An open transaction, or a remembered outcome (then without keys). */

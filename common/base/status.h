@@ -68,7 +68,9 @@ enum retry {
     X(INTERNAL, 40, 1, RETRY_LATER, "internal error")                                              \
     X(FILTER_UNKNOWN, 41, 27, RETRY_LATER, "the subscription here has no filter that compiles")    \
     X(RECALL_REFUSED, 42, 604, RETRY_NEVER,                                                        \
-      "no message waits by that handle: it is delivered, was recalled, or never was")
+      "no message waits by that handle: it is delivered, was recalled, or never was")              \
+    X(DELIVERY_OVER, 43, 208, RETRY_NEVER,                                                         \
+      "that delivery is over: it was acknowledged, or the message is visible again or gone")
 
 enum status {
 #define STATUS_ENUM(name, number, response, retry, text) STATUS_##name = number,

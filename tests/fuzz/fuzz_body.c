@@ -6,6 +6,7 @@
 #include "common/remoting/body_group.h"
 #include "common/remoting/body_list.h"
 #include "common/remoting/body_lock.h"
+#include "common/remoting/body_pop.h"
 #include "common/remoting/body_register.h"
 #include "common/remoting/body_route.h"
 #include "common/remoting/body_stats.h"
@@ -186,6 +187,55 @@ static bool trip_register_old(struct slice text, struct buf *out)
     return trip_register(text, out, REGISTER_BODY_VERSION - 1);
 }
 
+/* We only read them: all that one says is looked at. */
+static bool trip_batch_ack(struct slice text, struct buf *out)
+{
+    struct body body = {0};
+    struct buf read = {0};
+    struct batch_ack_request request;
+    if (batch_ack_decode(text, &body, &request) != STATUS_OK) {
+        return false;
+    }
+    ASSERT(request.count <= BATCH_ACKS_MAX);
+    buf_put_slice(&read, request.broker);
+    for (size_t i = 0; i < request.count; i++) {
+        buf_put_slice(&read, request.acks[i].group);
+        buf_put_slice(&read, request.acks[i].topic);
+        buf_put_slice(&read, request.acks[i].retry);
+        buf_put_slice(&read, request.acks[i].bits);
+    }
+    buf_close(&read);
+    body_close(&body);
+    buf_put_text(out, "{\"acks\":[]}");
+    return true;
+}
+
+static bool trip_mode_request(struct slice text, struct buf *out)
+{
+    struct body body = {0};
+    struct mode_request request;
+    if (mode_request_decode(text, &body, &request) != STATUS_OK) {
+        return false;
+    }
+    buf_printf(out, "{\"mode\":\"%s\",\"popShareQueueNum\":%d}", request.pop ? "POP" : "PULL",
+               request.share_count);
+    body_close(&body);
+    return true;
+}
+
+static bool trip_assignment(struct slice text, struct buf *out)
+{
+    struct body body = {0};
+    struct assignment_request request;
+    if (assignment_request_decode(text, &body, &request) != STATUS_OK) {
+        return false;
+    }
+    const struct queue_name queue = {.topic = request.topic, .broker = request.client_id};
+    assignment_response_encode(&queue, 1, request.broadcasting, out);
+    body_close(&body);
+    return false; // An answer is no request.
+}
+
 /* In the order of tests/fuzz/seed.py; new ones come last, or the corpus means something else. */
 static trip *const trips[] = {
     trip_heartbeat,    trip_group_config,      trip_group_table,       trip_consumer_list,
@@ -193,7 +243,8 @@ static trip *const trips[] = {
     trip_cluster_info, trip_topic_stats,       trip_consume_stats,     trip_topic_config,
     trip_topic_table,  trip_topic_list,        trip_kv_config,         trip_lock_response,
     trip_offset_table, trip_topic_config_list, trip_group_config_list, trip_data_version,
-    trip_client_check, trip_register_new,      trip_register_old,
+    trip_client_check, trip_register_new,      trip_register_old,      trip_batch_ack,
+    trip_mode_request, trip_assignment,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

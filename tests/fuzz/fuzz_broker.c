@@ -172,6 +172,34 @@ static void step_pull(struct step *step)
     ask(step, true, false);
 }
 
+/* Messages to pop, or an end to a delivery of a moment before. */
+static void step_pop(struct step *step)
+{
+    uint8_t how = fuzz_u8(step->input);
+    bool pop = how % 2 == 0;
+    char handle[128];
+    begin(step, pop ? 200050 : how % 4 == 1 ? 200051 : 200053);
+    add_text(step, "consumerGroup", some_group(step));
+    add_text(step, "topic", some_topic(step));
+    int64_t queue_id = some_number(step);
+    int64_t offset = fuzz_u8(step->input) % 8;
+    add_number(step, "queueId", (how & 4) != 0 ? -1 : queue_id);
+    add_number(step, "maxMsgNums", 1 + how % 32);
+    add_number(step, "invisibleTime", some_number(step));
+    add_number(step, "pollTime", fuzz_u8(step->input) * (POLL_MAX_MS / 256));
+    add_number(step, "bornTime", 0);
+    add_number(step, "initMode", how >> 7);
+    add_text(step, "expType", (how & 0x40) != 0 ? "SQL92" : "TAG");
+    add_text(step, "exp", (how & 0x40) != 0 ? "TAGS = 'a'" : (how & 0x20) != 0 ? "a" : "*");
+    snprintf(handle, sizeof handle, "0 %" PRIu64 " 1 0 0 broker-a %" PRId64 " %" PRId64,
+             step->world->harness->now_ms - 50 * (uint64_t)(how >> 4), queue_id, offset);
+    command_add(&step->draft.command, "extraInfo",
+                slice_of(step->draft.texts.data + step->draft.texts.size, strlen(handle)));
+    buf_put_text(&step->draft.texts, handle);
+    add_number(step, "offset", offset);
+    ask(step, true, false);
+}
+
 /* Requests about a topic, a queue, a group: they share their fields' names. */
 static void step_about(struct step *step)
 {
@@ -329,8 +357,10 @@ static void run(struct step *step)
         break;
     case 5:
     case 6:
-    case 7:
         step_about(step);
+        break;
+    case 7:
+        step_pop(step);
         break;
     case 8:
         step_heartbeat(step);

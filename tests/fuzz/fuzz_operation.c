@@ -65,6 +65,18 @@ static void encode(const struct operation *operation, struct buf *entry)
     case OPERATION_RECALL:
         entry_put_recall(entry, &operation->recall);
         return;
+    case OPERATION_POP:
+        entry_put_pop(entry, &operation->pop);
+        return;
+    case OPERATION_ACK:
+        entry_put_ack(entry, &operation->ack);
+        return;
+    case OPERATION_INVISIBLE:
+        entry_put_invisible(entry, &operation->invisible);
+        return;
+    case OPERATION_MODE_PUT:
+        entry_put_mode_put(entry, &operation->mode_put);
+        return;
     }
     UNREACHABLE();
 }

@@ -86,8 +86,14 @@ static bool trip_key(struct slice value, struct buf *out)
                value.size <= KEY_NAMES_MAX) {
         key = key_offsets(group, topic);
     } else if (value.data[0] == KEY_LOCK && key_lock_parse(value, &group, &topic, &queue) &&
-               value.size <= KEY_BYTES_MAX) {
+               value.size <= KEY_NAMES_MAX + 1 + 4) {
         key = key_lock(group, topic, queue);
+    } else if (value.data[0] == KEY_MODE && key_offsets_parse(value, &group, &topic) &&
+               value.size <= KEY_NAMES_MAX) {
+        key = key_mode(group, topic);
+    } else if (value.data[0] == KEY_POPPED && value.size <= KEY_BYTES_MAX &&
+               key_popped_parse(value, &group, &topic, &queue, &offset)) {
+        key = key_popped(group, topic, queue, offset);
     } else if (value.data[0] == KEY_RUN && key_run_parse(value, &bucket, &a, &b)) {
         key = key_run(bucket, a, b);
     } else {
@@ -97,10 +103,30 @@ static bool trip_key(struct slice value, struct buf *out)
     return true;
 }
 
+static bool trip_mode(struct slice value, struct buf *out)
+{
+    struct mode_row row;
+    if (mode_row_decode(value, &row) != STATUS_OK) {
+        return false;
+    }
+    mode_row_encode(&row, out);
+    return true;
+}
+
+static bool trip_popped(struct slice value, struct buf *out)
+{
+    struct popped_row row;
+    if (popped_row_decode(value, &row) != STATUS_OK) {
+        return false;
+    }
+    popped_row_encode(&row, out);
+    return true;
+}
+
 /* In the order of tests/fuzz/seed.py. */
 static trip *const trips[] = {
-    trip_meta,    trip_topic,   trip_queue, trip_transaction, trip_group,
-    trip_offsets, trip_entries, trip_key,   trip_segment,
+    trip_meta,    trip_topic, trip_queue,   trip_transaction, trip_group,  trip_offsets,
+    trip_entries, trip_key,   trip_segment, trip_mode,        trip_popped,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

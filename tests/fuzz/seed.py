@@ -67,6 +67,11 @@ BODIES = [
     {"filterServerList": [], "topicConfigSerializeWrapper": {
         "dataVersion": VERSION, "topicConfigTable": {"T": TOPIC}}},
     {"dataVersion": VERSION, "topicConfigTable": {"T": TOPIC}},
+    {"brokerName": "broker-a", "acks": [{"c": "g", "t": "T", "r": "0", "so": 7, "q": 3, "rq": 0,
+                                         "pt": 1700000000000, "it": 60000, "b": "BQE="}]},
+    {"topic": "T", "consumerGroup": "g", "mode": "POP", "popShareQueueNum": -1},
+    {"topic": "T", "consumerGroup": "g", "clientId": "c", "strategyName": "AVG",
+     "messageModel": "CLUSTERING"},
 ]
 
 DIALECT = ["{0:\"a\"}", "{'a':'b'}", "{a:1,}", "[1,2.5,-3e9,true,null]", "{{\"queueId\":0}:1}",
@@ -107,7 +112,7 @@ def entries():
 
 def rows():
     order = {"row_meta": 0, "row_topic": 1, "row_queue": 2, "row_transaction": 3, "row_group": 4,
-             "row_offsets": 5, "row_segment": 8}
+             "row_offsets": 5, "row_segment": 8, "row_mode": 9, "row_popped": 10}
     for name, number in order.items():
         yield name, bytes([number]) + golden(f"machine/{name}.hex")
     both = golden("machine/row_index_entry.hex")[:32] + golden("machine/row_key_entry.hex")[:36]
@@ -216,6 +221,8 @@ def seeds():
     handle = b"v1 T broker-a 1700000000500 U1.597"
     yield "recall", {"plain": handle, "text": base64.urlsafe_b64encode(handle),
                      "dots": b"v1 T b 1 a.b.7"}
+    yield "pop_handle", {"whole": b"7 1700000000000 60000 0 0 broker-a 3 9",
+                         "short": b"7 1 2 3 1 b 5", "over": b"0 1 2 3 0 b 2147483648 9"}
     yield "operation", dict(entries())
     yield "rows", dict(rows())
     yield "nameserver", dict(nameserver())

@@ -37,6 +37,8 @@ WORKS = [
     ("updateSubGroup", ALL, "-c TestCluster -g G2 -s true",
      r"create subscription group to .* success"),
     ("updateSubGroupList", NEW, "-c TestCluster -f groups.json", r"submit batch .* success"),
+    ("setConsumeMode", NEW, "-c TestCluster -t TL -g GL -m POP -q 2",
+     r"set consume mode to .* success.*consume mode\[POP\] popShareQueueNum\[2\]"),
     ("getConsumerConfig", ALL, "-g G", r"retryMaxTimes += +16"),
     ("consumerProgress", ALL, "-g G", r"Orders +broker-a +0 +\d+ +\d+"),
     ("consumerProgress", ALL, "-g G -s true", r"Orders +broker-a +0 +\d+ +\d+ +\d+\.\d+\."),
@@ -88,8 +90,6 @@ WORKS = [
 REFUSED = [
     ("updateBrokerConfig", ALL, "-b {leader} -k traceOn -v false", r"CODE: 16 .*broker\.conf",
      "settings are read at the start: change broker.conf, restart the node"),
-    ("setConsumeMode", NEW, "-c TestCluster -t Orders -g G -m POP", r"CODE: 3 ",
-     "POP is not there yet"),
     ("haStatus", NEW, "-b {leader}", r"CODE: 3 ", "replicas are Raft's: `raftmq cluster status`"),
     ("getBrokerEpoch", NEW, "-b {leader}", r"^\s*$", "prints nothing; `raftmq cluster status` has the term"),
     ("resetMasterFlushOffset", NEW, "-b {leader} -o 0", r"CODE: 3 ", "there is no such offset"),
@@ -104,7 +104,7 @@ REFUSED = [
     ("getColdDataFlowCtrInfo", NEW, "-b {leader}", r"CODE: 3 ", "reads are not slowed by age"),
     ("setCommitLogReadAheadMode", NEW, "-b {leader} -m 0", r"CODE: 3 ",
      "the kernel decides"),
-    ("exportPopRecord", NEW, "-b {leader}", r"CODE: 3 |failed", "POP is not there yet"),
+    ("exportPopRecord", NEW, "-b {leader}", r"CODE: 3 |failed", "there is no revive topic to export"),
     ("checkRocksdbCqWriteProgress", NEW, "-c TestCluster -n {names}", r"CODE: 3 |null|fail",
      "there are no consume queue files"),
 ]

@@ -191,6 +191,16 @@ static void port_register_soon(void *context)
     ((struct harness_replica *)context)->registrations++;
 }
 
+static void port_ask_nameserver(void *context, struct command *request, nameserver_cb *done,
+                                void *done_context)
+{
+    const struct harness_replica *replica = context;
+    struct command response;
+    command_init_response(&response, request, 0);
+    response.body = slice_text(replica->route);
+    done(done_context, replica->route == NULL ? NULL : &response);
+}
+
 static struct buf *transport_out(void *transport)
 {
     return transport == NULL ? NULL : &((struct harness_pipe *)transport)->written;
@@ -251,6 +261,7 @@ static void replica_open(struct harness *harness, size_t id)
         .leader_out = port_leader_out,
         .leader_flush = port_leader_flush,
         .register_soon = port_register_soon,
+        .ask_nameserver = port_ask_nameserver,
         .transport = {transport_out, transport_flush, transport_congested},
     };
     broker_init(&replica->broker, &replica->settings, &replica->group, &replica->ports,

@@ -43,6 +43,7 @@ struct harness_replica {
     uint64_t transferred_to;     /* Target of the last transfer that was asked for; 0: none. */
     enum status transfer_status; /* How transfers end. */
     uint32_t registrations;
+    const char *route;              /* What a nameserver answers, as JSON; NULL: none answers. */
     size_t applied;                 /* Of harness.entries. */
     struct harness_pipe *to_leader; /* Of a follower. */
     struct harness_pipe *at_leader; /* The leader's end of it. */

@@ -5,7 +5,7 @@
 #include "common/remoting/message.h"
 #include "common/remoting/properties.h"
 
-enum { FIRST_TIME_MS = 1700000000, ENTRY_TIME_STEP_MS = 10, FRAME_HEADER_SIZE = 40 };
+enum { FIRST_TIME_MS = 1700000000, FRAME_HEADER_SIZE = 40 };
 
 static void on_result(void *context, uint32_t ordinal, const struct operation *operation,
                       const struct operation_result *result);

@@ -5,6 +5,8 @@
 
 #include "broker/machine/machine.h"
 
+enum { ENTRY_TIME_STEP_MS = 10 }; /* From one entry to the next. */
+
 struct driver_entry {
     uint64_t index;
     uint64_t position;

@@ -4,6 +4,7 @@
 #include "raft-glue/replica_host.h"
 #include "tests/sim/cluster/sim_atlas.h"
 #include "tests/sim/cluster/sim_bank.h"
+#include "tests/sim/cluster/sim_client.h"
 #include "tests/sim/cluster/sim_ledger.h"
 #include "tests/sim/cluster/sim_members.h"
 #include "tests/sim/cluster/sim_nodes.h"
@@ -120,6 +121,13 @@ static bool group_at_rest(size_t group, const char **why)
         *why = "a delayed message has not fired";
         return false;
     }
+    const char *left = sim_clients_pop()
+                           ? ledger_pop_left(ledger, slice_text(SIM_POPPERS), slice_text("plain"))
+                           : NULL;
+    if (left != NULL) {
+        *why = left;
+        return false;
+    }
     return true;
 }
 
@@ -195,6 +203,10 @@ static void compare(const struct ledger_group *group, const char *who, struct ma
 {
     compare_offsets(group, who, machine);
     compare_delays(group, who, machine);
+    if (machine_popped_total(machine) != group->popped.count) {
+        sim_violation("popped", "%" PRIu64 " wait on %s of %s, %zu by the log",
+                      machine_popped_total(machine), who, group->name.text, group->popped.count);
+    }
     struct machine_cut cut = machine_cut_done(machine);
     if (cut.position != group->cut_position || cut.log_first != group->log_first) {
         sim_violation("retention",

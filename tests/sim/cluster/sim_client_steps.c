@@ -58,9 +58,8 @@ static struct ledger_group *group_named(const char *broker)
     return ledger_group(slice_text(broker));
 }
 
-/* The address of any node's replica of a group. */
-static void some_replica(const struct sim_client *client, const char *broker, char *address,
-                         size_t size)
+void sim_client_some_replica(const struct sim_client *client, const char *broker, char *address,
+                             size_t size)
 {
     uint32_t node = (uint32_t)sim_draw(SIM_LOAD, client->plan->nodes);
     int group = broker[strlen(broker) - 1] - 'a';
@@ -147,7 +146,7 @@ static void recall(struct sim_client *client, const struct raftmq_send_result *r
     recall_handle_end(buf_slice(&begun), position, &handle);
     const struct raftmq_property fields[] = {{"topic", "later"},
                                              {"recallHandle", buf_text(&handle)}};
-    some_replica(client, result->broker, address, sizeof address);
+    sim_client_some_replica(client, result->broker, address, sizeof address);
     if (raftmq_invoke(client->raftmq, address, REQUEST_RECALL_MESSAGE, fields, 2, NULL, 0, 0,
                       &response, &error) == RAFTMQ_OK) {
         if (response->code == RESPONSE_SUCCESS) {
@@ -206,7 +205,7 @@ static void change_window(struct sim_client *client)
     struct raftmq_response *response;
     struct raftmq_error error;
     broker[sizeof broker - 2] += (char)sim_draw(SIM_LOAD, client->plan->groups);
-    some_replica(client, broker, address, sizeof address);
+    sim_client_some_replica(client, broker, address, sizeof address);
     snprintf(attribute, sizeof attribute, "+unique.key.window=%d", 1 << sim_draw(SIM_LOAD, 6));
     snprintf(queues, sizeof queues, "%u", client->plan->queues);
     bool ends = sim_one_in(SIM_LOAD, 4);
@@ -350,7 +349,7 @@ static int32_t send_end(struct sim_client *client, const struct attempt *attempt
     char position[24];
     struct raftmq_response *response;
     struct raftmq_error error;
-    some_replica(client, attempt->broker, address, sizeof address);
+    sim_client_some_replica(client, attempt->broker, address, sizeof address);
     snprintf(half_offset, sizeof half_offset, "%" PRId64, attempt->half_offset + wrong_by);
     snprintf(position, sizeof position, "%" PRIu64, attempt->position);
     const struct raftmq_property fields[] = {

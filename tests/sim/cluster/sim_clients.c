@@ -23,7 +23,7 @@ static void start(struct sim_event *event);
 
 static void add(enum sim_client_kind kind, uint32_t count)
 {
-    static const char *const names[] = {"plain", "bank", "race", "consumer", "orderly"};
+    static const char *const names[] = {"plain", "bank", "race", "consumer", "orderly", "popper"};
     char name[SIM_HOST_NAME_SIZE];
     for (uint32_t i = 0; i < count; i++) {
         ASSERT(all.count < SIM_CLIENTS_MAX);
@@ -47,6 +47,7 @@ void sim_clients_open(const struct sim_plan *plan)
     add(SIM_CLIENT_RACE, plan->race_clients);
     add(SIM_CLIENT_CONSUMER, plan->consumers);
     add(SIM_CLIENT_ORDERLY, plan->orderly_consumers);
+    add(SIM_CLIENT_POPPER, plan->poppers);
 }
 
 void sim_clients_close(void)
@@ -78,11 +79,21 @@ static void greet(struct sim_client *client)
     }
 }
 
+/* They go on while the others are hushed: all there is must be popped. */
+static void popper_main(void *argument)
+{
+    struct sim_client *client = argument;
+    while (!client->stopping) {
+        sim_client_pop(client);
+        sim_sleep(1 + sim_draw(SIM_LOAD, 2 * client->plan->think_us));
+    }
+}
+
 static void thread_main(void *argument)
 {
     struct sim_client *client = argument;
     static void (*const steps[])(struct sim_client *) = {sim_client_send_plain, sim_client_transfer,
-                                                         sim_client_race, NULL};
+                                                         sim_client_race};
     greet(client);
     client->busy++;
     while (!all.hush && !client->stopping) {
@@ -116,6 +127,9 @@ static void open_all(struct sim_client *client)
         sim_client_consume_in_order(client);
         return;
     }
+    if (client->kind == SIM_CLIENT_POPPER) {
+        return;
+    }
     static const char *const groups[] = {"PLAIN", "BANK", "RACE"};
     raftmq_check_cb *check =
         client->kind == SIM_CLIENT_BANK ? sim_client_check_bank : sim_client_check_race;
@@ -129,12 +143,14 @@ static void client_main(void *argument)
 {
     struct sim_client *client = argument;
     uv_thread_t threads[8];
-    uint32_t count = client->kind >= SIM_CLIENT_CONSUMER ? 0 : client->plan->threads;
+    bool consumes = client->kind == SIM_CLIENT_CONSUMER || client->kind == SIM_CLIENT_ORDERLY;
+    uint32_t count = consumes ? 0 : client->plan->threads;
     ASSERT(uv_sem_init(&client->stop, 0) == 0);
     open_all(client);
     client->ready = true;
     for (uint32_t i = 0; i < count; i++) {
-        ASSERT(uv_thread_create(&threads[i], thread_main, client) == 0);
+        void (*body)(void *) = client->kind == SIM_CLIENT_POPPER ? popper_main : thread_main;
+        ASSERT(uv_thread_create(&threads[i], body, client) == 0);
     }
     uv_sem_wait(&client->stop);
     for (uint32_t i = 0; i < count; i++) {
@@ -214,6 +230,11 @@ bool sim_clients_gone(void)
         }
     }
     return true;
+}
+
+bool sim_clients_pop(void)
+{
+    return all.plan->poppers > 0;
 }
 
 size_t sim_client_count(void)

@@ -30,6 +30,8 @@ void sim_clients_stop(void);
 bool sim_clients_gone(void);
 void sim_clients_close(void);
 
+/* Are there any that pop? */
+bool sim_clients_pop(void);
 size_t sim_client_count(void);
 struct sim_host *sim_client_host(size_t client);
 const struct sim_client_counts *sim_client_counts(void);

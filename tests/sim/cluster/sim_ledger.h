@@ -117,7 +117,9 @@ struct ledger_group {
     struct map recognised; /* Messages of topics with a window, by topic and UNIQ_KEY. */
     struct map delayed;    /* By position, also those that have fired. */
     uint64_t delayed_waiting;
-    uint64_t clock_ms; /* The latest time of an entry. */
+    struct map popped;     /* By consumer groups, and not acknowledged. */
+    struct map deliveries; /* All there were of them. */
+    uint64_t clock_ms;     /* The latest time of an entry. */
     int64_t next_half_offset;
     uint64_t *leaders; /* By term. */
     size_t term_capacity;
@@ -146,6 +148,10 @@ struct ledger_counts {
     uint64_t vain_fires; /* FIREs of what had fired, or was not due. */
     uint64_t recalls;
     uint64_t sent_back; /* By consumers, to be tried again. */
+    uint64_t popped;
+    uint64_t popped_again;
+    uint64_t acks;      /* Of popped messages. */
+    uint64_t vain_pops; /* POPs that somebody was quicker than. */
     uint64_t seen;
 };
 
@@ -181,6 +187,15 @@ void ledger_decided(struct ledger_group *group, uint64_t position, enum ledger_s
 /* A client was given a message. */
 void ledger_seen(struct ledger_group *group, const char *who, struct slice topic, int32_t queue_id,
                  int64_t offset, struct slice body);
+
+/* A popper was given a message by that delivery; that it has acknowledged it. */
+void ledger_popped(struct ledger_group *group, const char *who, struct slice consumers,
+                   struct slice topic, const struct delivery *delivery);
+void ledger_pop_acknowledged(struct ledger_group *group, const char *who, struct slice consumers,
+                             struct slice topic, const struct delivery *delivery);
+/* What of a topic is yet to be popped or acknowledged; NULL: nothing. */
+const char *ledger_pop_left(const struct ledger_group *group, struct slice consumers,
+                            struct slice topic);
 
 struct ledger_half *ledger_half_find(const struct ledger_group *group, uint64_t position);
 struct ledger_delayed *ledger_delayed_find(const struct ledger_group *group, uint64_t position);

@@ -69,5 +69,6 @@ void ledger_cut(struct ledger_group *group, uint64_t wanted, uint64_t entry_posi
         group->log_first += SEGMENT_SIZE;
     }
     cut_queues(group);
+    ledger_pops_cut(group);
     drop_expired(group);
 }

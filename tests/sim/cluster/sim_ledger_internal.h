@@ -36,6 +36,21 @@ void ledger_recognised_close(struct ledger_group *group);
 /* A topic's window; 0 without. */
 uint32_t ledger_window(const struct ledger_group *group, struct slice topic);
 
+/* sim_ledger_pop.c */
+void ledger_apply_pop(struct ledger_group *group, const struct operation_pop *pop);
+void ledger_apply_ack(struct ledger_group *group, const struct operation_ack *ack);
+void ledger_apply_invisible(struct ledger_group *group,
+                            const struct operation_invisible *invisible);
+/* Messages have gone from the front of queues. */
+void ledger_pops_cut(struct ledger_group *group);
+void ledger_pops_close(struct ledger_group *group);
+
+/* Where a consumer group stands; -1: it never said. */
+int64_t ledger_offset_find(const struct ledger_group *group, struct slice consumers,
+                           struct slice topic, int32_t queue_id);
+void ledger_offset_set(struct ledger_group *group, struct slice consumers, struct slice topic,
+                       int32_t queue_id, int64_t offset);
+
 /* A CUT up to `wanted` applies, as the entry at that position. */
 void ledger_cut(struct ledger_group *group, uint64_t wanted, uint64_t entry_position);
 

@@ -302,30 +302,52 @@ static void apply_topic_put(struct ledger_group *group, const struct operation_t
     topic->window_s = (uint32_t)put->config.unique_window_s;
 }
 
+static struct ledger_offset *offset_find(const struct ledger_group *group, struct slice consumers,
+                                         struct slice topic, int32_t queue_id, struct buf *key)
+{
+    buf_put_slice(key, consumers);
+    buf_put_u8(key, 0);
+    queue_key(topic, queue_id, key);
+    struct map_node *node = map_find(&group->offsets, buf_slice(key));
+    return node == NULL ? NULL : CONTAINER_OF(node, struct ledger_offset, by_key);
+}
+
+int64_t ledger_offset_find(const struct ledger_group *group, struct slice consumers,
+                           struct slice topic, int32_t queue_id)
+{
+    struct buf key = {0};
+    const struct ledger_offset *known = offset_find(group, consumers, topic, queue_id, &key);
+    buf_close(&key);
+    return known == NULL ? -1 : known->offset;
+}
+
+void ledger_offset_set(struct ledger_group *group, struct slice consumers, struct slice topic,
+                       int32_t queue_id, int64_t offset)
+{
+    struct buf key = {0};
+    struct ledger_offset *known = offset_find(group, consumers, topic, queue_id, &key);
+    if (known != NULL) {
+        buf_close(&key);
+        known->offset = offset;
+        return;
+    }
+    known = mem_zalloc(sizeof *known);
+    known->key = key;
+    ASSERT(name_set(&known->group, consumers) && name_set(&known->topic, topic));
+    known->queue_id = queue_id;
+    known->offset = offset;
+    map_put(&group->offsets, &known->by_key, buf_slice(&known->key));
+}
+
 static void apply_offsets(struct ledger_group *group, const struct operation_offsets *offsets)
 {
     for (uint32_t i = 0; i < offsets->count; i++) {
         const struct offset_commit *commit = &offsets->commits[i];
-        struct buf key = {0};
-        buf_put_slice(&key, commit->group);
-        buf_put_u8(&key, 0);
-        queue_key(commit->topic, commit->queue_id, &key);
-        struct map_node *node = map_find(&group->offsets, buf_slice(&key));
-        struct ledger_offset *known =
-            node == NULL ? NULL : CONTAINER_OF(node, struct ledger_offset, by_key);
-        if (known == NULL) {
-            known = mem_zalloc(sizeof *known);
-            known->key = key;
-            ASSERT(name_set(&known->group, commit->group) &&
-                   name_set(&known->topic, commit->topic));
-            known->queue_id = commit->queue_id;
-            known->offset = commit->offset;
-            map_put(&group->offsets, &known->by_key, buf_slice(&known->key));
-            continue;
+        int64_t known = ledger_offset_find(group, commit->group, commit->topic, commit->queue_id);
+        if (commit->reset || commit->offset > known) {
+            ledger_offset_set(group, commit->group, commit->topic, commit->queue_id,
+                              commit->offset);
         }
-        buf_close(&key);
-        known->offset =
-            commit->reset || commit->offset > known->offset ? commit->offset : known->offset;
     }
 }
 
@@ -366,6 +388,16 @@ static void apply_operation(struct ledger_group *group, const struct operation *
     case OPERATION_GROUP_DELETE:
     case OPERATION_TICK:
     case OPERATION_LOCK:
+    case OPERATION_MODE_PUT:
+        return;
+    case OPERATION_POP:
+        ledger_apply_pop(group, &operation->pop);
+        return;
+    case OPERATION_ACK:
+        ledger_apply_ack(group, &operation->ack);
+        return;
+    case OPERATION_INVISIBLE:
+        ledger_apply_invisible(group, &operation->invisible);
         return;
     case OPERATION_CUT:
         ledger_cut(group, operation->cut.position, entry_position);
@@ -428,6 +460,7 @@ void ledger_model_close(struct ledger_group *group)
     }
     ledger_delays_close(group);
     ledger_recognised_close(group);
+    ledger_pops_close(group);
     map_close(&group->topics);
     map_close(&group->queues);
     map_close(&group->halves);

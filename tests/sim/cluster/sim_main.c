@@ -80,6 +80,10 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("delayed messages fired", r->ledger.fired)                                                   \
     X("fires in vain", r->ledger.vain_fires)                                                       \
     X("recalls", r->ledger.recalls)                                                                \
+    X("messages popped", r->ledger.popped)                                                         \
+    X("messages popped again", r->ledger.popped_again)                                             \
+    X("pops too late", r->ledger.vain_pops)                                                        \
+    X("popped messages acknowledged", r->ledger.acks)                                              \
     X("messages sent back", r->ledger.sent_back)                                                   \
     X("segments cut", r->ledger.cuts)                                                              \
     X("messages cut", r->ledger.cut_messages)

@@ -124,6 +124,7 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
     plan->by_sql =
         plan->fault_every_us / SIM_MS % 4 == 0; // No draw: kept seeds go on as they were.
     plan->recognises = plan->fault_every_us / SIM_MS % 3 == 0;
+    plan->poppers = plan->fault_every_us / SIM_MS % 4 == 1 ? 2 : 0; // Nor here.
     plan->trouble_us = between(100, 4000) * (uint64_t)SIM_MS;
     plan->relapse_of = likely(40) ? between(1, 6) : 0;
     plan->bare_majority = likely(40);
@@ -149,12 +150,13 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
 void sim_plan_print(const struct sim_plan *plan)
 {
     sim_tell("plan",
-             "%u+%u nodes, %u groups, %u nameservers, %u+%u+%u producers and %u consumers of %u "
+             "%u+%u nodes, %u groups, %u nameservers, %u+%u+%u producers, %u consumers and %u "
+             "poppers of %u "
              "threads; election %u ms, heartbeat %u ms, sync %" PRIu64 " us, net %" PRIu64
              "+%" PRIu64 " us; first check %u ms, then each %u ms, %u times; chaos %" PRIu64
              " s, a fault each %" PRIu64 " ms%s",
              plan->nodes, plan->spares, plan->groups, plan->nameservers, plan->plain_clients,
-             plan->bank_clients, plan->race_clients, plan->consumers, plan->threads,
+             plan->bank_clients, plan->race_clients, plan->consumers, plan->poppers, plan->threads,
              plan->election_ms, plan->heartbeat_ms, plan->sync_us, plan->network.delay_us,
              plan->network.jitter_us, plan->transaction_timeout_ms, plan->check_interval_ms,
              plan->check_max, plan->chaos_us / SIM_SECOND, plan->fault_every_us / SIM_MS,

@@ -154,7 +154,7 @@ static void forwarded_results_are_what_the_golden_file_says(void **state)
     (void)state;
     struct operation_result result = {.status = STATUS_OK};
     struct operation_result read;
-    uint8_t bytes[3 * FORWARDED_RESULT_SIZE];
+    uint8_t bytes[4 * FORWARDED_RESULT_SIZE];
     result.message.queue_offset = 0x0102030405060708;
     result.message.position = 0x1112131415161718;
     result.message.count = 3;
@@ -178,6 +178,10 @@ static void forwarded_results_are_what_the_golden_file_says(void **state)
     assert_int_equal(read.transaction.queue_offset, 9);
     result = (struct operation_result){.status = STATUS_LIMIT};
     forwarded_result_encode(OPERATION_TOPIC_PUT, &result, bytes + 2 * FORWARDED_RESULT_SIZE);
+    result = (struct operation_result){.status = STATUS_OK, .pop_ms = 0x0102030405060708};
+    forwarded_result_encode(OPERATION_POP, &result, bytes + 3 * FORWARDED_RESULT_SIZE);
+    forwarded_result_decode(bytes + 3 * FORWARDED_RESULT_SIZE, &read);
+    assert_true(read.pop_ms == result.pop_ms);
     golden_check("broker/forwarded_results.hex", slice_of(bytes, sizeof bytes));
 
     struct buf frame = {0};

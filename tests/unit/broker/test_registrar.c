@@ -12,11 +12,20 @@ struct seen {
     int64_t broker_id;
     size_t topic_count;
     int64_t term;
+    int asked;
+    bool mute; /* Questions are not answered. */
 };
 
 static void on_command(struct loop_peer *peer, struct conn *conn, const struct command *command)
 {
     struct seen *seen = peer->context;
+    if (command->code == 105) {
+        seen->asked++;
+        if (!seen->mute) {
+            loop_peer_answer(conn, command, 17, NO_BODY);
+        }
+        return;
+    }
     seen->broker_id = expect_field(command, "brokerId");
     if (command->code == 104) {
         seen->unregistrations++;
@@ -155,6 +164,59 @@ static void a_leader_without_a_majority_says_nothing(void **state)
     assert_int_equal(stage.seen.broker_id, 1);
 }
 
+static void count_answer(void *context, const struct command *response)
+{
+    int32_t *code = context;
+    assert_int_equal(*code, 0);
+    *code = response == NULL ? -1 : response->code;
+}
+
+static int32_t ask(struct stage *stage, uint64_t wait_ms)
+{
+    int32_t code = 0;
+    struct command request;
+    command_init_request(&request, 105, 1);
+    registrar_ask(stage->registrar, &request, count_answer, &code);
+    pass(stage, wait_ms);
+    return code;
+}
+
+static void a_question_is_answered_by_one_that_is_there(void **state)
+{
+    (void)state;
+    struct stage stage;
+    stage_open(&stage);
+    assert_int_equal(ask(&stage, 0), -1); // Nobody is connected yet.
+    pass(&stage, 300);
+    assert_int_equal(ask(&stage, 100), 17);
+    assert_int_equal(ask(&stage, 100), 17);
+    assert_int_equal(stage.seen.asked, 2);
+    stage_close(&stage);
+}
+
+static void a_question_without_an_answer_ends(void **state)
+{
+    (void)state;
+    struct stage stage;
+    int32_t code = 0;
+    struct command request;
+    stage_open(&stage);
+    stage.seen.mute = true;
+    pass(&stage, 300);
+    assert_int_equal(ask(&stage, 1100), -1);
+    command_init_request(&request, 105, 1);
+    registrar_ask(stage.registrar, &request, count_answer, &code);
+    pass(&stage, 100);
+    loop_peer_drop(&stage.nameserver);
+    pass(&stage, 100);
+    assert_int_equal(code, -1);
+    pass(&stage, 1000);
+    code = 0;
+    registrar_ask(stage.registrar, &request, count_answer, &code);
+    stage_close(&stage);
+    assert_int_equal(code, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +224,8 @@ int main(void)
         cmocka_unit_test(an_unreachable_nameserver_costs_the_others_nothing),
         cmocka_unit_test(one_that_comes_back_hears_of_us_at_once),
         cmocka_unit_test(a_leader_without_a_majority_says_nothing),
+        cmocka_unit_test(a_question_is_answered_by_one_that_is_there),
+        cmocka_unit_test(a_question_without_an_answer_ends),
     };
     return cmocka_run_group_tests_name("registrar", tests, NULL, NULL);
 }

@@ -314,6 +314,85 @@ static void operations_on_delayed_messages_are_as_the_golden_files(void **state)
     buf_close(&entry);
 }
 
+static void operations_on_popped_messages_are_as_the_golden_files(void **state)
+{
+    (void)state;
+    struct buf entry = {0};
+    const struct operation_pop pop = {
+        .group = slice_text("g1"),
+        .topic = slice_text("orders"),
+        .queue_id = 3,
+        .from = 41,
+        .next = 44,
+        .invisible_ms = 60000,
+        .count = 3,
+        .offsets = {7, 41, 43},
+    };
+    entry_begin(&entry);
+    entry_put_pop(&entry, &pop);
+    check(&entry, "machine/entry_pop.hex", operations);
+    const struct operation_pop *popped = &operations[0].pop;
+    assert_true(slice_equals_text(popped->group, "g1"));
+    assert_true(slice_equals_text(popped->topic, "orders"));
+    assert_int_equal(popped->queue_id, 3);
+    assert_int_equal(popped->from, 41);
+    assert_int_equal(popped->next, 44);
+    assert_int_equal(popped->invisible_ms, 60000);
+    assert_int_equal(popped->count, 3);
+    assert_memory_equal(popped->offsets, pop.offsets, 3 * sizeof pop.offsets[0]);
+
+    const struct operation_ack ack = {
+        .group = slice_text("g1"),
+        .topic = slice_text("orders"),
+        .count = 2,
+        .deliveries = {{3, 41, time_ms}, {0, 1, time_ms - 1}},
+    };
+    buf_clear(&entry);
+    entry_begin(&entry);
+    entry_put_ack(&entry, &ack);
+    check(&entry, "machine/entry_ack.hex", operations);
+    assert_true(slice_equals_text(operations[0].ack.topic, "orders"));
+    assert_int_equal(operations[0].ack.count, 2);
+    assert_int_equal(operations[0].ack.deliveries[0].queue_id, 3);
+    assert_int_equal(operations[0].ack.deliveries[0].offset, 41);
+    assert_true(operations[0].ack.deliveries[1].pop_ms == time_ms - 1);
+
+    const struct operation_invisible invisible = {
+        .group = slice_text("g1"),
+        .topic = slice_text("orders"),
+        .delivery = {3, 41, time_ms},
+        .invisible_ms = INVISIBLE_MAX_MS,
+    };
+    buf_clear(&entry);
+    entry_begin(&entry);
+    entry_put_invisible(&entry, &invisible);
+    check(&entry, "machine/entry_invisible.hex", operations);
+    assert_true(slice_equals_text(operations[0].invisible.group, "g1"));
+    assert_int_equal(operations[0].invisible.delivery.offset, 41);
+    assert_true(operations[0].invisible.delivery.pop_ms == time_ms);
+    assert_true(operations[0].invisible.invisible_ms == INVISIBLE_MAX_MS);
+    buf_close(&entry);
+}
+
+static void mode_put_is_as_the_golden_file(void **state)
+{
+    (void)state;
+    struct buf entry = {0};
+    const struct operation_mode_put put = {
+        .group = slice_text("g1"),
+        .topic = slice_text("orders"),
+        .mode = REQUEST_MODE_POP,
+        .share_count = -1,
+    };
+    entry_begin(&entry);
+    entry_put_mode_put(&entry, &put);
+    check(&entry, "machine/entry_mode_put.hex", operations);
+    assert_true(slice_equals_text(operations[0].mode_put.group, "g1"));
+    assert_int_equal(operations[0].mode_put.mode, REQUEST_MODE_POP);
+    assert_int_equal(operations[0].mode_put.share_count, -1);
+    buf_close(&entry);
+}
+
 static void an_entry_may_be_empty_but_not_longer_than_its_operations(void **state)
 {
     (void)state;
@@ -353,7 +432,15 @@ static void what_a_later_version_may_write_is_refused(void **state)
         size_t size;
     } cases[] = {
         {"type 0", 0, 1, "\x80", 1},
-        {"type 19", 19, 1, "\x80", 1},
+        {"type 23", 23, 1, "\x80", 1},
+        {"an invisible time beyond all bounds", OPERATION_POP, 1,
+         "\x87\x01\xa1g\x02\xa1t\x03\x00\x04\x00\x05\x00\x06\xce\xff\xff\xff\xff\x07\x90", 22},
+        {"two thirds of a delivery", OPERATION_ACK, 1, "\x83\x01\xa1g\x02\xa1t\x03\x92\x00\x00",
+         11},
+        {"a delivery of two", OPERATION_INVISIBLE, 1,
+         "\x84\x01\xa1g\x02\xa1t\x03\x92\x00\x00\x04\x00", 13},
+        {"an unknown request mode", OPERATION_MODE_PUT, 1, "\x84\x01\xa1g\x02\xa1t\x03\x03\x04\x00",
+         11},
         {"a lock that is neither taken nor released", OPERATION_LOCK, 1,
          "\x86\x01\x04\x02\xa1"
          "g\x03\xa1"
@@ -444,6 +531,8 @@ int main(void)
         cmocka_unit_test(messages_and_halves_are_as_the_golden_file),
         cmocka_unit_test(lock_is_as_the_golden_file),
         cmocka_unit_test(operations_on_delayed_messages_are_as_the_golden_files),
+        cmocka_unit_test(operations_on_popped_messages_are_as_the_golden_files),
+        cmocka_unit_test(mode_put_is_as_the_golden_file),
         cmocka_unit_test(an_entry_may_be_empty_but_not_longer_than_its_operations),
         cmocka_unit_test(what_a_later_version_may_write_is_refused),
         cmocka_unit_test(the_largest_lists_pass_and_one_more_does_not),

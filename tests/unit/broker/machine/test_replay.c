@@ -28,11 +28,12 @@ struct generator {
     struct operation_result halves[HALVES_MAX];
     uint32_t half_groups[HALVES_MAX];
     uint32_t half_count;
-    uint32_t pending_group[64]; /* Of the HALF operations in the open entry, by ordinal. */
-    bool is_half[64];
-    bool is_delayed[64];
+    uint32_t pending_group[512]; /* Of the HALF operations in the open entry, by ordinal. */
+    bool is_half[512];
+    bool is_delayed[512];
     uint64_t delayed[DELAYED_KEPT]; /* Positions; the oldest are overwritten. */
     uint32_t delayed_count;
+    uint64_t popped;
 };
 
 static uint64_t below(struct generator *generator, uint64_t bound)
@@ -202,6 +203,76 @@ static void put_fire(struct generator *generator, struct driver *driver)
     }
 }
 
+static int64_t stands(const struct driver *driver, struct slice group, struct slice topic,
+                      int32_t queue_id)
+{
+    int64_t offset = POP_FROM_NOWHERE;
+    machine_offset_find(driver->machine, group, topic, queue_id, &offset);
+    return offset;
+}
+
+/* Pop some that are due and some that are new, where there are any. */
+static void put_pop(struct generator *generator, struct driver *driver)
+{
+    struct operation_pop pop = {
+        .group = slice_text(groups[below(generator, GROUPS)]),
+        .topic = slice_text(topics[below(generator, TOPICS)]),
+        .queue_id = (int32_t)below(generator, 5),
+        .invisible_ms = 1 + below(generator, 3000),
+    };
+    const struct queue *queue = machine_queue_find(driver->machine, pop.topic, pop.queue_id);
+    struct machine_popped due;
+    pop.from = stands(driver, pop.group, pop.topic, pop.queue_id);
+    pop.next = pop.from;
+    if (machine_popped_due(driver->machine, pop.group, pop.topic, pop.queue_id, driver->time_ms, 1,
+                           &due) == 1) {
+        pop.offsets[pop.count++] = due.offset;
+    }
+    int64_t first = queue == NULL ? 0 : queue->offset_first;
+    for (int64_t at = pop.from > first ? pop.from : first;
+         queue != NULL && at < queue->offset_next && pop.count < 8; at++) {
+        if (below(generator, 3) > 0) {
+            pop.offsets[pop.count++] = at;
+        }
+        pop.next = at + 1;
+    }
+    generator->popped += pop.count;
+    entry_put_pop(&driver->entry, &pop);
+}
+
+/* Acknowledge one that is due, or hide it for longer. */
+static void put_popped(struct generator *generator, struct driver *driver)
+{
+    struct slice group = slice_text(groups[below(generator, GROUPS)]);
+    struct slice topic = slice_text(topics[below(generator, TOPICS)]);
+    struct machine_popped due[4];
+    for (int32_t queue_id = 0; queue_id < 5; queue_id++) {
+        uint32_t count =
+            machine_popped_due(driver->machine, group, topic, queue_id, UINT64_MAX, 4, due);
+        for (uint32_t i = 0; i < count; i++) {
+            const struct delivery delivery = {queue_id, due[i].offset, due[i].pop_ms};
+            if (below(generator, 3) == 0) {
+                const struct operation_invisible invisible = {group, topic, delivery,
+                                                              below(generator, 9000)};
+                entry_put_invisible(&driver->entry, &invisible);
+            } else {
+                const struct operation_ack ack = {group, topic, 1, {delivery}};
+                entry_put_ack(&driver->entry, &ack);
+            }
+        }
+    }
+}
+
+static void put_mode(struct generator *generator, struct driver *driver)
+{
+    const struct operation_mode_put put = {
+        .group = slice_text(groups[below(generator, GROUPS)]),
+        .topic = slice_text(topics[below(generator, TOPICS)]),
+        .mode = below(generator, 2) == 0 ? REQUEST_MODE_PULL : REQUEST_MODE_POP,
+    };
+    entry_put_mode_put(&driver->entry, &put);
+}
+
 /* Append and apply one random entry. */
 static void step(struct generator *generator, struct driver *driver)
 {
@@ -209,8 +280,14 @@ static void step(struct generator *generator, struct driver *driver)
     memset(generator->is_delayed, 0, sizeof generator->is_delayed);
     uint64_t operations = 1 + below(generator, 12);
     for (uint64_t i = 0; i < operations; i++) {
-        uint64_t what = below(generator, 100);
-        if (what < 45) {
+        uint64_t what = below(generator, 115);
+        if (what >= 114) {
+            put_mode(generator, driver);
+        } else if (what >= 107) {
+            put_popped(generator, driver);
+        } else if (what >= 100) {
+            put_pop(generator, driver);
+        } else if (what < 45) {
             put_message(generator, driver, false);
         } else if (what < 65) {
             put_message(generator, driver, true);
@@ -300,6 +377,7 @@ static void run(uint64_t seed, struct kv *kv)
     machine_counters(straight.machine, &counters);
     assert_true(counters.messages > 0 && counters.commits > 0 && counters.rollbacks > 0 &&
                 counters.expirations > 0 && counters.half_duplicates > 0);
+    assert_true(generator.popped > 0);
     assert_true(counters.delayed_fired > 0 && counters.delayed_dropped > 0);
     assert_int_equal(counters.delayed,
                      counters.delayed_fired + counters.delayed_dropped + counters.delayed_waiting);

@@ -41,6 +41,8 @@ static void keys_are_as_the_golden_file(void **state)
     append_key(&out, key_group(8));
     append_key(&out, key_offsets(slice_text("g1"), slice_text("orders")));
     append_key(&out, key_lock(slice_text("g1"), slice_text("orders"), 3));
+    append_key(&out, key_mode(slice_text("g1"), slice_text("orders")));
+    append_key(&out, key_popped(slice_text("g1"), slice_text("orders"), 3, 512));
     append_key(&out, key_producer_group(9));
     append_key(&out, key_transaction(position));
     append_key(&out, key_delayed(position));
@@ -87,6 +89,15 @@ static void keys_come_apart_again(void **state)
     assert_int_equal(queue, 1023);
     assert_false(key_lock_parse(slice_of(key.bytes, 4), &group, &topic, &queue));
     assert_false(key_lock_parse(slice_text("lgroup"), &group, &topic, &queue));
+    key = key_popped(slice_text("g"), slice_text("orders"), 1023, 77);
+    assert_true(key_popped_parse(key_slice(&key), &group, &topic, &queue, &first));
+    assert_true(slice_equals_text(group, "g"));
+    assert_true(slice_equals_text(topic, "orders"));
+    assert_int_equal(queue, 1023);
+    assert_int_equal(first, 77);
+    assert_false(key_popped_parse(slice_of(key.bytes, 7), &group, &topic, &queue, &first));
+    assert_false(key_popped_parse(slice_text("ugroup-topic-4-and-8"), &group, &topic, &queue, //
+                                  &first));
     uint16_t bucket;
     uint64_t time;
     uint64_t applied;
@@ -302,6 +313,50 @@ static void the_lock_row_is_as_the_golden_file(void **state)
     buf_close(&out);
 }
 
+static enum status decode_mode(struct slice bytes)
+{
+    struct mode_row row;
+    return mode_row_decode(bytes, &row);
+}
+
+static enum status decode_popped(struct slice bytes)
+{
+    struct popped_row row;
+    return popped_row_decode(bytes, &row);
+}
+
+static void the_rows_of_popping_are_as_the_golden_files(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    struct mode_row mode = {REQUEST_MODE_POP, -1};
+    mode_row_encode(&mode, &out);
+    golden_check("machine/row_mode.hex", buf_slice(&out));
+    refuse_prefixes(buf_slice(&out), decode_mode);
+    mode = (struct mode_row){0};
+    assert_int_equal(mode_row_decode(buf_slice(&out), &mode), STATUS_OK);
+    assert_int_equal(mode.mode, REQUEST_MODE_POP);
+    assert_int_equal(mode.share_count, -1);
+    out.data[0] = REQUEST_MODE_POP + 1;
+    assert_int_equal(mode_row_decode(buf_slice(&out), &mode), STATUS_CORRUPT);
+
+    buf_clear(&out);
+    struct popped_row popped = {.pop_ms = time_ms,
+                                .due_ms = time_ms + 60000,
+                                .first_pop_ms = time_ms - 60000,
+                                .repeats = 2};
+    popped_row_encode(&popped, &out);
+    golden_check("machine/row_popped.hex", buf_slice(&out));
+    refuse_prefixes(buf_slice(&out), decode_popped);
+    popped = (struct popped_row){0};
+    assert_int_equal(popped_row_decode(buf_slice(&out), &popped), STATUS_OK);
+    assert_true(popped.pop_ms == time_ms);
+    assert_true(popped.due_ms == time_ms + 60000);
+    assert_true(popped.first_pop_ms == time_ms - 60000);
+    assert_int_equal(popped.repeats, 2);
+    buf_close(&out);
+}
+
 static enum status decode_transaction(struct slice bytes)
 {
     struct transaction_row row;
@@ -482,6 +537,7 @@ int main(void)
         cmocka_unit_test(the_group_row_is_as_the_golden_file),
         cmocka_unit_test(the_offsets_row_is_as_the_golden_file),
         cmocka_unit_test(the_lock_row_is_as_the_golden_file),
+        cmocka_unit_test(the_rows_of_popping_are_as_the_golden_files),
         cmocka_unit_test(the_transaction_row_is_as_the_golden_file),
         cmocka_unit_test(the_row_of_a_delayed_message_is_as_the_golden_file),
         cmocka_unit_test(the_rows_of_a_segment_are_as_the_golden_files),

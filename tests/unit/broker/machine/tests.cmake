@@ -7,5 +7,6 @@ raftmq_unit_test(broker/machine/machine LINK raftmq_machine SOURCES ${MACHINE_DR
 raftmq_unit_test(broker/machine/cut LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/delayed LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/transactions LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
+raftmq_unit_test(broker/machine/pop LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/locks LINK raftmq_machine SOURCES ${MACHINE_DRIVER})
 raftmq_unit_test(broker/machine/uniques LINK raftmq_machine SOURCES ${MACHINE_DRIVER})

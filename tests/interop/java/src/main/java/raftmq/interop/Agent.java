@@ -19,6 +19,7 @@ public final class Agent {
     private final Consumers consumers = new Consumers();
     private final Orderly orderly;
     private final Calls calls;
+    private final Poppers poppers;
 
     interface Command {
         String run(String[] arguments) throws Exception;
@@ -29,11 +30,13 @@ public final class Agent {
         producers = new Producers(clients);
         orderly = new Orderly(clients);
         calls = new Calls(clients);
+        poppers = new Poppers(clients);
         consumers.use(clients);
         producers.register(commands);
         consumers.register(commands);
         orderly.register(commands);
         calls.register(commands);
+        poppers.register(commands);
         new Mqadmin().register(commands);
     }
 
@@ -54,6 +57,7 @@ public final class Agent {
         agent.consumers.shutdown();
         agent.orderly.shutdown();
         agent.calls.shutdown();
+        agent.poppers.shutdown();
         System.exit(0);
     }
 

@@ -1,0 +1,29 @@
+/* Handles of popped messages, as clients send them. What can be read can be written again, and says
+ * the same. */
+#include "broker/core/pop_handle.h"
+#include "common/base/buf.h"
+#include "tests/fuzz/fuzz.h"
+
+#include <inttypes.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct pop_handle handle;
+    struct pop_handle again;
+    struct buf text = {0};
+    if (pop_handle_parse(slice_of(data, size), &handle)) {
+        buf_printf(&text, "%" PRId64 " %" PRIu64 " %" PRIu64 " %d %c ", handle.offset_first,
+                   handle.pop_ms, handle.invisible_ms, handle.revive_queue, handle.kind);
+        buf_put_slice(&text, handle.broker);
+        buf_printf(&text, " %d %" PRId64, handle.queue_id, handle.offset);
+        bool readable = pop_handle_parse(buf_slice(&text), &again);
+        ASSERT(readable || text.size > POP_HANDLE_SIZE_MAX);
+        if (readable) {
+            ASSERT(slice_equals(handle.broker, again.broker));
+            ASSERT(handle.offset == again.offset && handle.pop_ms == again.pop_ms);
+            ASSERT(handle.queue_id == again.queue_id && handle.kind == again.kind);
+        }
+    }
+    buf_close(&text);
+    return 0;
+}
