@@ -4,9 +4,12 @@ import itertools
 import json
 import socket
 import struct
+import time
 
 RESPONSE = 1
 ONEWAY = 2
+# SYSTEM_BUSY and SERVICE_NOT_AVAILABLE: every client tries again.
+AGAIN = (2, 14)
 
 
 class RemotingError(Exception):
@@ -93,6 +96,16 @@ class Connection:
         if expect is not None and frame.code != expect:
             raise RemotingError(frame.code, frame.remark)
         return frame
+
+    def send(self, fields, body, seconds=30.0):
+        """Send a message as clients do: once more if it may not be stored. It may be there twice."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.invoke(310, fields, body)
+            except RemotingError as error:
+                if error.code not in AGAIN or time.monotonic() > end:
+                    raise
 
     def oneway(self, code, fields=None, body=b""):
         self.socket.sendall(encode(code, fields or {}, body, next(self.opaque), ONEWAY))

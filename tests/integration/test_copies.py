@@ -126,7 +126,7 @@ class Copies(unittest.TestCase):
             cluster.wait_ready()
             with cluster.connect("broker-a") as connection:
                 for i in range(96):
-                    connection.invoke(310, send_fields("Load", 0, {}), bytes([i]) * MIB)
+                    connection.send(send_fields("Load", 0, {}), bytes([i]) * MIB)
             node = follower_of(cluster)
             cluster.kill(node)
             shutil.rmtree(data(cluster, node))
@@ -162,7 +162,7 @@ class Copies(unittest.TestCase):
         with Cluster(groups=1) as cluster:
             cluster.wait_ready()
             with cluster.connect("broker-a") as connection:
-                connection.invoke(310, send_fields("Load", 0, {}), b"kept")
+                connection.send(send_fields("Load", 0, {}), b"kept")
             leader = cluster.wait_leader("broker-a")
             for node in (follower_of(cluster), leader):
                 def rested():
@@ -188,7 +188,7 @@ class Copies(unittest.TestCase):
             bodies = [bytes([i]) * MIB for i in range(140)]
             with cluster.connect("broker-a") as connection:
                 for body in bodies:
-                    connection.invoke(310, send_fields("Load", 0, {}), body)
+                    connection.send(send_fields("Load", 0, {}), body)
             for node in (follower_of(cluster), cluster.wait_leader("broker-a")):
                 wait_for("summaries", lambda: len(glob.glob(
                     data(cluster, node, "log", "summary-*"))) >= 2)
@@ -230,7 +230,7 @@ class Copies(unittest.TestCase):
             cluster.kill(node)
             with cluster.connect("broker-a") as connection:
                 for _ in range(6 * 62):
-                    connection.invoke(310, send_fields("T", 0, {}), bytes(MIB))
+                    connection.send(send_fields("T", 0, {}), bytes(MIB))
             leader = cluster.wait_leader("broker-a")
             wait_for("a cut log", lambda: cluster.status(leader, "broker-a")
                      ["logFirstPosition"] >= 2 * SEGMENT)
@@ -243,7 +243,7 @@ class Copies(unittest.TestCase):
             cluster.kill(leader)
             cluster.wait_leader("broker-a", other_than=leader)
             with cluster.connect("broker-a") as connection:
-                connection.invoke(310, send_fields("T", 0, {}), b"after")
+                connection.send(send_fields("T", 0, {}), b"after")
 
     def test_a_bare_majority_of_which_one_lags_behind_a_cut_log_goes_on(self):
         """Neither can lead without the other, and one is closed until it has a copy."""
@@ -269,13 +269,13 @@ class Copies(unittest.TestCase):
             self.assertIn("too far behind", cluster.log(late))
             self.assertIn("no longer leader", cluster.log(leader))  # While it gave the copy.
             with cluster.connect("broker-a") as connection:
-                connection.invoke(310, send_fields("T", 0, {}), b"after")
+                connection.send(send_fields("T", 0, {}), b"after")
 
     def test_no_member_begins_anew_while_it_cannot_ask_the_others(self):
         with Cluster(groups=1) as cluster:
             cluster.wait_ready()
             with cluster.connect("broker-a") as connection:
-                connection.invoke(310, send_fields("Load", 0, {}), b"kept")
+                connection.send(send_fields("Load", 0, {}), b"kept")
             for node in cluster.nodes:
                 cluster.stop(node)
             shutil.rmtree(data(cluster, 1))

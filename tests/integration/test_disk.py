@@ -178,11 +178,11 @@ class BrimfulDisk(unittest.TestCase):
                     cluster.wait_leader("broker-a", other_than=3)
                 with cluster.connect("broker-a") as connection:
                     for _ in range(400):
-                        connection.invoke(310, send_fields("T", 0, {}), bytes(MIB))
+                        connection.send(send_fields("T", 0, {}), bytes(MIB))
                 wait_for("the follower's log to wait for room",
                          lambda: self.room(cluster, 3) == "none")
                 with cluster.connect("broker-a") as connection:
-                    connection.invoke(310, send_fields("T", 0, {}), b"meanwhile")
+                    connection.send(send_fields("T", 0, {}), b"meanwhile")
                     # It still serves what it has.
                 with cluster.connect("broker-a", 3) as connection:
                     self.assertEqual(pull(connection, "T", 0, 0).code, 0)
@@ -211,13 +211,13 @@ class BrimfulDisk(unittest.TestCase):
                 with cluster.connect("broker-a", 1) as connection:
                     # Up to shortly before the end of the first segment, and no reserve.
                     for _ in range(63):
-                        connection.invoke(310, send_fields("T", 0, {}), bytes(MIB - 4096))
+                        connection.send(send_fields("T", 0, {}), bytes(MIB - 4096))
                     os.remove(wait_for_reserve(disk))
                     disk.fill()
                     put = self.use_up_the_segment(cluster, connection)
                 self.assertTrue(cluster.running(1))
                 with cluster.connect("broker-a") as connection:
-                    connection.invoke(310, send_fields("T", 0, {}), b"taken elsewhere")
+                    connection.send(send_fields("T", 0, {}), b"taken elsewhere")
                 disk.resize("2g")
                 last = cluster.status(cluster.leader("broker-a"), "broker-a")["commitIndex"]
                 wait_for("node 1 to catch up", lambda: self.applied(cluster, 1) >= last, 60)

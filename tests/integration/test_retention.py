@@ -14,7 +14,7 @@ BODY = bytes(MIB)
 def fill(cluster, count):
     with cluster.connect("broker-a") as connection:
         for _ in range(count):
-            connection.invoke(310, send_fields("T", 0, {}), BODY)
+            connection.send(send_fields("T", 0, {}), BODY)
 
 
 class Retention(unittest.TestCase):

@@ -3,6 +3,7 @@
 #include "tests/support/golden.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/test.h"
+#include "tests/support/wait.h"
 
 #include "client/include/raftmq.h"
 #include "client/local_offsets.h"
@@ -113,16 +114,6 @@ static void send_some(struct fixture *fixture, int count)
                          RAFTMQ_OK);
     }
 }
-
-#define WAIT_FOR(condition)                                                                        \
-    do {                                                                                           \
-        for (int waited = 0; waited < 8000 && !(condition); waited++) {                            \
-            usleep(1000);                                                                          \
-        }                                                                                          \
-        if (!(condition)) {                                                                        \
-            fail_msg("never came true: %s", #condition);                                           \
-        }                                                                                          \
-    } while (false)
 
 static void every_member_gets_everything_and_goes_on_where_it_was(void **state)
 {

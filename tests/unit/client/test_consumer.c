@@ -1,6 +1,7 @@
 /* Push consumer against a fake broker on loopback. */
 #include "tests/support/fake_broker.h"
 #include "tests/support/test.h"
+#include "tests/support/wait.h"
 
 #include "client/include/raftmq.h"
 
@@ -111,16 +112,6 @@ static void send_numbers(struct fixture *fixture, int first, int count, const ch
                          RAFTMQ_OK);
     }
 }
-
-#define WAIT_FOR(condition)                                                                        \
-    do {                                                                                           \
-        for (int waited = 0; waited < 8000 && !(condition); waited++) {                            \
-            usleep(1000);                                                                          \
-        }                                                                                          \
-        if (!(condition)) {                                                                        \
-            fail_msg("never came true: %s", #condition);                                           \
-        }                                                                                          \
-    } while (false)
 
 static int seen_once(struct fixture *fixture, int count)
 {

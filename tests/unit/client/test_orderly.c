@@ -1,6 +1,7 @@
 /* Orderly consumers, and resets, against a fake broker on loopback. */
 #include "tests/support/fake_broker.h"
 #include "tests/support/test.h"
+#include "tests/support/wait.h"
 
 #include "client/include/raftmq.h"
 
@@ -137,16 +138,6 @@ static void send_some(struct fixture *fixture, int count)
                          RAFTMQ_OK);
     }
 }
-
-#define WAIT_FOR(condition)                                                                        \
-    do {                                                                                           \
-        for (int waited = 0; waited < 8000 && !(condition); waited++) {                            \
-            usleep(1000);                                                                          \
-        }                                                                                          \
-        if (!(condition)) {                                                                        \
-            fail_msg("never came true: %s", #condition);                                           \
-        }                                                                                          \
-    } while (false)
 
 static int reached(struct fixture *fixture)
 {

@@ -1,6 +1,7 @@
 /* Requests and replies against a fake broker on loopback. */
 #include "tests/support/fake_broker.h"
 #include "tests/support/test.h"
+#include "tests/support/wait.h"
 
 #include "client/include/raftmq.h"
 
@@ -87,16 +88,6 @@ static int teardown(void **state)
     free(fixture);
     return 0;
 }
-
-#define WAIT_FOR(condition)                                                                        \
-    do {                                                                                           \
-        for (int waited = 0; waited < 8000 && !(condition); waited++) {                            \
-            usleep(1000);                                                                          \
-        }                                                                                          \
-        if (!(condition)) {                                                                        \
-            fail_msg("never came true: %s", #condition);                                           \
-        }                                                                                          \
-    } while (false)
 
 static enum raftmq_status ask(struct fixture *fixture, const char *text, uint64_t timeout_ms,
                               struct raftmq_reply **reply, struct raftmq_error *error)
