@@ -37,6 +37,7 @@ public final class Agent {
         orderly.register(commands);
         calls.register(commands);
         poppers.register(commands);
+        new Latency(clients).register(commands);
         new Mqadmin().register(commands);
     }
 
