@@ -389,12 +389,12 @@ void queue_forget_waiting(struct consumed_queue *queue)
     queue->suspended = false;
 }
 
-/* Say that we go on where we were moved to, and pull only then: until a reset is noted, raftmq
+/* Say where we are after we were moved, and pull only then: until a reset is noted, raftmq
  * answers each pull elsewhere by moving us again. */
 static void take_note(struct consumed_queue *queue)
 {
     if (!queue->consumer->options.broadcasting && lock_held(queue) &&
-        queue_tell_offset(queue, queue->next_offset, on_noted, queue) == STATUS_PENDING) {
+        queue_tell_offset(queue, queue_committed(queue), on_noted, queue) == STATUS_PENDING) {
         queue->pulling = true;
     } else {
         go_on(queue);

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import unittest
 
-from cluster import BINARIES, Cluster, wait_for
+from cluster import BINARIES, Cluster, NotInTime, wait_for
 from remoting import send_fields
 
 SEND = 310
@@ -88,15 +88,19 @@ class Client(unittest.TestCase):
             for number, body in enumerate(bodies):
                 connection.invoke(SEND, send_fields(topic, number % QUEUES, {}), body.encode())
 
-    def committed(self, group, topic):
-        total = 0
+    def offsets(self, group, topic):
+        """The group's in each queue; 0 where it has none."""
+        found = []
         with self.cluster.connect("broker-a") as connection:
             for queue in range(QUEUES):
                 frame = connection.invoke(QUERY_OFFSET, {
                     "consumerGroup": group, "topic": topic, "queueId": str(queue),
                     "setZeroIfNotFound": "false"}, expect=None)
-                total += int(frame.fields["offset"]) if frame.code == 0 else 0
-        return total
+                found.append(int(frame.fields["offset"]) if frame.code == 0 else 0)
+        return found
+
+    def committed(self, group, topic):
+        return sum(self.offsets(group, topic))
 
     def done(self):
         """How many different messages of the topic were done, by all members."""
@@ -121,7 +125,10 @@ class Client(unittest.TestCase):
         self.assertEqual(self.members[0].stop(), 0)
         wait_for("the third one to get its share", lambda: self.members[2].bodies())
         wait_for("all to be done", lambda: self.done() == count)
-        wait_for("the offsets", lambda: self.committed("Walk", "Steps") == count)
+        try:
+            wait_for("the offsets", lambda: self.committed("Walk", "Steps") == count)
+        except NotInTime:
+            self.fail(f"the group's offsets are {self.offsets('Walk', 'Steps')}")
         self.assert_in_order()
         self.assertEqual({b for m in self.members for b in m.bodies("failed")},
                          {f"once {n}" for n in range(0, count, 97)})

@@ -402,6 +402,14 @@ static void answer_pull(struct fake_broker *fake, int broker, struct conn *conn,
         next = (int64_t)queue->count;
         code = RESPONSE_PULL_OFFSET_MOVED;
     }
+    int skip_to = atomic_load(&fake->skip_to);
+    if (offset < skip_to && skip_to <= (int)queue->count) {
+        next = skip_to;
+        code = RESPONSE_PULL_OFFSET_MOVED;
+        atomic_fetch_add(&fake->skips, 1);
+    } else if (skip_to > 0) {
+        atomic_fetch_add(&fake->pulls_ahead, 1);
+    }
     while (next < (int64_t)queue->count && next - offset < 32 &&
            code != RESPONSE_PULL_OFFSET_MOVED) {
         buf_put_slice(&body, buf_slice(&queue->messages[next++]));
@@ -520,6 +528,9 @@ static void on_update_offset(struct fake_broker *fake, int broker, struct conn *
     if (!topic_is_retry(field(command, "topic"))) {
         fake->queues[broker][queue_id].committed = offset;
         atomic_store(&fake->last_offset[broker][queue_id], (int)offset);
+        if ((int)offset > atomic_load(&fake->most_offset)) {
+            atomic_store(&fake->most_offset, (int)offset);
+        }
     }
     if (!command_is_oneway(command)) {
         loop_peer_answer(conn, command, 0, (struct slice){0});

@@ -65,6 +65,7 @@ struct fake_broker {
     atomic_int check_code;     /* Answer to CHECK_CLIENT_CONFIG. */
     atomic_bool deny_locks;    /* No queue is locked, whoever had it. */
     atomic_bool reset;         /* Once: tell all clients to go on at offset 0. */
+    atomic_int skip_to;        /* Pulls below are moved to this offset; 0: none. */
 
     /* Counters. */
     atomic_int sends;
@@ -83,8 +84,11 @@ struct fake_broker {
     atomic_int unlocks;
     atomic_int sql_checks; /* CHECK_CLIENT_CONFIG about an SQL92 expression. */
     atomic_int sql_pulls;
+    atomic_int skips;       /* Pulls that were moved by skip_to. */
+    atomic_int pulls_ahead; /* Pulls at or above it. */
     atomic_int sends_of[FAKE_BROKERS];
     atomic_int last_offset[FAKE_BROKERS][FAKE_QUEUES]; /* Committed by the group. */
+    atomic_int most_offset;                            /* Ever committed in any queue. */
     atomic_int replies;                                /* Sent to whoever waits. */
     atomic_int replies_taken;                          /* What clients said of them. */
     atomic_int replies_refused;

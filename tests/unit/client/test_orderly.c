@@ -30,6 +30,7 @@ struct fixture {
     atomic_int fail_times;
     atomic_int give_up_at; /* This offset of each queue; -1: none. */
     atomic_int slow_ms;
+    atomic_bool held; /* Listeners do not return. */
     atomic_int reconsumed;
 };
 
@@ -48,6 +49,9 @@ static enum raftmq_consumed listen_in_order(void *context, const struct raftmq_r
     }
     if (atomic_load(&fixture->slow_ms) > 0) {
         usleep((useconds_t)atomic_load(&fixture->slow_ms) * 1000);
+    }
+    while (atomic_load(&fixture->held)) {
+        usleep(1000);
     }
     if (message->reconsume_times > atomic_load(&fixture->reconsumed)) {
         atomic_store(&fixture->reconsumed, message->reconsume_times);
@@ -99,6 +103,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
+    atomic_store(&fixture->held, false);
     raftmq_consumer_close(fixture->consumer);
     raftmq_producer_close(fixture->producer);
     raftmq_client_close(fixture->client);
@@ -317,6 +322,29 @@ static void what_ran_during_a_reset_does_not_move_the_offset(void **state)
     WAIT_FOR(committed(fixture) == 48);
 }
 
+/* Retention takes what lies behind what was pulled: the group's offset stays in front of that. */
+static void a_queue_that_is_moved_ahead_keeps_what_is_not_done(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_consumer_options options = options_of(fixture);
+    options.orderly = false;
+    atomic_store(&fixture->held, true);
+    send_some(fixture, QUEUES);
+    assert_int_equal(
+        raftmq_consumer_new(fixture->client, &options, &fixture->consumer, &fixture->error),
+        RAFTMQ_OK);
+    for (int i = 0; i < QUEUES; i++) {
+        WAIT_FOR(atomic_load(&fixture->seen[i].busy) > 0);
+    }
+    atomic_store(&fixture->fake.skip_to, 3);
+    send_some(fixture, 5 * QUEUES);
+    WAIT_FOR(atomic_load(&fixture->fake.skips) >= QUEUES);
+    WAIT_FOR(atomic_load(&fixture->fake.pulls_ahead) >= 4 * QUEUES);
+    assert_int_equal(atomic_load(&fixture->fake.most_offset), 0);
+    atomic_store(&fixture->held, false);
+    WAIT_FOR(committed(fixture) == 6 * QUEUES);
+}
+
 static void options_that_do_not_go_together_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -371,6 +399,7 @@ int main(void)
         TEST(order_is_kept_when_queues_change_hands),
         TEST(a_reset_begins_anew),
         TEST(what_ran_during_a_reset_does_not_move_the_offset),
+        TEST(a_queue_that_is_moved_ahead_keeps_what_is_not_done),
         TEST(options_that_do_not_go_together_are_refused),
         TEST(retries_are_asked_for_as_the_options_say),
     };
