@@ -389,22 +389,25 @@ class Java533(JavaClient, unittest.TestCase):
             client("send", "Load", "t", f"warm-{i}")
 
     def check_load(self, client, rounds, cluster, excuse=False):
-        """No send failed, or with `excuse` only such as the client itself forgot, one in 5 rounds."""
+        """No send failed, or with `excuse` only such as the client itself forgot, in one of 5 rounds:
+        all that were under way on one connection, for most part one."""
         sent, failed, slowest_ms, *why = client("loadstop").split()
-        forgotten = self.forgotten_by_the_client(cluster)
+        forgotten, connections = self.forgotten_by_the_client(cluster)
         print(f"\n  {rounds} rounds: {sent} sends, {failed} failed ({forgotten} calls that the "
               f"client forgot on a reset connection), slowest {slowest_ms} ms")
-        self.assertLessEqual(int(failed), min(forgotten, -(-rounds // 5)) if excuse else 0, why)
+        self.assertLessEqual(int(failed), forgotten if excuse else 0, why)
+        if excuse:
+            self.assertLessEqual(connections, -(-rounds // 5))
         self.assertGreater(int(sent), 200 * rounds)
         return int(sent)
 
     def forgotten_by_the_client(self, cluster):
-        """Counts calls that the client itself forgets; see docs/limits.md.
+        """Counts calls that the client itself forgets, and on how many connections; docs/limits.md.
 
         It fails the calls on a connection that was reset, so that they are retried, unless another
         thread has begun to reconnect in the moment between: those it lets run into their timeout.
         """
-        reset, forgotten = set(), 0
+        reset, forgotten = set(), []
         for folder, _, names in os.walk(os.path.join(cluster.directory, "java-home")):
             for name in names:
                 with open(os.path.join(folder, name), errors="replace") as log:
@@ -413,8 +416,8 @@ class Java533(JavaClient, unittest.TestCase):
                         if found and "exceptionCaught" in line:
                             reset.add(found.group(1))
                         elif found and "wait response timeout" in line:
-                            forgotten += found.group(1) in reset
-        return forgotten
+                            forgotten += {found.group(1)} & reset
+        return len(forgotten), len(set(forgotten))
 
 
 if __name__ == "__main__":
