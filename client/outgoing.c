@@ -144,11 +144,10 @@ void outgoing_properties(const struct raftmq_message *message, struct slice uniq
     if (transaction_group != NULL) {
         put(out, start, PROPERTY_TRANSACTION_PREPARED, "true");
         put(out, start, PROPERTY_PRODUCER_GROUP, transaction_group);
-    } else {
-        put_number(out, start, PROPERTY_DELAY, (uint64_t)message->delay_level);
-        put_number(out, start, PROPERTY_TIMER_DELAY_MS, message->delay_ms);
-        put_number(out, start, PROPERTY_TIMER_DELIVER_MS, message->deliver_at_ms);
     }
+    put_number(out, start, PROPERTY_DELAY, (uint64_t)message->delay_level);
+    put_number(out, start, PROPERTY_TIMER_DELAY_MS, message->delay_ms);
+    put_number(out, start, PROPERTY_TIMER_DELIVER_MS, message->deliver_at_ms);
     for (size_t i = 0; i < message->property_count; i++) {
         put(out, start, message->properties[i].name, message->properties[i].value);
     }

@@ -327,9 +327,6 @@ enum raftmq_status raftmq_send_transaction(struct raftmq_producer *producer,
         return error_set(error, RAFTMQ_INVALID_ARGUMENT,
                          "a producer without check callback cannot send transactions");
     }
-    if (outgoing_delayed(message)) {
-        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a transaction cannot be delayed");
-    }
     enum raftmq_status status = send_make(producer, message, timeout_ms, true, &send, error);
     if (status == RAFTMQ_OK) {
         status = send_and_wait(send, &own, error);

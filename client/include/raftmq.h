@@ -121,7 +121,8 @@ struct raftmq_message {
     /* Messages with equal shard keys go to the same queue, as long as the route is the same, and
      * are not moved to another by retries; NULL: queues take turns. */
     const char *shard_key;
-    /* At most one of these may be set; not in a batch, and not for a transaction. 0: at once. */
+    /* At most one of these may be set, and none in a batch. Of a transaction the delay begins when
+     * it is committed. 0: at once. */
     int32_t delay_level;    /* 1 (1 s) to 18 (2 h), as the brokers' messageDelayLevel says. */
     uint64_t delay_ms;      /* So long after it is stored. Brokers have a maximum (3 days). */
     uint64_t deliver_at_ms; /* At this wall-clock time; one that is past: at once. */

@@ -41,7 +41,8 @@ LEAST_AT_ALL = ["recalls", "calls of unknown outcome", "halves sent again", "mes
                 "decisions too late", "expirations", "nodes killed", "nodes cut from power",
                 "nodes that gave up", "fault: disk lost", "fault: bits flipped", "copies",
                 "segments cut", "members added", "members promoted", "members removed",
-                "fault: node drained"]
+                "fault: node drained", "halves with a delay", "messages consumed in order",
+                "messages recognised", "messages popped again", "popped messages acknowledged"]
 
 
 def run(binary, arguments):

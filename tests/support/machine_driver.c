@@ -91,6 +91,30 @@ void driver_reopen(struct driver *driver)
     }
 }
 
+void driver_restart_unchanged(struct driver *driver)
+{
+    uint64_t before = machine_hash(driver->machine);
+    driver_checkpoint(driver, true);
+    assert_true(machine_hash(driver->machine) == before);
+    driver_reopen(driver);
+    assert_true(machine_hash(driver->machine) == before);
+}
+
+uint32_t driver_rows(const struct driver *driver, enum key_family family)
+{
+    struct key from = key_family_first(family);
+    struct key to = key_family_end(family);
+    struct kv_iterator *iterator = kv_iterate(driver->kv, key_slice(&from), key_slice(&to));
+    struct slice key;
+    struct slice value;
+    uint32_t count = 0;
+    while (kv_iterator_next(iterator, &key, &value)) {
+        count++;
+    }
+    assert_int_equal(kv_iterator_close(iterator), STATUS_OK);
+    return count;
+}
+
 static void machine_start(struct driver *driver)
 {
     struct machine_events events = {.context = driver, .on_result = on_result};

@@ -3,6 +3,7 @@
 #ifndef TESTS_SUPPORT_MACHINE_DRIVER_H
 #define TESTS_SUPPORT_MACHINE_DRIVER_H
 
+#include "broker/machine/keys.h"
 #include "broker/machine/machine.h"
 
 enum { ENTRY_TIME_STEP_MS = 10 }; /* From one entry to the next. */
@@ -42,6 +43,11 @@ void driver_checkpoint(struct driver *driver, bool durable);
 
 /* Close the machine and open it on the same store; then apply what of the log it lacks. */
 void driver_reopen(struct driver *driver);
+/* A durable checkpoint, then a restart from it; fails the test unless the state stays what it is.
+ */
+void driver_restart_unchanged(struct driver *driver);
+/* How many rows of a family the store has. */
+uint32_t driver_rows(const struct driver *driver, enum key_family family);
 
 /* --- Pieces of the open entry --- */
 

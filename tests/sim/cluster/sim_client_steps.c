@@ -18,6 +18,7 @@ enum {
     BATCH_MAX = 5,
     PORT_STEP = 10,
     LATER_MAX_MS = 5000,
+    HALF_DELAY_MS = 1500,
     LEVEL_MAX = 8, /* One more than there are: that counts as the highest. */
 };
 
@@ -48,6 +49,9 @@ static void count_end(struct sim_client *client, enum raftmq_status status)
     case RAFTMQ_CLOSED:
         client->counts->unknown++;
         return;
+    case RAFTMQ_INVALID_ARGUMENT:
+        sim_violation("client", "the library refuses what %s does: then nothing is tested by it",
+                      client->host->name);
     default:
         client->counts->refused++;
     }
@@ -162,22 +166,19 @@ static void recall(struct sim_client *client, const struct raftmq_send_result *r
 static void send_later(struct sim_client *client)
 {
     char body[MESSAGE_BODY_MAX];
-    char delay_ms[24];
     struct raftmq_send_result result;
     struct raftmq_error error;
     struct host host;
     int64_t position = -1;
     uint64_t id = next_id(client);
     bool timed = sim_one_in(SIM_LOAD, 2);
-    snprintf(delay_ms, sizeof delay_ms, "%" PRIu64, 1 + sim_draw(SIM_LOAD, LATER_MAX_MS));
-    const struct raftmq_property property = {"TIMER_DELAY_MS", delay_ms};
+    uint64_t delay_ms = 1 + sim_draw(SIM_LOAD, LATER_MAX_MS);
     const struct raftmq_message message = {
         .topic = "later",
         .body = body,
         .body_size = fill(client, LEDGER_LATER, id, body),
         .delay_level = timed ? 0 : (int32_t)(1 + sim_draw(SIM_LOAD, LEVEL_MAX)),
-        .properties = &property,
-        .property_count = timed,
+        .delay_ms = timed ? delay_ms : 0,
     };
     enum raftmq_status status = raftmq_send(client->producer, &message, 0, &result, &error);
     count_end(client, status);
@@ -289,13 +290,11 @@ static enum raftmq_status send_half(struct attempt *attempt, const char *topic,
     struct raftmq_send_result result;
     struct raftmq_error error;
     enum raftmq_transaction outcome;
-    const struct raftmq_property delay = {"TIMER_DELAY_MS", "1500"};
     const struct raftmq_message message = {
         .topic = topic,
         .body = body,
         .body_size = fill(client, kind, attempt->id, body),
-        .properties = &delay,
-        .property_count = sim_one_in(SIM_LOAD, 8),
+        .delay_ms = sim_one_in(SIM_LOAD, 8) ? HALF_DELAY_MS : 0,
     };
     client->counts->transactions++;
     enum raftmq_status status = raftmq_send_transaction(client->producer, &message, 0, execute,

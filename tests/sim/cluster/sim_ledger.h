@@ -134,6 +134,7 @@ struct ledger_counts {
     uint64_t messages;
     uint64_t halves;
     uint64_t half_duplicates;
+    uint64_t halves_delayed; /* Those whose commit begins a delay. */
     uint64_t commits;
     uint64_t rollbacks;
     uint64_t expirations;

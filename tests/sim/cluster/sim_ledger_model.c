@@ -183,6 +183,7 @@ static void apply_half(struct ledger_group *group, const struct operation *opera
     list_append(&group->order, &half->in_order);
     group->pending++;
     ledger_counts()->halves++;
+    ledger_counts()->halves_delayed += half->delay.ms != 0;
 }
 
 /* The first decision stands; later ones change nothing. */

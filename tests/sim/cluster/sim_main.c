@@ -71,6 +71,7 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("messages recognised", r->ledger.recognised)                                                 \
     X("halves", r->ledger.halves)                                                                  \
     X("halves sent again", r->ledger.half_duplicates)                                              \
+    X("halves with a delay", r->ledger.halves_delayed)                                             \
     X("commits", r->ledger.commits)                                                                \
     X("rollbacks", r->ledger.rollbacks)                                                            \
     X("expirations", r->ledger.expirations)                                                        \

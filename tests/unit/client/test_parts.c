@@ -101,10 +101,10 @@ static void the_property_string_says_all_that_is_known(void **state)
     message.tags = NULL;
     message.keys = NULL;
     message.shard_key = NULL;
-    // A half message is never delayed.
     outgoing_properties(&message, slice_text("ID"), "g", &out);
     assert_string_equal(buf_text(&out),
-                        "UNIQ_KEY\1ID\2WAIT\1true\2TRAN_MSG\1true\2PGROUP\1g\2color\1red\2");
+                        "UNIQ_KEY\1ID\2WAIT\1true\2TRAN_MSG\1true\2PGROUP\1g\2DELAY\1"
+                        "3\2color\1red\2");
     buf_clear(&out);
     const struct raftmq_message after = {.topic = "T", .delay_ms = 1500};
     outgoing_properties(&after, slice_text("ID"), NULL, &out);

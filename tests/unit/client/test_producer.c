@@ -371,17 +371,6 @@ static enum raftmq_transaction execute(void *context, const struct raftmq_send_r
     return fixture->decide;
 }
 
-static void a_transaction_is_not_delayed(void **state)
-{
-    struct fixture *fixture = *state;
-    struct raftmq_message message = hello();
-    message.deliver_at_ms = 1;
-    assert_int_equal(raftmq_send_transaction(fixture->producer, &message, 0, execute, fixture,
-                                             &fixture->result, NULL, &fixture->error),
-                     RAFTMQ_INVALID_ARGUMENT);
-    assert_int_equal(atomic_load(&fixture->executed), 0);
-}
-
 static enum raftmq_status send_transaction(struct fixture *fixture, enum raftmq_transaction decide,
                                            enum raftmq_transaction *outcome)
 {
@@ -521,7 +510,6 @@ int main(void)
         TEST(oneway_sends_arrive_unanswered),
         TEST(a_batch_is_stored_as_its_messages),
         TEST(a_message_is_recalled_at_the_broker_that_its_handle_names),
-        TEST(a_transaction_is_not_delayed),
         TEST(transactions_end_as_the_local_half_decided),
         TEST(an_undecided_transaction_is_asked_about_and_answered),
         TEST(a_half_message_stored_less_safely_is_rolled_back_unexecuted),

@@ -150,8 +150,9 @@ static void without_a_reply_the_time_runs_out_and_a_late_one_is_refused(void **s
 static void close_asker(void *context)
 {
     struct fixture *fixture = context;
-    while (atomic_load(&fixture->silent) > 0) {
-        usleep(1000); // Until the request was consumed: it waits for the reply alone.
+    // Until the request was consumed: it waits for the reply alone.
+    for (int waited = 0; waited < WAIT_MAX_MS && atomic_load(&fixture->silent) > 0; waited++) {
+        usleep(1000);
     }
     raftmq_producer_close(fixture->asker);
     fixture->asker = NULL;

@@ -52,31 +52,6 @@ static uint32_t keys_found(const char *key)
     return count;
 }
 
-static uint32_t rows_in_store(void)
-{
-    struct key from = key_family_first(KEY_DELAYED);
-    struct key to = key_family_end(KEY_DELAYED);
-    struct kv_iterator *iterator = kv_iterate(driver.kv, key_slice(&from), key_slice(&to));
-    struct slice key;
-    struct slice value;
-    uint32_t count = 0;
-    while (kv_iterator_next(iterator, &key, &value)) {
-        count++;
-    }
-    assert_int_equal(kv_iterator_close(iterator), STATUS_OK);
-    return count;
-}
-
-/* The state is the same after a restart from a checkpoint. */
-static void assert_survives_a_restart(void)
-{
-    uint64_t before = machine_hash(driver.machine);
-    driver_checkpoint(&driver, true);
-    assert_true(machine_hash(driver.machine) == before);
-    driver_reopen(&driver);
-    assert_true(machine_hash(driver.machine) == before);
-}
-
 /* --- Firing --- */
 
 static void a_delayed_message_is_seen_once_fired_and_by_reference(void **state)
@@ -225,8 +200,8 @@ static void the_messages_of_a_deleted_topic_go_with_it(void **state)
     assert_int_equal(driver_next(&driver, "orders", 0), 0);
     assert_int_equal(counters().delayed_dropped, 1);
     assert_int_equal(counters().delayed_waiting, 1);
-    assert_survives_a_restart();
-    assert_int_equal(rows_in_store(), 1);
+    driver_restart_unchanged(&driver);
+    assert_int_equal(driver_rows(&driver, KEY_DELAYED), 1);
     assert_int_equal(driver_fire(&driver, kept).status, STATUS_OK);
 }
 
@@ -248,7 +223,7 @@ static void only_who_knows_a_message_recalls_it_and_only_in_time(void **state)
     uint64_t gone = driver_apply(&driver).message.position;
     driver_delayed(&driver, &message, &ten_seconds);
     uint64_t kept = driver_apply(&driver).message.position;
-    assert_survives_a_restart();
+    driver_restart_unchanged(&driver);
     assert_int_equal(recall(gone, "other", "u1"), STATUS_NOT_FOUND);
     assert_int_equal(recall(gone, "orders", "u2"), STATUS_NOT_FOUND);
     assert_int_equal(recall(gone + 1, "orders", "u1"), STATUS_NOT_FOUND);
@@ -257,8 +232,8 @@ static void only_who_knows_a_message_recalls_it_and_only_in_time(void **state)
     assert_int_equal(recall(gone, "orders", "u1"), STATUS_NOT_FOUND);
     assert_int_equal(counters().delayed_waiting, 1);
     assert_int_equal(counters().delayed_dropped, 1);
-    assert_survives_a_restart();
-    assert_int_equal(rows_in_store(), 1);
+    driver_restart_unchanged(&driver);
+    assert_int_equal(driver_rows(&driver, KEY_DELAYED), 1);
     driver.time_ms += 10000;
     assert_int_equal(driver_fire(&driver, gone).status, STATUS_NOT_FOUND);
     assert_int_equal(driver_fire(&driver, kept).status, STATUS_OK);
@@ -279,8 +254,8 @@ static void the_schedule_is_the_same_after_a_restart(void **state)
     uint64_t first = driver_apply(&driver).message.position;
     uint64_t second = send_delayed(5000).message.position;
     uint64_t due_ms = due_of(first);
-    assert_survives_a_restart();
-    assert_int_equal(rows_in_store(), 2);
+    driver_restart_unchanged(&driver);
+    assert_int_equal(driver_rows(&driver, KEY_DELAYED), 2);
     assert_true(due_of(first) == due_ms);
     assert_int_equal(counters().delayed_waiting, 2);
     uint64_t positions[2];
@@ -289,8 +264,8 @@ static void the_schedule_is_the_same_after_a_restart(void **state)
     driver.time_ms += 20000;
     assert_int_equal(driver_fire(&driver, first).status, STATUS_OK);
     assert_int_equal(keys_found("k3"), 1);
-    assert_survives_a_restart();
-    assert_int_equal(rows_in_store(), 1);
+    driver_restart_unchanged(&driver);
+    assert_int_equal(driver_rows(&driver, KEY_DELAYED), 1);
     assert_int_equal(driver_fire(&driver, first).status, STATUS_NOT_FOUND);
     assert_int_equal(driver_next(&driver, "orders", 0), 1);
 }
@@ -316,7 +291,7 @@ static void one_that_fires_between_checkpoints_never_reaches_the_store(void **st
     uint64_t position = send_delayed(1).message.position;
     assert_int_equal(driver_fire(&driver, position).status, STATUS_OK);
     driver_checkpoint(&driver, true);
-    assert_int_equal(rows_in_store(), 0);
+    assert_int_equal(driver_rows(&driver, KEY_DELAYED), 0);
 }
 
 static void a_row_that_cannot_be_is_refused(void **state)
@@ -356,7 +331,7 @@ static void the_log_is_kept_from_the_first_delayed_message_on(void **state)
     driver_next_segment(&driver);
     driver_send(&driver, &(struct driver_message){.topic = "orders", .queue_id = 1});
     assert_int_equal(cut_to(3), 1);
-    assert_survives_a_restart();
+    driver_restart_unchanged(&driver);
     assert_int_equal(cut_to(3), 1);
     driver.time_ms += 10000;
     assert_int_equal(driver_fire(&driver, position).status, STATUS_OK);
@@ -367,7 +342,7 @@ static void the_log_is_kept_from_the_first_delayed_message_on(void **state)
     driver_send(&driver, &(struct driver_message){.topic = "orders", .queue_id = 1});
     assert_int_equal(cut_to(4), 4);
     assert_int_equal(machine_cut_done(driver.machine).log_first / SEGMENT_SIZE, 4);
-    assert_survives_a_restart();
+    driver_restart_unchanged(&driver);
 }
 
 /* --- Halves with a delay --- */
@@ -392,7 +367,7 @@ static void the_delay_of_a_half_begins_at_its_commit(void **state)
     struct operation_result half = send_half("u1", &ten_seconds);
     driver.time_ms += 60000;
     assert_int_equal(driver_fire(&driver, half.message.position).status, STATUS_NOT_FOUND);
-    assert_survives_a_restart();
+    driver_restart_unchanged(&driver);
     struct operation_result end = driver_end(&driver, &half, "p1", DECISION_COMMIT);
     assert_int_equal(end.status, STATUS_OK);
     assert_int_equal(end.transaction.state, TRANSACTION_COMMITTED);
@@ -401,7 +376,7 @@ static void the_delay_of_a_half_begins_at_its_commit(void **state)
     assert_int_equal(driver_next(&driver, "orders", 0), 0);
     assert_int_equal(keys_found("u1"), 0);
     assert_true(due_of(half.message.position) == machine_clock_ms(driver.machine) + 10000);
-    assert_survives_a_restart();
+    driver_restart_unchanged(&driver);
     // Decided is decided, delayed or not.
     assert_int_equal(driver_end(&driver, &half, "p1", DECISION_COMMIT).status, STATUS_OK);
     assert_int_equal(driver_end(&driver, &half, "p1", DECISION_ROLLBACK).status,
@@ -415,7 +390,7 @@ static void the_delay_of_a_half_begins_at_its_commit(void **state)
     assert_int_equal(keys_found("u1"), 1);
     assert_int_equal(driver_end(&driver, &half, "p1", DECISION_COMMIT).status, STATUS_OK);
     assert_int_equal(driver_next(&driver, "orders", 0), 1);
-    assert_survives_a_restart();
+    driver_restart_unchanged(&driver);
 }
 
 static void what_is_committed_cannot_be_recalled(void **state)
@@ -424,7 +399,7 @@ static void what_is_committed_cannot_be_recalled(void **state)
     struct operation_result half = send_half("u1", &ten_seconds);
     driver_end(&driver, &half, "p1", DECISION_COMMIT);
     assert_int_equal(recall(half.message.position, "orders", "u1"), STATUS_NOT_FOUND);
-    assert_survives_a_restart();
+    driver_restart_unchanged(&driver);
     assert_int_equal(recall(half.message.position, "orders", "u1"), STATUS_NOT_FOUND);
     driver.time_ms += 10000;
     assert_int_equal(driver_fire(&driver, half.message.position).status, STATUS_OK);
@@ -457,7 +432,7 @@ static void a_half_given_up_keeps_its_delay_for_whoever_settles_it(void **state)
     (void)state;
     struct operation_result half = send_half("u1", &ten_seconds);
     driver_expire(&driver, half.message.position);
-    assert_survives_a_restart();
+    driver_restart_unchanged(&driver);
     assert_int_equal(driver_settle(&driver, half.message.position, DECISION_COMMIT).status,
                      STATUS_OK);
     assert_int_equal(driver_next(&driver, "orders", 0), 0);

@@ -53,30 +53,6 @@ static uint64_t duplicates(void)
     return now.message_duplicates;
 }
 
-static uint32_t rows_in_store(void)
-{
-    struct key from = key_family_first(KEY_UNIQUES);
-    struct key to = key_family_end(KEY_UNIQUES);
-    struct kv_iterator *iterator = kv_iterate(driver.kv, key_slice(&from), key_slice(&to));
-    struct slice key;
-    struct slice value;
-    uint32_t count = 0;
-    while (kv_iterator_next(iterator, &key, &value)) {
-        count++;
-    }
-    assert_int_equal(kv_iterator_close(iterator), STATUS_OK);
-    return count;
-}
-
-static void restart(void)
-{
-    uint64_t before = machine_hash(driver.machine);
-    driver_checkpoint(&driver, true);
-    assert_true(machine_hash(driver.machine) == before);
-    driver_reopen(&driver);
-    assert_true(machine_hash(driver.machine) == before);
-}
-
 static void expect_same(const struct operation_result *first, const struct operation_result *again)
 {
     assert_int_equal(again->status, STATUS_OK);
@@ -127,7 +103,7 @@ static void a_window_ends_by_the_logs_clock(void **state)
     assert_int_equal(late.message.queue_offset, 1);
     again = send("orders", 0, "u1");
     expect_same(&late, &again);
-    restart();
+    driver_restart_unchanged(&driver);
     again = send("orders", 0, "u1");
     expect_same(&late, &again);
 }
@@ -188,8 +164,8 @@ static void what_is_remembered_survives_restarts_and_is_forgotten_in_order(void 
             driver_reopen(&driver);
         }
     }
-    restart();
-    assert_true(rows_in_store() <= REMEMBERED / UNIQUES_PER_ROW + 2);
+    driver_restart_unchanged(&driver);
+    assert_true(driver_rows(&driver, KEY_UNIQUES) <= REMEMBERED / UNIQUES_PER_ROW + 2);
     for (int i = COUNT - REMEMBERED + 2; i < COUNT; i += 7) {
         snprintf(key, sizeof key, "u%d", i);
         struct operation_result again = send("orders", 0, key);
@@ -200,8 +176,8 @@ static void what_is_remembered_survives_restarts_and_is_forgotten_in_order(void 
     assert_false(send("orders", 0, "u2000").message.duplicate);
     driver.time_ms += 2 * WINDOW_MS;
     send("plain", 0, NULL);
-    restart();
-    assert_true(rows_in_store() <= 1); // The one to which the next will come.
+    driver_restart_unchanged(&driver);
+    assert_true(driver_rows(&driver, KEY_UNIQUES) <= 1); // The one to which the next will come.
 }
 
 static void a_gap_in_the_store_is_refused(void **state)
