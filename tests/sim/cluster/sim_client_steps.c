@@ -16,6 +16,7 @@
 
 enum {
     BATCH_MAX = 5,
+    BATCH_SHARE = MESSAGE_BODY_MAX / BATCH_MAX, /* All together are no larger than one may be. */
     PORT_STEP = 10,
     LATER_MAX_MS = 5000,
     HALF_DELAY_MS = 1500,
@@ -120,10 +121,10 @@ static void send_batch(struct sim_client *client)
     size_t count = 2 + sim_draw(SIM_LOAD, BATCH_MAX - 1);
     for (size_t i = 0; i < count; i++) {
         ids[i] = next_id(client);
-        messages[i] =
-            (struct raftmq_message){.topic = "plain",
-                                    .body = bodies[i],
-                                    .body_size = fill(client, LEDGER_PLAIN, ids[i], bodies[i])};
+        size_t size = fill(client, LEDGER_PLAIN, ids[i], bodies[i]);
+        messages[i] = (struct raftmq_message){.topic = "plain",
+                                              .body = bodies[i],
+                                              .body_size = size < BATCH_SHARE ? size : BATCH_SHARE};
     }
     enum raftmq_status status =
         raftmq_send_batch(client->producer, messages, count, 0, &result, &error);
