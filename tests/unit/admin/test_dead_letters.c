@@ -154,12 +154,14 @@ static bool answer(void *context, const struct command *request, struct command 
     }
 }
 
-static enum cli_exit run(const char *line)
+/* timeout_ms: of each call; where an answer is lost it is waited for so long. */
+static enum cli_exit run_with(const char *line, int timeout_ms)
 {
     char program[] = "raftmq";
     char copy[512];
     char *arguments[ARGUMENTS_MAX] = {program};
-    snprintf(copy, sizeof copy, "%s -o json -t 300 -n %s", line, answer_server_address(world.fake));
+    snprintf(copy, sizeof copy, "%s -o json -t %d -n %s", line, timeout_ms,
+             answer_server_address(world.fake));
     int count = words_split(copy, arguments, 1, ARGUMENTS_MAX);
     memset(output, 0, sizeof output);
     memset(errors, 0, sizeof errors);
@@ -171,6 +173,11 @@ static enum cli_exit run(const char *line)
     fclose(out);
     fclose(err);
     return code;
+}
+
+static enum cli_exit run(const char *line)
+{
+    return run_with(line, 30000);
 }
 
 static void assert_contains(const char *text, const char *part)
@@ -285,7 +292,7 @@ static void a_send_whose_answer_is_lost_is_not_repeated_by_the_run_nor_by_the_ne
 {
     (void)state;
     world.swallow_send = true;
-    assert_int_equal(run("dlq replay G --all --max 1"), CLI_UNREACHABLE);
+    assert_int_equal(run_with("dlq replay G --all --max 1", 1000), CLI_UNREACHABLE);
     assert_int_equal(world.sends, 1);
     assert_int_equal(world.mark, 0);
     world.swallow_send = false;
