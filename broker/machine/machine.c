@@ -25,7 +25,7 @@ enum status machine_open(struct kv *kv, const struct machine_events *events, str
     machine->deletes = kv_batch_new();
     struct list *const heads[] = {
         &machine->topics_dirty,       &machine->queues_dirty,          &machine->queues_grown,
-        &machine->chunks_dirty,       &machine->chunks_writing,        &machine->chunks_clean,
+        &machine->parts_dirty,        &machine->parts_writing,         &machine->parts_clean,
         &machine->groups_dirty,       &machine->offsets_dirty,         &machine->outcomes,
         &machine->transactions_dirty, &machine->producer_groups_dirty, &machine->slabs,
         &machine->queues_touched,     &machine->locks_dirty,           &machine->delayed_dirty,
@@ -317,6 +317,7 @@ struct kv_batch *machine_checkpoint(struct machine *machine)
     machine->deletes = kv_batch_new();
     topics_checkpoint(machine, batch);
     queues_checkpoint(machine, batch);
+    queue_indexes_checkpoint(machine, batch);
     groups_checkpoint(machine, batch);
     offsets_checkpoint(machine, batch);
     locks_checkpoint(machine, batch);
@@ -340,7 +341,7 @@ void machine_checkpoint_written(struct machine *machine)
 {
     ASSERT(machine->checkpointing);
     machine->checkpointing = false;
-    queues_checkpoint_written(machine);
+    queue_indexes_written(machine);
     keys_checkpoint_written(machine);
     segments_checkpoint_written(machine);
 }

@@ -46,8 +46,9 @@ struct queue {
     int32_t id;
     int64_t offset_first; /* [first, next) */
     int64_t offset_next;
-    /* private to machine_queue.c from here */
-    struct queue_chunks *chunks;
+    /* private from here, to machine_queue.c and machine_queue_index.c */
+    struct queue_index *index; /* What of it is in memory. */
+    int64_t chunk_first;       /* Where the last chunk of the index begins; -1: not known. */
     struct list dirty;
     struct list grown; /* Linked while on_queue_grown is due. */
     int64_t grown_first;

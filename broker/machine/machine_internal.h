@@ -17,8 +17,9 @@
 
 enum {
     CHUNK_ENTRIES_MAX = 256,
-    /* Clean chunks kept for reading. Changed ones are bounded by how often checkpoints are made. */
-    CHUNK_CACHE_MAX = 4 * 1024 * 1024,
+    /* Of indexes, what is written and kept for reading. The rest is bounded by how often
+     * checkpoints are made. */
+    PARTS_CLEAN_MAX = 4 * 1024 * 1024,
     /* Words of KEYS (and the UNIQ_KEY) by which one message can be found. */
     MESSAGE_KEYS_MAX = TRANSACTION_KEYS_MAX,
     /* (group, topic) pairs with offsets. */
@@ -114,10 +115,10 @@ struct machine {
     struct list queues_dirty;
     struct list queues_grown;
     struct list queues_touched; /* Those that grew in the newest segment. */
-    struct list chunks_dirty;
-    struct list chunks_writing;
-    struct list chunks_clean; /* Least recently used first. */
-    size_t chunks_clean_size;
+    struct list parts_dirty;    /* Of indexes of queues. */
+    struct list parts_writing;
+    struct list parts_clean; /* Least recently used first. */
+    size_t parts_clean_size;
 
     struct map groups;
     struct list groups_dirty;
@@ -225,9 +226,9 @@ static inline uint64_t topic_hash_of(const struct topic *topic)
 
 /* Make a message visible: it takes the queue's next offset. */
 int64_t queue_append(struct machine *machine, struct queue *queue, const struct index_entry *entry);
-/* Tell of all queues that grew. */
 /* Have those who wait at it look again. */
 void queue_report(struct machine *machine, struct queue *queue);
+/* Tell of all queues that grew. */
 void queues_report_grown(struct machine *machine);
 void queue_init(struct queue *queue, struct topic *topic, int32_t id);
 void queue_mark_dirty(struct machine *machine, struct queue *queue);
@@ -238,8 +239,21 @@ void queue_close(struct machine *machine, struct queue *queue);
 void queue_cut(struct machine *machine, struct queue *queue, int64_t offset_first);
 enum status queue_load(struct machine *machine, struct slice key, struct slice value);
 void queues_checkpoint(struct machine *machine, struct kv_batch *batch);
-void queues_checkpoint_written(struct machine *machine);
 uint64_t queue_hash(struct machine *machine, const struct queue *queue);
+
+/* --- machine_queue_index.c ---------------------------------------------------------------- */
+
+/* The entry of offset_next. */
+void queue_index_append(struct machine *machine, struct queue *queue,
+                        const struct index_entry *entry);
+/* The queue lies elsewhere now. */
+void queue_index_moved(struct queue *queue);
+/* What is below offset_first is gone; `before` is what that was. */
+void queue_index_cut(struct machine *machine, struct queue *queue, int64_t before);
+void queue_index_close(struct machine *machine, struct queue *queue);
+void queue_indexes_checkpoint(struct machine *machine, struct kv_batch *batch);
+/* That checkpoint is in the store. */
+void queue_indexes_written(struct machine *machine);
 
 /* --- machine_group.c ---------------------------------------------------------------------- */
 

@@ -10,8 +10,10 @@ struct kv_batch {
 
 enum { CHANGE_HEADER_SIZE = 1 + 4 + 4 };
 
-static void batch_append(struct kv_batch *batch, enum kv_change_type type, struct slice key,
-                         struct slice value);
+static void add_header(struct kv_batch *batch, enum kv_change_type type, struct slice key,
+                       size_t value_size);
+static void add(struct kv_batch *batch, enum kv_change_type type, struct slice key,
+                struct slice value);
 
 void kv_close(struct kv *kv)
 {
@@ -70,17 +72,25 @@ void kv_batch_free(struct kv_batch *batch)
 
 void kv_batch_put(struct kv_batch *batch, struct slice key, struct slice value)
 {
-    batch_append(batch, KV_PUT, key, value);
+    add(batch, KV_PUT, key, value);
+}
+
+void kv_batch_append(struct kv_batch *batch, struct slice key, size_t at, struct slice bytes)
+{
+    ASSERT(at <= UINT32_MAX);
+    add_header(batch, KV_APPEND, key, KV_APPEND_HEADER_SIZE + bytes.size);
+    buf_put_le32(&batch->changes, (uint32_t)at);
+    buf_put_slice(&batch->changes, bytes);
 }
 
 void kv_batch_delete(struct kv_batch *batch, struct slice key)
 {
-    batch_append(batch, KV_DELETE, key, slice_of(NULL, 0));
+    add(batch, KV_DELETE, key, slice_of(NULL, 0));
 }
 
 void kv_batch_delete_range(struct kv_batch *batch, struct slice from, struct slice to)
 {
-    batch_append(batch, KV_DELETE_RANGE, from, to);
+    add(batch, KV_DELETE_RANGE, from, to);
 }
 
 size_t kv_batch_size(const struct kv_batch *batch)
@@ -103,14 +113,20 @@ bool kv_batch_next(const struct kv_batch *batch, size_t *at, struct kv_change *c
     return true;
 }
 
-static void batch_append(struct kv_batch *batch, enum kv_change_type type, struct slice key,
-                         struct slice value)
+static void add_header(struct kv_batch *batch, enum kv_change_type type, struct slice key,
+                       size_t value_size)
 {
-    ASSERT(key.size <= UINT32_MAX && value.size <= UINT32_MAX);
-    buf_reserve(&batch->changes, CHANGE_HEADER_SIZE + key.size + value.size);
+    ASSERT(key.size <= UINT32_MAX && value_size <= UINT32_MAX);
+    buf_reserve(&batch->changes, CHANGE_HEADER_SIZE + key.size + value_size);
     buf_put_u8(&batch->changes, (uint8_t)type);
     buf_put_le32(&batch->changes, (uint32_t)key.size);
-    buf_put_le32(&batch->changes, (uint32_t)value.size);
+    buf_put_le32(&batch->changes, (uint32_t)value_size);
     buf_put_slice(&batch->changes, key);
+}
+
+static void add(struct kv_batch *batch, enum kv_change_type type, struct slice key,
+                struct slice value)
+{
+    add_header(batch, type, key, value.size);
     buf_put_slice(&batch->changes, value);
 }

@@ -34,6 +34,11 @@ WARN_UNUSED enum status kv_get(struct kv *kv, struct slice key, struct buf *out)
 struct kv_batch *kv_batch_new(void);
 void kv_batch_free(struct kv_batch *batch);
 void kv_batch_put(struct kv_batch *batch, struct slice key, struct slice value); /* Copies. */
+/* Let the value of key, or nothing if there is none, go on with `bytes` from its byte `at` on; what
+ * it had there goes. So doing it twice is doing it once. Costs what `bytes` has, however long the
+ * value is. To begin behind the end of the value makes it STATUS_CORRUPT; the store in memory
+ * asserts it. */
+void kv_batch_append(struct kv_batch *batch, struct slice key, size_t at, struct slice bytes);
 void kv_batch_delete(struct kv_batch *batch, struct slice key);
 /* Delete [from, to). */
 void kv_batch_delete_range(struct kv_batch *batch, struct slice from, struct slice to);

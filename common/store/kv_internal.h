@@ -25,13 +25,16 @@ struct kv_iterator {
     const struct kv_kind *kind;
 };
 
-enum kv_change_type { KV_PUT = 1, KV_DELETE = 2, KV_DELETE_RANGE = 3 };
+enum kv_change_type { KV_PUT = 1, KV_DELETE = 2, KV_DELETE_RANGE = 3, KV_APPEND = 4 };
 
 struct kv_change {
     enum kv_change_type type;
     struct slice key;
-    struct slice value; /* KV_DELETE_RANGE: the end, exclusive. */
+    struct slice value; /* KV_DELETE_RANGE: the end, exclusive. KV_APPEND: packed, see below. */
 };
+
+/* How an append is packed: where it begins (le32), then its bytes. */
+enum { KV_APPEND_HEADER_SIZE = 4 };
 
 /* Walk the changes of a batch in order: *at starts as 0; false at the end. Borrows from batch. */
 bool kv_batch_next(const struct kv_batch *batch, size_t *at, struct kv_change *change);

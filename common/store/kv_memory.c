@@ -97,6 +97,24 @@ static void put(struct memory *memory, struct slice key, struct slice value)
     buf_put_slice(&node->value, value);
 }
 
+/* What there is, up to byte `at`, then these. */
+static void append(struct memory *memory, struct slice key, struct slice packed)
+{
+    struct node *before[LEVELS_MAX];
+    struct node *node = seek(memory, key, before);
+    struct slice bytes =
+        slice_of(packed.data + KV_APPEND_HEADER_SIZE, packed.size - KV_APPEND_HEADER_SIZE);
+    size_t at = le32_get(packed.data);
+    if (!is_key(node, key)) {
+        ASSERT(at == 0);
+        put(memory, key, bytes);
+        return;
+    }
+    ASSERT(at <= node->value.size);
+    node->value.size = at;
+    buf_put_slice(&node->value, bytes);
+}
+
 static void delete (struct memory *memory, struct slice key)
 {
     struct node *before[LEVELS_MAX];
@@ -143,6 +161,10 @@ static void change_apply(struct memory *memory, const struct kv_change *change)
     case KV_PUT:
         remember(memory, change->key);
         put(memory, change->key, change->value);
+        return;
+    case KV_APPEND:
+        remember(memory, change->key);
+        append(memory, change->key, change->value);
         return;
     case KV_DELETE:
         remember(memory, change->key);

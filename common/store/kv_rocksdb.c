@@ -3,6 +3,7 @@
  * With one family and no log, memtables reach the disk in the order of the writes, and a batch is
  * never in two of them: after a crash the store is as it was after some batch. */
 #include "common/store/kv_internal.h"
+#include "common/store/kv_rocksdb_append.h"
 
 #include <rocksdb/c.h>
 
@@ -80,6 +81,7 @@ static void options_set(struct rocks *rocks, size_t cache_size)
     rocksdb_options_t *options = rocks->options = rocksdb_options_create();
     rocksdb_options_set_env(options, rocks->env);
     rocksdb_options_set_block_based_table_factory(options, rocks->table);
+    rocksdb_options_set_merge_operator(options, kv_rocksdb_append_operator());
     rocksdb_options_set_create_if_missing(options, 1);
     rocksdb_options_set_write_buffer_size(options, WRITE_BUFFER_SIZE);
     rocksdb_options_set_max_write_buffer_number(options, WRITE_BUFFERS);
@@ -165,6 +167,9 @@ static enum status rocks_write(struct kv *kv, const struct kv_batch *batch)
         switch (change.type) {
         case KV_PUT:
             rocksdb_writebatch_put(changes, key, change.key.size, value, change.value.size);
+            break;
+        case KV_APPEND:
+            rocksdb_writebatch_merge(changes, key, change.key.size, value, change.value.size);
             break;
         case KV_DELETE:
             rocksdb_writebatch_delete(changes, key, change.key.size);

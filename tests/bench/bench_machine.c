@@ -1,13 +1,15 @@
 /* What applying costs in processor time: messages, transactions, checkpoints. Not a test; run it in
  * a release build.
  *
- *   build/release/tests/bench_machine [rocksdb-directory] */
+ *   build/release/tests/bench_machine [rocksdb-directory [queues [bytes of change per checkpoint]]]
+ */
 #include "broker/machine/machine.h"
 
 #include "common/remoting/message.h"
 #include "common/remoting/properties.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -17,6 +19,7 @@ enum {
     TRANSACTIONS = 500000,
     PER_ENTRY = 256,
     QUEUES = 8,
+    TOPIC_QUEUES_MAX = 1000,
     CHECKPOINT_SIZE = 8 * 1024 * 1024,
     FRAME_HEADER_SIZE = 40,
 };
@@ -25,6 +28,8 @@ struct bench {
     struct kv *kv;
     struct machine *machine;
     struct buf entry;
+    uint64_t queues;
+    uint64_t checkpoint_size;
     uint64_t index;
     uint64_t position;
     uint64_t time_ms;
@@ -77,6 +82,10 @@ static void checkpoint(struct bench *bench)
 static void apply(struct bench *bench)
 {
     entry_finish(&bench->entry, bench->time_ms++);
+    if ((bench->position + FRAME_HEADER_SIZE + bench->entry.size) / SEGMENT_SIZE >
+        bench->position / SEGMENT_SIZE) {
+        bench->position = (bench->position / SEGMENT_SIZE + 1) * SEGMENT_SIZE; // As the log does.
+    }
     bench->position += FRAME_HEADER_SIZE;
     uint64_t start = cpu_ns();
     machine_apply(bench->machine, ++bench->index, bench->position, buf_slice(&bench->entry));
@@ -84,13 +93,22 @@ static void apply(struct bench *bench)
     bench->position += bench->entry.size;
     buf_clear(&bench->entry);
     entry_begin(&bench->entry);
-    if (machine_dirty_size(bench->machine) > CHECKPOINT_SIZE) {
+    if (machine_dirty_size(bench->machine) > bench->checkpoint_size) {
         checkpoint(bench);
     }
 }
 
+/* Of the topic that has the nth queue of all. */
+static const char *topic_name(uint64_t queue, char name[16])
+{
+    snprintf(name, 16, "orders%d", (int)(queue / TOPIC_QUEUES_MAX));
+    return name;
+}
+
 static void put_message(struct bench *bench, bool half)
 {
+    char name[16];
+    uint64_t queue = bench->unique % bench->queues;
     static const uint8_t body[BODY_SIZE];
     struct buf properties = {0};
     buf_printf(&properties, "UNIQ_KEY\001%032llX\002WAIT\001true\002TAGS\001paid\002%s",
@@ -99,11 +117,12 @@ static void put_message(struct bench *bench, bool half)
     buf_printf(&properties,
                "CLUSTER\001DefaultCluster\002MSG_REGION\001DefaultRegion\002TRACE_ON\001true\002");
     struct message message = {
-        .queue_id = (int32_t)(bench->unique++ % QUEUES),
-        .topic = slice_text("orders"),
+        .queue_id = (int32_t)(queue % TOPIC_QUEUES_MAX),
+        .topic = slice_text(topic_name(queue, name)),
         .body = slice_of(body, sizeof body),
         .properties = buf_slice(&properties),
     };
+    bench->unique++;
     size_t begin = entry_operation_begin(&bench->entry, half ? OPERATION_HALF : OPERATION_MESSAGE);
     if (half) {
         buf_put_le64(&bench->entry, bench->time_ms + 6000);
@@ -137,11 +156,25 @@ static void report(struct bench *bench, const char *what, uint64_t count)
     bench->checkpoints = 0;
 }
 
+static void put_topic(struct bench *bench, uint64_t queue)
+{
+    char name[16];
+    uint64_t left = bench->queues - queue;
+    int32_t count = (int32_t)(left < TOPIC_QUEUES_MAX ? left : TOPIC_QUEUES_MAX);
+    struct operation_topic_put put = {.config = {.name = slice_text(topic_name(queue, name)),
+                                                 .read_queue_count = count,
+                                                 .write_queue_count = count,
+                                                 .perm = 6}};
+    entry_put_topic_put(&bench->entry, &put);
+}
+
 int main(int argc, char **argv)
 {
     static struct bench bench;
     char *error = NULL;
     bench.time_ms = 1700000000000;
+    bench.queues = argc > 2 ? strtoull(argv[2], NULL, 10) : QUEUES;
+    bench.checkpoint_size = argc > 3 ? strtoull(argv[3], NULL, 10) : CHECKPOINT_SIZE;
     struct machine_events events = {.context = &bench, .on_result = on_result};
     bench.kv = kv_open_memory();
     if (argc > 1) {
@@ -154,11 +187,9 @@ int main(int argc, char **argv)
         FATAL("%s", error);
     }
     entry_begin(&bench.entry);
-    entry_put_topic_put(&bench.entry,
-                        &(struct operation_topic_put){.config = {.name = slice_text("orders"),
-                                                                 .read_queue_count = QUEUES,
-                                                                 .write_queue_count = QUEUES,
-                                                                 .perm = 6}});
+    for (uint64_t queue = 0; queue < bench.queues; queue += TOPIC_QUEUES_MAX) {
+        put_topic(&bench, queue);
+    }
     apply(&bench);
     bench.apply_ns = 0;
     for (uint32_t i = 0; i < MESSAGES; i++) {

@@ -89,11 +89,49 @@ static void contract(struct kv *kv)
     assert_walk(kv, "a", "z", "c=3 ");
 }
 
+static void append(struct kv *kv, const char *key, size_t at, const char *bytes)
+{
+    struct kv_batch *batch = kv_batch_new();
+    kv_batch_append(batch, slice_text(key), at, slice_text(bytes));
+    assert_int_equal(kv_write(kv, batch), STATUS_OK);
+    kv_batch_free(batch);
+}
+
+/* A value may grow by what is new of it, in one file of the store or across several. */
+static void appends_make_one_value(struct kv *kv)
+{
+    put(kv, "g", "one");
+    append(kv, "g", 3, " two");
+    assert_value(kv, "g", "one two");
+    assert_int_equal(kv_flush(kv), STATUS_OK);
+    append(kv, "g", 7, " three");
+    append(kv, "g", 13, " four");
+    assert_value(kv, "g", "one two three four");
+    assert_walk(kv, "g", "h", "g=one two three four ");
+    assert_int_equal(kv_flush(kv), STATUS_OK);
+    append(kv, "g", 13, " four"); // Once more is once.
+    assert_value(kv, "g", "one two three four");
+    append(kv, "g", 4, "and out");
+    assert_value(kv, "g", "one and out");
+    append(kv, "gg", 0, "from nothing");
+    assert_walk(kv, "g", "h", "g=one and out gg=from nothing ");
+
+    struct kv_batch *batch = kv_batch_new();
+    kv_batch_delete_range(batch, slice_text("a"), slice_text("z"));
+    kv_batch_append(batch, slice_text("gg"), 0, slice_text("ab"));
+    kv_batch_append(batch, slice_text("gg"), 2, slice_text("cd"));
+    assert_int_equal(kv_write(kv, batch), STATUS_OK);
+    assert_int_equal(kv_write(kv, batch), STATUS_OK);
+    kv_batch_free(batch);
+    assert_walk(kv, "a", "z", "gg=abcd ");
+}
+
 static void memory_keeps_the_contract(void **state)
 {
     (void)state;
     struct kv *kv = kv_open_memory();
     contract(kv);
+    appends_make_one_value(kv);
     kv_close(kv);
 }
 
@@ -102,6 +140,7 @@ static void rocksdb_keeps_the_contract(void **state)
     (void)state;
     struct kv *kv = open_rocksdb("contract");
     contract(kv);
+    appends_make_one_value(kv);
     kv_close(kv);
 }
 
@@ -112,20 +151,52 @@ static void a_crash_forgets_what_was_not_flushed_and_only_that(void **state)
     put(kv, "kept", "1");
     put(kv, "changed", "before");
     put(kv, "deleted", "still here");
+    put(kv, "grown", "a");
     assert_int_equal(kv_flush(kv), STATUS_OK);
     put(kv, "changed", "once");
     put(kv, "changed", "twice");
     put(kv, "new", "1");
+    append(kv, "grown", 1, "b");
+    assert_value(kv, "grown", "ab");
     struct kv_batch *batch = kv_batch_new();
     kv_batch_delete_range(batch, slice_text("d"), slice_text("z"));
     assert_int_equal(kv_write(kv, batch), STATUS_OK);
     kv_batch_free(batch);
     assert_walk(kv, "a", "z", "changed=twice ");
     kv_memory_crash(kv);
-    assert_walk(kv, "a", "z", "changed=before deleted=still here kept=1 ");
+    assert_walk(kv, "a", "z", "changed=before deleted=still here grown=a kept=1 ");
     kv_memory_crash(kv);
-    assert_walk(kv, "a", "z", "changed=before deleted=still here kept=1 ");
+    assert_walk(kv, "a", "z", "changed=before deleted=still here grown=a kept=1 ");
     kv_close(kv);
+}
+
+enum { KEYS = 200, VALUE_MAX = 40 };
+
+/* sizes: of the values of all keys, when this is done. */
+static void random_change(struct random *random, struct kv_batch *batch, size_t *sizes)
+{
+    char key[16];
+    char other[16];
+    size_t at = random_below(random, KEYS);
+    size_t to = random_below(random, KEYS);
+    uint64_t what = random_below(random, 20);
+    snprintf(key, sizeof key, "%03zu", at);
+    snprintf(other, sizeof other, "%03zu", to);
+    if (what == 0 && at < to) {
+        kv_batch_delete_range(batch, slice_text(key), slice_text(other));
+        memset(sizes + at, 0, (to - at) * sizeof *sizes);
+    } else if (what < 4) {
+        kv_batch_delete(batch, slice_text(key));
+        sizes[at] = 0;
+    } else if (what < 16) {
+        bool on = sizes[at] < VALUE_MAX && random_below(random, 4) > 0;
+        size_t keep = on ? sizes[at] : random_below(random, sizes[at] + 1);
+        kv_batch_append(batch, slice_text(key), keep, slice_text(other));
+        sizes[at] = keep + strlen(other);
+    } else {
+        kv_batch_put(batch, slice_text(key), slice_text(other));
+        sizes[at] = strlen(other);
+    }
 }
 
 /* The two kinds agree on a long random history. */
@@ -135,26 +206,16 @@ static void both_kinds_agree(void **state)
     struct random random = {7};
     struct kv *a = kv_open_memory();
     struct kv *b = open_rocksdb("agree");
+    size_t sizes[KEYS] = {0};
     for (int i = 0; i < 300; i++) {
         struct kv_batch *batch = kv_batch_new();
         for (uint64_t n = random_below(&random, 20); n > 0; n--) {
-            char key[16];
-            char other[16];
-            snprintf(key, sizeof key, "%03d", (int)random_below(&random, 200));
-            snprintf(other, sizeof other, "%03d", (int)random_below(&random, 200));
-            uint64_t what = random_below(&random, 20);
-            if (what == 0 && strcmp(key, other) < 0) {
-                kv_batch_delete_range(batch, slice_text(key), slice_text(other));
-            } else if (what < 5) {
-                kv_batch_delete(batch, slice_text(key));
-            } else {
-                kv_batch_put(batch, slice_text(key), slice_text(other));
-            }
+            random_change(&random, batch, sizes);
         }
         assert_int_equal(kv_write(a, batch), STATUS_OK);
         assert_int_equal(kv_write(b, batch), STATUS_OK);
         kv_batch_free(batch);
-        if (i % 50 == 0) {
+        if (i % 10 == 0) {
             assert_int_equal(kv_flush(b), STATUS_OK);
         }
     }
@@ -219,6 +280,24 @@ static void damage_is_told_apart(void **state)
     free(error);
 }
 
+static void an_append_behind_the_end_is_damage(void **state)
+{
+    (void)state;
+    struct kv *kv = open_rocksdb("behind");
+    struct buf out = {0};
+    put(kv, "a", "1");
+    append(kv, "a", 2, "3");
+    append(kv, "a", 3, "4");
+    assert_int_equal(kv_get(kv, slice_text("a"), &out), STATUS_CORRUPT);
+    struct kv_iterator *iterator = kv_iterate(kv, slice_text("a"), slice_text("b"));
+    struct slice key;
+    struct slice value;
+    assert_false(kv_iterator_next(iterator, &key, &value));
+    assert_int_equal(kv_iterator_close(iterator), STATUS_CORRUPT);
+    buf_close(&out);
+    kv_close(kv);
+}
+
 static void a_path_that_cannot_be_is_an_io_error(void **state)
 {
     (void)state;
@@ -253,6 +332,7 @@ int main(void)
         cmocka_unit_test(rocksdb_keeps_what_was_flushed),
         cmocka_unit_test(a_directory_in_use_is_told_apart),
         cmocka_unit_test(damage_is_told_apart),
+        cmocka_unit_test(an_append_behind_the_end_is_damage),
         cmocka_unit_test(a_path_that_cannot_be_is_an_io_error),
     };
     return cmocka_run_group_tests_name("kv", tests, directory_make, directory_remove);
