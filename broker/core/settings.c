@@ -72,7 +72,7 @@ static const struct config_key keys[] = {
      "time between a leader's heartbeats, ms; at most a third of electionTimeoutMs"},
     {"storeCacheSize", CONFIG_INTEGER, "8388608", MIB, 64LL * 1024 * MIB,
      "block cache of one group's store, bytes"},
-    {"checkpointSize", CONFIG_INTEGER, "2097152", 64 * 1024, 1024 * MIB,
+    {"checkpointSize", CONFIG_INTEGER, "8388608", 64 * 1024, 1024 * MIB,
      "changed state that starts a checkpoint, bytes"},
     {"checkpointIntervalMs", CONFIG_INTEGER, "5000", 50, HOUR_MS,
      "time after which a checkpoint is made if anything changed, ms"},

@@ -33,8 +33,8 @@ static void begin(struct checkpointer *checkpointer, bool flush)
     checkpointer->busy = true;
     checkpointer->batch_index = machine_applied_index(checkpointer->machine);
     checkpointer->batch_log_first = machine_cut_done(checkpointer->machine).log_first;
-    checkpointer->batch = machine_checkpoint(checkpointer->machine);
-    checkpointer->unflushed_size += kv_batch_size(checkpointer->batch);
+    checkpointer->batch = machine_checkpoint_begin(checkpointer->machine);
+    checkpointer->filled = false;
     checkpointer->flushing = flush;
     write_batch(checkpointer);
 }
@@ -78,10 +78,14 @@ bool checkpointer_waits(const struct checkpointer *checkpointer)
     return checkpointer->waiting;
 }
 
-/* Pool thread: touches nothing but the batch and the store. */
+/* Pool thread: touches nothing but the batch, what was frozen for it, and the store. */
 static void run(uv_work_t *work)
 {
     struct checkpointer *checkpointer = work->data;
+    if (!checkpointer->filled) {
+        machine_checkpoint_fill(checkpointer->machine, checkpointer->batch);
+        checkpointer->filled = true;
+    }
     checkpointer->status = kv_write(checkpointer->kv, checkpointer->batch);
     if (checkpointer->status == STATUS_OK && checkpointer->flushing) {
         checkpointer->status = kv_flush(checkpointer->kv);
@@ -128,6 +132,7 @@ static void on_done(uv_work_t *work, int uv_status)
         checkpointer->waiting = false;
         log_info(checkpointer->log, "the state machine's store has room again", "");
     }
+    checkpointer->unflushed_size += kv_batch_size(checkpointer->batch);
     machine_checkpoint_written(checkpointer->machine);
     kv_batch_free(checkpointer->batch);
     checkpointer->batch = NULL;

@@ -27,6 +27,7 @@ struct checkpointer {
 
     uv_work_t work; /* Private from here. */
     struct kv_batch *batch;
+    bool filled;
     uint64_t batch_index;
     uint64_t batch_log_first;
     uint64_t flushed_log_first;

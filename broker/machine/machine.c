@@ -61,6 +61,7 @@ void machine_close(struct machine *machine)
     popped_close(machine);
     modes_close(machine);
     topics_close(machine);
+    queue_indexes_close(machine);
     groups_close(machine);
     offsets_close(machine);
     locks_close(machine);
@@ -309,7 +310,7 @@ size_t machine_dirty_size(const struct machine *machine)
     return machine->dirty_size;
 }
 
-struct kv_batch *machine_checkpoint(struct machine *machine)
+struct kv_batch *machine_checkpoint_begin(struct machine *machine)
 {
     ASSERT(!machine->checkpointing);
     machine->checkpointing = true;
@@ -317,7 +318,7 @@ struct kv_batch *machine_checkpoint(struct machine *machine)
     machine->deletes = kv_batch_new();
     topics_checkpoint(machine, batch);
     queues_checkpoint(machine, batch);
-    queue_indexes_checkpoint(machine, batch);
+    queue_indexes_freeze(machine);
     groups_checkpoint(machine, batch);
     offsets_checkpoint(machine, batch);
     locks_checkpoint(machine, batch);
@@ -326,7 +327,7 @@ struct kv_batch *machine_checkpoint(struct machine *machine)
     transactions_checkpoint(machine, batch);
     delayed_checkpoint(machine, batch);
     uniques_checkpoint(machine, batch);
-    keys_checkpoint(machine, batch);
+    keys_freeze(machine, batch);
     segments_checkpoint(machine, batch);
     struct buf value = {0};
     meta_row_encode(&machine->meta, &value);
@@ -334,6 +335,19 @@ struct kv_batch *machine_checkpoint(struct machine *machine)
     kv_batch_put(batch, key_slice(&key), buf_slice(&value));
     buf_close(&value);
     machine->dirty_size = 0;
+    return batch;
+}
+
+void machine_checkpoint_fill(const struct machine *machine, struct kv_batch *batch)
+{
+    queue_indexes_fill(machine, batch);
+    keys_fill(machine, batch);
+}
+
+struct kv_batch *machine_checkpoint(struct machine *machine)
+{
+    struct kv_batch *batch = machine_checkpoint_begin(machine);
+    machine_checkpoint_fill(machine, batch);
     return batch;
 }
 

@@ -48,6 +48,7 @@ struct queue {
     int64_t offset_next;
     /* private from here, to machine_queue.c and machine_queue_index.c */
     struct queue_index *index; /* What of it is in memory. */
+    struct part *open;         /* The part of it that goes on; NULL: not known. */
     int64_t chunk_first;       /* Where the last chunk of the index begins; -1: not known. */
     struct list dirty;
     struct list grown; /* Linked while on_queue_grown is due. */
@@ -264,12 +265,17 @@ void machine_apply(struct machine *machine, uint64_t index, uint64_t position,
 /* Bytes (about) that a checkpoint now would write. */
 size_t machine_dirty_size(const struct machine *machine);
 
-/* Everything that changed since the last call, as one batch with the applied index. The caller
- * writes it with kv_write (and now and then kv_flush) in a pool thread, one at a time, in order,
- * and frees it; then calls machine_checkpoint_written from the loop. Reads by the machine see the
- * frozen changes meanwhile. A batch that cannot be written is FATAL. */
-struct kv_batch *machine_checkpoint(struct machine *machine);
+/* Everything that changed since the last call, as one batch with the applied index, but for what is
+ * large. In a pool thread the caller has machine_checkpoint_fill() add that, once, and writes the
+ * batch with kv_write (and now and then kv_flush): one at a time, in order. Then it frees the batch
+ * and calls machine_checkpoint_written() from the loop. Reads by the machine see the frozen changes
+ * meanwhile. A batch that cannot be written is FATAL. */
+struct kv_batch *machine_checkpoint_begin(struct machine *machine);
+/* Any thread: reads only what the machine leaves alone until machine_checkpoint_written(). */
+void machine_checkpoint_fill(const struct machine *machine, struct kv_batch *batch);
 void machine_checkpoint_written(struct machine *machine);
+/* Begun and filled at once, for those who have one thread. */
+struct kv_batch *machine_checkpoint(struct machine *machine);
 
 /* Hash over the whole logical state (not of how it is cached): equal on replicas at one index. */
 uint64_t machine_hash(struct machine *machine);

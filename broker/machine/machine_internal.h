@@ -117,6 +117,8 @@ struct machine {
     struct list queues_touched; /* Those that grew in the newest segment. */
     struct list parts_dirty;    /* Of indexes of queues. */
     struct list parts_writing;
+    struct part_write *parts_frozen; /* What of those that are being written is new. */
+    size_t parts_frozen_count;
     struct list parts_clean; /* Least recently used first. */
     size_t parts_clean_size;
 
@@ -164,7 +166,8 @@ struct machine {
 
     struct key_run keys;
     struct key_run keys_frozen;   /* In the batch being written. */
-    uint64_t keys_frozen_applied; /* Its applied index. */
+    uint64_t keys_frozen_applied; /* Its applied index, */
+    uint64_t keys_frozen_ms;      /* and its clock. */
     uint32_t trim_bucket;         /* Next one whose old runs go; see keys_trim(). */
     uint64_t trim_ms;             /* Runs not younger than that go in this round. */
     uint64_t trim_index;
@@ -251,9 +254,12 @@ void queue_index_moved(struct queue *queue);
 /* What is below offset_first is gone; `before` is what that was. */
 void queue_index_cut(struct machine *machine, struct queue *queue, int64_t before);
 void queue_index_close(struct machine *machine, struct queue *queue);
-void queue_indexes_checkpoint(struct machine *machine, struct kv_batch *batch);
-/* That checkpoint is in the store. */
+/* What is new is the next checkpoint's: it stays as it is until that is in the store. */
+void queue_indexes_freeze(struct machine *machine);
+void queue_indexes_fill(const struct machine *machine, struct kv_batch *batch); /* Any thread. */
 void queue_indexes_written(struct machine *machine);
+/* After all queues are closed. */
+void queue_indexes_close(struct machine *machine);
 
 /* --- machine_group.c ---------------------------------------------------------------------- */
 
@@ -425,7 +431,9 @@ void uniques_close(struct machine *machine);
 
 uint64_t message_key_hash(uint64_t topic_hash, struct slice key);
 void key_add(struct machine *machine, uint64_t hash, const struct index_entry *entry);
-void keys_checkpoint(struct machine *machine, struct kv_batch *batch);
+/* What came is the next checkpoint's. */
+void keys_freeze(struct machine *machine, struct kv_batch *batch);
+void keys_fill(const struct machine *machine, struct kv_batch *batch); /* Any thread. */
 void keys_checkpoint_written(struct machine *machine);
 /* Errors as kv_iterator_close(). */
 enum status keys_hash(struct machine *machine, uint64_t *hash);

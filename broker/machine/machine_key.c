@@ -64,10 +64,20 @@ void key_add(struct machine *machine, uint64_t hash, const struct index_entry *e
     machine->dirty_size += KEY_ENTRY_SIZE;
 }
 
-void keys_checkpoint(struct machine *machine, struct kv_batch *batch)
+void keys_freeze(struct machine *machine, struct kv_batch *batch)
 {
     ASSERT(machine->keys_frozen.count == 0);
-    struct key_run *run = &machine->keys;
+    keys_trim(machine, batch);
+    struct key_run spare = machine->keys_frozen;
+    machine->keys_frozen = machine->keys;
+    machine->keys_frozen_applied = machine->meta.applied_index;
+    machine->keys_frozen_ms = machine->meta.clock_ms;
+    machine->keys = spare;
+}
+
+void keys_fill(const struct machine *machine, struct kv_batch *batch)
+{
+    const struct key_run *run = &machine->keys_frozen;
     // Counting sort by bucket; within a bucket the order stays that of the log.
     uint32_t *ends = mem_zalloc((KEY_BUCKETS + 1) * sizeof *ends);
     for (size_t i = 0; i < run->count; i++) {
@@ -85,7 +95,7 @@ void keys_checkpoint(struct machine *machine, struct kv_batch *batch)
     for (uint16_t bucket = 0; bucket < KEY_BUCKETS; bucket++) {
         uint32_t end = ends[bucket]; // The sort moved each begin to its end.
         if (end > begin) {
-            struct key key = key_run(bucket, machine->meta.clock_ms, machine->meta.applied_index);
+            struct key key = key_run(bucket, machine->keys_frozen_ms, machine->keys_frozen_applied);
             kv_batch_put(batch, key_slice(&key),
                          slice_of(sorted + (size_t)begin * KEY_ENTRY_SIZE,
                                   (size_t)(end - begin) * KEY_ENTRY_SIZE));
@@ -94,11 +104,6 @@ void keys_checkpoint(struct machine *machine, struct kv_batch *batch)
     }
     free(sorted);
     free(ends);
-    keys_trim(machine, batch);
-    struct key_run spare = machine->keys_frozen;
-    machine->keys_frozen = machine->keys;
-    machine->keys_frozen_applied = machine->meta.applied_index;
-    machine->keys = spare;
 }
 
 /* Delete the runs that hold nothing but what is cut: those up to the time and index of the last

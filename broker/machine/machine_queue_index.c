@@ -11,7 +11,9 @@
 
 #include <stdlib.h>
 
-enum part_state { PART_DIRTY, PART_WRITING, PART_CLEAN };
+/* While a part is written, another thread reads it: it neither grows nor goes. One that is dropped
+ * then waits for that to end. */
+enum part_state { PART_DIRTY, PART_WRITING, PART_DROPPED, PART_CLEAN };
 
 struct part {
     struct list link; /* In the machine's list of its state. */
@@ -25,6 +27,16 @@ struct part {
     uint8_t *entries;
 };
 
+/* What a checkpoint appends to a chunk. */
+struct part_write {
+    uint64_t topic_id;
+    int32_t queue_id;
+    int64_t chunk_first;
+    uint32_t at; /* Entries that the chunk has by then. */
+    uint32_t count;
+    const uint8_t *entries; /* Borrowed from the part. */
+};
+
 /* Parts of a queue's index that are in memory, by first offset; they do not overlap. */
 struct queue_index {
     struct part **items;
@@ -32,7 +44,7 @@ struct queue_index {
     uint32_t capacity;
 };
 
-enum { PART_ENTRIES_MIN = 8 };
+enum { PART_ENTRIES_MIN = 8, PARTS_FROZEN_MIN = 64 };
 
 static size_t part_size(const struct part *part)
 {
@@ -85,7 +97,13 @@ static struct part *part_new(struct queue *queue, int64_t chunk_first, int64_t f
     return part;
 }
 
-static void part_free(struct machine *machine, struct part *part)
+static void part_free(struct part *part)
+{
+    free(part->entries);
+    free(part);
+}
+
+static void part_drop(struct machine *machine, struct part *part)
 {
     struct queue_index *index = part->queue->index;
     uint32_t at = parts_rank(index, part->first) - 1;
@@ -97,19 +115,23 @@ static void part_free(struct machine *machine, struct part *part)
         free(index);
         part->queue->index = NULL;
     }
+    if (part->queue->open == part) {
+        part->queue->open = NULL;
+    }
+    if (part->state == PART_WRITING) {
+        part->state = PART_DROPPED;
+        return;
+    }
     if (part->state == PART_CLEAN) {
         machine->parts_clean_size -= part_size(part);
     }
     list_remove(&part->link);
-    free(part->entries);
-    free(part);
+    part_free(part);
 }
 
 static void part_mark_dirty(struct machine *machine, struct part *part)
 {
-    if (part->state == PART_CLEAN) {
-        machine->parts_clean_size -= part_size(part);
-    }
+    machine->parts_clean_size -= part_size(part);
     list_remove(&part->link);
     part->state = PART_DIRTY;
     list_append(&machine->parts_dirty, &part->link);
@@ -123,11 +145,28 @@ static void part_mark_clean(struct machine *machine, struct part *part)
     machine->parts_clean_size += part_size(part);
 }
 
-/* A part for what comes next, in the last chunk or, if that is full or not known, in a new one. */
-static struct part *part_begin(struct machine *machine, struct queue *queue,
-                               const struct part *last)
+static bool chunk_full(const struct queue *queue)
 {
-    if (queue->chunk_first < 0 || queue->offset_next == queue->chunk_first + CHUNK_ENTRIES_MAX) {
+    return queue->offset_next == queue->chunk_first + CHUNK_ENTRIES_MAX;
+}
+
+/* May what comes next go into this part? */
+static bool part_goes_on(const struct part *part, const struct queue *queue)
+{
+    return part->state != PART_WRITING && part_end(part) == queue->offset_next &&
+           part->chunk_first == queue->chunk_first && !chunk_full(queue);
+}
+
+/* A part for what comes next, in the last chunk or, if that is full or not known, in a new one. */
+static struct part *part_open(struct machine *machine, struct queue *queue)
+{
+    const struct queue_index *index = queue->index;
+    struct part *last = index == NULL ? NULL : index->items[index->count - 1];
+    if (last != NULL && part_goes_on(last, queue)) {
+        part_mark_dirty(machine, last);
+        return last;
+    }
+    if (queue->chunk_first < 0 || chunk_full(queue)) {
         queue->chunk_first = queue->offset_next;
     }
     // A busy queue's chunks fill up: spare it the growing.
@@ -143,15 +182,10 @@ static struct part *part_begin(struct machine *machine, struct queue *queue,
 void queue_index_append(struct machine *machine, struct queue *queue,
                         const struct index_entry *entry)
 {
-    const struct queue_index *index = queue->index;
-    struct part *part = index == NULL ? NULL : index->items[index->count - 1];
-    if (part == NULL || part_end(part) != queue->offset_next ||
-        part->chunk_first != queue->chunk_first ||
-        queue->offset_next == queue->chunk_first + CHUNK_ENTRIES_MAX) {
-        part = part_begin(machine, queue, part);
-    } else if (part->state != PART_DIRTY) {
-        part_mark_dirty(machine, part);
+    if (queue->open == NULL || chunk_full(queue)) {
+        queue->open = part_open(machine, queue);
     }
+    struct part *part = queue->open;
     if (part->count == part->capacity) {
         part->capacity *= 2;
         part->entries = mem_realloc(part->entries, (size_t)part->capacity * INDEX_ENTRY_SIZE);
@@ -172,7 +206,7 @@ void queue_index_moved(struct queue *queue)
 static void forget(struct machine *machine, struct queue *queue, int64_t last)
 {
     while (queue->index != NULL && queue->index->items[0]->chunk_first <= last) {
-        part_free(machine, queue->index->items[0]);
+        part_drop(machine, queue->index->items[0]);
     }
 }
 
@@ -198,22 +232,43 @@ void queue_index_cut(struct machine *machine, struct queue *queue, int64_t befor
     kv_batch_delete_range(machine->deletes, key_slice(&from), key_slice(&to));
 }
 
-void queue_indexes_checkpoint(struct machine *machine, struct kv_batch *batch)
+void queue_indexes_freeze(struct machine *machine)
 {
+    size_t capacity = 0;
+    ASSERT(machine->parts_frozen == NULL);
     for (struct list *node; (node = list_pop(&machine->parts_dirty)) != NULL;) {
         struct part *part = CONTAINER_OF(node, struct part, link);
-        struct key key = key_index(part->queue->topic->id, part->queue->id, part->chunk_first);
-        size_t at = (size_t)(part->first - part->chunk_first) + part->written;
-        struct slice entries = slice_of(part->entries + (size_t)part->written * INDEX_ENTRY_SIZE,
-                                        (size_t)(part->count - part->written) * INDEX_ENTRY_SIZE);
-        if (at == 0) {
-            kv_batch_put(batch, key_slice(&key), entries);
-        } else {
-            kv_batch_append(batch, key_slice(&key), at * INDEX_ENTRY_SIZE, entries);
+        if (machine->parts_frozen_count == capacity) {
+            capacity = capacity == 0 ? PARTS_FROZEN_MIN : capacity * 2;
+            machine->parts_frozen =
+                mem_realloc(machine->parts_frozen, capacity * sizeof *machine->parts_frozen);
         }
+        machine->parts_frozen[machine->parts_frozen_count++] = (struct part_write){
+            .topic_id = part->queue->topic->id,
+            .queue_id = part->queue->id,
+            .chunk_first = part->chunk_first,
+            .at = (uint32_t)(part->first - part->chunk_first) + part->written,
+            .count = part->count - part->written,
+            .entries = part->entries + (size_t)part->written * INDEX_ENTRY_SIZE,
+        };
         part->written = part->count;
         part->state = PART_WRITING;
+        part->queue->open = NULL;
         list_append(&machine->parts_writing, &part->link);
+    }
+}
+
+void queue_indexes_fill(const struct machine *machine, struct kv_batch *batch)
+{
+    for (size_t i = 0; i < machine->parts_frozen_count; i++) {
+        const struct part_write *write = &machine->parts_frozen[i];
+        struct key key = key_index(write->topic_id, write->queue_id, write->chunk_first);
+        struct slice entries = slice_of(write->entries, (size_t)write->count * INDEX_ENTRY_SIZE);
+        if (write->at == 0) {
+            kv_batch_put(batch, key_slice(&key), entries);
+        } else {
+            kv_batch_append(batch, key_slice(&key), (size_t)write->at * INDEX_ENTRY_SIZE, entries);
+        }
     }
 }
 
@@ -222,16 +277,32 @@ static void clean_evict(struct machine *machine)
 {
     while (machine->parts_clean_size > PARTS_CLEAN_MAX &&
            machine->parts_clean.next != machine->parts_clean.prev) {
-        part_free(machine, CONTAINER_OF(machine->parts_clean.next, struct part, link));
+        part_drop(machine, CONTAINER_OF(machine->parts_clean.next, struct part, link));
     }
 }
 
 void queue_indexes_written(struct machine *machine)
 {
     for (struct list *node; (node = list_pop(&machine->parts_writing)) != NULL;) {
-        part_mark_clean(machine, CONTAINER_OF(node, struct part, link));
+        struct part *part = CONTAINER_OF(node, struct part, link);
+        if (part->state == PART_DROPPED) {
+            part_free(part);
+        } else {
+            part_mark_clean(machine, part);
+        }
     }
+    free(machine->parts_frozen);
+    machine->parts_frozen = NULL;
+    machine->parts_frozen_count = 0;
     clean_evict(machine);
+}
+
+void queue_indexes_close(struct machine *machine)
+{
+    for (struct list *node; (node = list_pop(&machine->parts_writing)) != NULL;) {
+        part_free(CONTAINER_OF(node, struct part, link)); // Of queues that are closed: dropped.
+    }
+    free(machine->parts_frozen);
 }
 
 static struct part *part_find(struct machine *machine, const struct queue *queue, int64_t offset)

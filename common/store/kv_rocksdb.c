@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-    WRITE_BUFFER_SIZE = 8 * 1024 * 1024,
+    WRITE_BUFFER_SIZE = 16 * 1024 * 1024,
     WRITE_BUFFERS = 2,
     TABLE_SIZE = 16 * 1024 * 1024,
     OPEN_FILES_MAX = 128,

@@ -63,8 +63,9 @@ static void on_result(void *context, uint32_t ordinal, const struct operation *o
 static void checkpoint(struct bench *bench)
 {
     uint64_t start = cpu_ns();
-    struct kv_batch *batch = machine_checkpoint(bench->machine);
+    struct kv_batch *batch = machine_checkpoint_begin(bench->machine);
     uint64_t taken = cpu_ns();
+    machine_checkpoint_fill(bench->machine, batch);
     if (kv_write(bench->kv, batch) != STATUS_OK) {
         FATAL("the store cannot be written");
     }
