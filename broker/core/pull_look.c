@@ -41,6 +41,7 @@ static void scan(struct broker *broker, const struct pull *pull, const struct qu
                 found->refs[found->count++] = (struct message_ref){entries[i], offset};
                 bytes += entries[i].size;
             }
+            found->position = entries[i].position;
             offset++;
             scanned++;
         }
@@ -55,6 +56,7 @@ static void look_at_queue(struct broker *broker, const struct pull *pull, struct
     found->offset_next = 0;
     found->offset_min = 0;
     found->offset_max = 0;
+    found->position = 0;
     const struct queue *queue =
         machine_queue_find(broker->machine, name_slice(&pull->topic), pull->queue_id);
     if (queue == NULL || queue->offset_next == 0) {
@@ -66,7 +68,7 @@ static void look_at_queue(struct broker *broker, const struct pull *pull, struct
     if (pull->offset < queue->offset_first) {
         found->code = PULL_OFFSET_MOVED;
         found->offset_next = queue->offset_first;
-    } else if (pull->offset == queue->offset_next) {
+    } else if (pull->offset == queue->offset_next || pull->homeward) {
         found->code = PULL_NOT_FOUND;
         found->offset_next = pull->offset;
     } else if (pull->offset > queue->offset_next) {

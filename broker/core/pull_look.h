@@ -19,6 +19,7 @@ struct pull_found {
     int64_t offset_next;
     int64_t offset_min;
     int64_t offset_max;
+    uint64_t position; /* Of the last entry that was looked at; 0: none was. */
     uint32_t count;
     struct message_ref refs[READ_MESSAGES_MAX];
 };

@@ -4,6 +4,7 @@
 #include "broker/core/delivered.h"
 #include "broker/core/pull_look.h"
 #include "broker/core/sieve.h"
+#include "broker/core/suggestion.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,10 +28,8 @@ struct parked {
 
 /* A pull whose messages are being read. */
 struct reading {
-    struct reply_to to;
+    struct pull pull; /* Without its filter. */
     struct pull_found found;
-    int32_t topic_sys_flag;
-    int32_t group_sys_flag;
 };
 
 /* A pull whose messages are being looked through. */
@@ -79,6 +78,20 @@ void pulls_serve(struct pulls *pulls, struct pull *pull)
     }
 }
 
+bool pulls_send_home(struct pulls *pulls, const struct pull *pull)
+{
+    const struct broker *broker = pulls->broker;
+    if (!broker->settings->slave_read || broker_leads(broker) || !may_park(pulls, pull)) {
+        return false;
+    }
+    struct pull home = *pull;
+    home.homeward = true;
+    home.filter = NULL;
+    home.deadline_ms = clock_monotonic_ms(broker->ports->clock) + FOLLOWER_HOLD_MS;
+    park(pulls, &home);
+    return true;
+}
+
 /* Go on with what was found, which is not for parking. Takes the pull. */
 static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found)
 {
@@ -101,17 +114,19 @@ static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_f
     sieve_start(pulls->broker, &request, on_sieved, sieving);
 }
 
-static void add_header(struct command *response, char (*numbers)[24],
-                       const struct pull_found *found, int32_t topic_sys_flag,
-                       int32_t group_sys_flag)
+static void add_header(struct command *response, char (*numbers)[24], const struct pull *pull,
+                       const struct pull_found *found, uint64_t suggested)
 {
     const struct {
         const char *name;
         int64_t value;
     } fields[] = {
-        {"suggestWhichBrokerId", 0},      {"nextBeginOffset", found->offset_next},
-        {"minOffset", found->offset_min}, {"maxOffset", found->offset_max},
-        {"topicSysFlag", topic_sys_flag}, {"groupSysFlag", group_sys_flag},
+        {"suggestWhichBrokerId", (int64_t)suggested},
+        {"nextBeginOffset", found->offset_next},
+        {"minOffset", found->offset_min},
+        {"maxOffset", found->offset_max},
+        {"topicSysFlag", pull->topic_sys_flag},
+        {"groupSysFlag", pull->group_sys_flag},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         snprintf(numbers[i], sizeof numbers[i], "%" PRId64, fields[i].value);
@@ -133,26 +148,35 @@ static const char *remark_of(int32_t code)
     }
 }
 
-static void send_answer(struct broker *broker, const struct reply_to *to,
-                        const struct pull_found *found, int32_t topic_sys_flag,
-                        int32_t group_sys_flag, struct slice body)
+static void send_answer(struct broker *broker, const struct pull *pull,
+                        const struct pull_found *found, struct slice body)
 {
     struct command response;
     char numbers[6][24];
-    reply_init(&response, to, found->code);
-    add_header(&response, numbers, found, topic_sys_flag, group_sys_flag);
+    bool more = (found->code == PULL_FOUND || found->code == PULL_RETRY_IMMEDIATELY) &&
+                found->offset_next < found->offset_max;
+    uint64_t suggested = more ? suggest_broker(broker, pull, found->position) : LEADER_BROKER_ID;
+    reply_init(&response, &pull->to, found->code);
+    add_header(&response, numbers, pull, found, suggested);
     response.remark = slice_text(remark_of(found->code));
     response.body = body;
-    broker_reply(broker, to, &response);
+    broker_reply(broker, &pull->to, &response);
 }
 
-static void send_messages(struct broker *broker, const struct reply_to *to,
-                          const struct pull_found *found, int32_t topic_sys_flag,
-                          int32_t group_sys_flag, struct slice messages)
+static void send_messages(struct broker *broker, const struct pull *pull,
+                          const struct pull_found *found, struct slice messages)
 {
     broker->counters.messages_out += found->count;
     broker->counters.bytes_out += messages.size;
-    send_answer(broker, to, found, topic_sys_flag, group_sys_flag, messages);
+    send_answer(broker, pull, found, messages);
+}
+
+/* What is there cannot be read here. */
+static void refuse(struct broker *broker, const struct pull *pull, enum status status)
+{
+    if (!pulls_send_home(&broker->pulls, pull)) {
+        broker_reply_status(broker, &pull->to, status, NULL);
+    }
 }
 
 static void on_messages_read(struct broker *broker, void *context, enum status status,
@@ -165,13 +189,12 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
         // It went while it was being read. Asked once more, the queue begins behind it.
         reading->found.code = PULL_RETRY_IMMEDIATELY;
         reading->found.offset_next = first->queue_offset;
-        send_answer(broker, &reading->to, &reading->found, reading->topic_sys_flag,
-                    reading->group_sys_flag, slice_of(NULL, 0));
+        reading->found.position = 0;
+        send_answer(broker, &reading->pull, &reading->found, slice_of(NULL, 0));
     } else if (status == STATUS_OK) {
-        send_messages(broker, &reading->to, &reading->found, reading->topic_sys_flag,
-                      reading->group_sys_flag, slice_of(data, size));
+        send_messages(broker, &reading->pull, &reading->found, slice_of(data, size));
     } else {
-        broker_reply_status(broker, &reading->to, status, NULL);
+        refuse(broker, &reading->pull, status);
     }
     free(reading);
 }
@@ -190,20 +213,19 @@ static void count_delivered(struct broker *broker, const struct pull *pull,
 static void answer(struct broker *broker, const struct pull *pull, const struct pull_found *found)
 {
     struct pull_found final = *found;
-    if (final.code == PULL_NOT_FOUND && pull->moved) {
-        final.code = PULL_RETRY_IMMEDIATELY; // The client must learn how far the filter has looked.
+    if (final.code == PULL_NOT_FOUND && (pull->moved || pull->homeward)) {
+        // The client must learn how far the filter has looked, or that the leader has more.
+        final.code = PULL_RETRY_IMMEDIATELY;
     }
     count_delivered(broker, pull, &final);
     if (final.code != PULL_FOUND) {
-        send_answer(broker, &pull->to, &final, pull->topic_sys_flag, pull->group_sys_flag,
-                    slice_of(NULL, 0));
+        send_answer(broker, pull, &final, slice_of(NULL, 0));
         return;
     }
     struct reading *reading = mem_alloc(sizeof *reading);
-    reading->to = pull->to;
+    reading->pull = *pull;
+    reading->pull.filter = NULL;
     reading->found = final;
-    reading->topic_sys_flag = pull->topic_sys_flag;
-    reading->group_sys_flag = pull->group_sys_flag;
     read_messages(broker, reading->found.refs, reading->found.count, on_messages_read, reading);
 }
 
@@ -211,14 +233,14 @@ static void answer_sieved(struct broker *broker, const struct pull *pull, struct
                           const struct sieved *sieved)
 {
     if (sieved->status != STATUS_OK) {
-        broker_reply_status(broker, &pull->to, sieved->status, NULL);
+        refuse(broker, pull, sieved->status);
         return;
     }
     found->code = sieved->count > 0 ? PULL_FOUND : PULL_RETRY_IMMEDIATELY;
     found->offset_next = sieved->offset_next;
     found->count = sieved->count;
-    send_messages(broker, &pull->to, found, pull->topic_sys_flag, pull->group_sys_flag,
-                  sieved->messages);
+    found->position = sieved->position;
+    send_messages(broker, pull, found, sieved->messages);
 }
 
 /* One that has waited goes on waiting if nothing passed of all there is. */
