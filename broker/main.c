@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <uv.h>
 
 enum { EXIT_USAGE = 2, OVERRIDES_MAX = 64 };
 
@@ -91,6 +92,14 @@ static int parse(int argc, char **argv, struct options *options)
     return -1;
 }
 
+/* Bytes that this process may use; 0 if that is not known. */
+static uint64_t memory_size(void)
+{
+    uint64_t all = uv_get_total_memory();
+    uint64_t allowed = uv_get_constrained_memory(); // 0: not known.
+    return allowed != 0 && allowed < all ? allowed : all;
+}
+
 /* Every connection and log segment is a file. */
 static void raise_file_limit(void)
 {
@@ -120,6 +129,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     log.level = settings.log_level;
+    settings.memory_size = memory_size();
     raise_file_limit();
     // Each group keeps one thread of the pool busy with synced writes and needs some for reads.
     setenv("UV_THREADPOOL_SIZE", "16", 0);

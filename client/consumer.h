@@ -57,6 +57,7 @@ struct consumed_queue {
     bool dropped;           /* Not ours any more; goes with its last running delivery. */
     bool refusal_told;      /* That the broker does not take the expression. */
     bool keeps_failures;    /* The broker does not take messages back. */
+    int64_t pull_from;      /* Broker id that the last answer to a pull suggested; 0: the leader. */
     int64_t next_offset;    /* To be pulled. */
     int64_t stored_offset;  /* The broker knows; -1: nothing. */
     int64_t storing_offset; /* Being told to it; -1: nothing. */

@@ -94,6 +94,13 @@ static enum status call(struct consumed_queue *queue, struct command *request, u
                             context);
 }
 
+/* The follower that the broker suggested for pulls; false: pull as everything else is asked. */
+static bool follower_host(const struct consumed_queue *queue, struct host *host)
+{
+    return queue->pull_from != 0 && routes_host(&queue->consumer->client->routes,
+                                                name_slice(&queue->broker), queue->pull_from, host);
+}
+
 /* Do what comes next. */
 static void go_on(struct consumed_queue *queue)
 {
@@ -227,8 +234,11 @@ static void pull(struct consumed_queue *queue)
     const struct raftmq_consumer *consumer = queue->consumer;
     struct command request;
     struct buf scratch = {0};
+    struct host follower;
+    bool elsewhere = follower_host(queue, &follower);
     int64_t committed = queue_committed(queue);
-    bool commit = committed > 0 && !consumer->options.broadcasting;
+    // A follower of Apache RocketMQ would keep it to itself; the leader is told by queue_store().
+    bool commit = committed > 0 && !consumer->options.broadcasting && !elsewhere;
     int32_t flags = PULL_SUSPEND | PULL_SUBSCRIPTION | (commit ? PULL_COMMIT : 0);
     begin_request(queue, REQUEST_PULL_MESSAGE, &scratch, &request);
     command_add_i64(&request, "queueOffset", queue->next_offset, &scratch);
@@ -239,11 +249,14 @@ static void pull(struct consumed_queue *queue)
     command_add(&request, "subscription", buf_slice(&queue->topic->expression));
     command_add_i64(&request, "subVersion", consumer->version, &scratch);
     command_add(&request, "expressionType", expression_type_name(queue->topic->type));
-    enum status status = call(queue, &request, PULL_TIMEOUT_MS, on_pulled, queue);
+    enum status status = elsewhere ? connections_call(&consumer->client->connections, follower,
+                                                      &request, PULL_TIMEOUT_MS, on_pulled, queue)
+                                   : call(queue, &request, PULL_TIMEOUT_MS, on_pulled, queue);
     buf_close(&scratch);
     if (status == STATUS_PENDING) {
         queue->pulling = true;
     } else {
+        queue->pull_from = 0;
         failed(queue, status, NULL);
     }
 }
@@ -253,11 +266,14 @@ static void on_pulled(void *context, enum status status, const struct command *r
     struct consumed_queue *queue = context;
     int64_t next = 0;
     queue->pulling = false;
+    queue->pull_from = 0; // After an error, too.
     if (status != STATUS_OK) {
         failed(queue, status, response);
         return;
     }
-    bool understood = command_i64(response, "nextBeginOffset", true, &next) == STATUS_OK;
+    bool understood =
+        command_i64(response, "nextBeginOffset", true, &next) == STATUS_OK &&
+        command_i64(response, "suggestWhichBrokerId", false, &queue->pull_from) == STATUS_OK;
     switch (understood ? response->code : -1) {
     case RESPONSE_SUCCESS:
         deliver_all(queue, response->body);
@@ -279,6 +295,7 @@ static void on_pulled(void *context, enum status status, const struct command *r
         take_note(queue);
         return;
     default:
+        queue->pull_from = 0;
         failed(queue, status, response);
         return;
     }
@@ -431,6 +448,7 @@ static void rewind_to(struct consumed_queue *queue, int64_t offset)
         list_append(&queue->stale, at);
     }
     queue->located = offset >= 0;
+    queue->pull_from = 0; // A follower may not know of a reset yet.
     queue->next_offset = offset >= 0 ? offset : 0;
     queue->stored_offset = -1;
 }

@@ -613,6 +613,8 @@ static void view_member(const struct replica_host *host, const struct replica_kn
 {
     uint64_t id = known->server.id;
     bool self = id == host->options.id;
+    struct log_entry match = {0};
+    (void)segment_log_entry(host->storage.log, replica_match_index(host->replica, id), &match);
     *member = (struct replica_member_view){
         .id = id,
         .client_host = self ? host->options.client_host : (struct host){0},
@@ -620,6 +622,7 @@ static void view_member(const struct replica_host *host, const struct replica_kn
         .draining = self && host->draining,
         .connected = self,
         .match_index = replica_match_index(host->replica, id),
+        .match_position = match.position,
         .last_contact_ms_ago = self ? 0 : replica_contact_ms_ago(host->replica, id),
     };
     if (!self && host->peers != NULL) {

@@ -158,8 +158,9 @@ struct replica_member_view {
     struct host client_host; /* Port 0: not known yet. */
     enum replica_member_role role;
     bool connected;
-    bool draining;        /* Wants no leadership. */
-    uint64_t match_index; /* Leader only. */
+    bool draining;           /* Wants no leadership. */
+    uint64_t match_index;    /* Leader only. */
+    uint64_t match_position; /* Of that entry in our log; 0 if it is not there. */
     uint64_t last_contact_ms_ago;
 };
 

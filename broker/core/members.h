@@ -14,6 +14,12 @@ enum member_action {
     MEMBER_REMOVE,
 };
 
+/* Another member that is none of the strangers, as the leader sees it. */
+struct follower {
+    uint64_t id;
+    bool ready; /* For readers. */
+};
+
 struct member_ports {
     void *context;
     /* Change the membership, one change at a time; the leader alone can. What is so already is
@@ -28,6 +34,11 @@ struct member_ports {
     bool (*ready)(void *context, uint64_t id);
     /* Who should lead when all are well; 0: nobody in particular. */
     uint64_t (*preferred)(void *context);
+    /* The followers, at most MEMBERS_MAX, ascending by id, and which of them can serve whoever
+     * reads on from this position of the log. Of the leader. Returns how many there are. */
+    size_t (*followers)(void *context, uint64_t position, struct follower *to);
+    /* Has the leader been heard of lately? Of a follower. */
+    bool (*hears_leader)(void *context);
     /* Where a member's clients connect; false if it is not known. */
     bool (*client_host)(void *context, uint64_t id, struct host *host);
     /* Is this replica itself a member? */

@@ -6,6 +6,7 @@
 #include "broker/core/broker.h"
 #include "broker/core/offset_commit.h"
 #include "broker/core/processors.h"
+#include "broker/core/suggestion.h"
 #include "common/remoting/names.h"
 
 enum {
@@ -141,8 +142,10 @@ static void set_bounds(const struct broker *broker, const struct pull_header *he
     pull->suspend = (header->sys_flag & PULL_SUSPEND) != 0 && header->suspend_ms > 0;
     if (pull->suspend) {
         enum { SHORT_POLLING_MS = 1000, SUSPEND_MAX_MS = 120000 };
+        bool sent_here = settings->slave_read && !broker_leads(broker);
+        int64_t max = sent_here ? FOLLOWER_HOLD_MS : SUSPEND_MAX_MS;
         int64_t wait = settings->long_polling ? header->suspend_ms : SHORT_POLLING_MS;
-        wait = wait < SUSPEND_MAX_MS ? wait : SUSPEND_MAX_MS;
+        wait = wait < max ? wait : max;
         pull->deadline_ms = clock_monotonic_ms(broker->ports->clock) + (uint64_t)wait;
     }
 }
@@ -190,17 +193,23 @@ enum status process_pull(struct broker *broker, struct request *request)
                             SLICE_ARGS(header.group));
     }
     pull.group_sys_flag = group->sys_flag;
+    pull.may_leave = group->broker_id_when_slow != LEADER_BROKER_ID;
+    pull.brings_filter = (header.sys_flag & PULL_SUBSCRIPTION) != 0;
+    pull.queue_id = header.queue_id;
+    pull.offset = header.offset;
+    set_bounds(broker, &header, &pull);
     status = check_topic(broker, request, &header, &pull);
     if (status == STATUS_OK) {
         status = find_filter(broker, request, &header, group, &pull);
+    }
+    if ((status == STATUS_SUBSCRIPTION_UNKNOWN || status == STATUS_SUBSCRIPTION_STALE) &&
+        pulls_send_home(&broker->pulls, &pull)) {
+        return STATUS_PENDING; // This follower has restarted: its client was sent here before.
     }
     if (status != STATUS_OK) {
         return status;
     }
     commit_offset(broker, &header);
-    pull.queue_id = header.queue_id;
-    pull.offset = header.offset;
-    set_bounds(broker, &header, &pull);
     pulls_serve(&broker->pulls, &pull);
     return STATUS_PENDING;
 }

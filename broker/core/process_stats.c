@@ -433,6 +433,7 @@ enum status process_runtime_info(struct broker *broker, struct request *request)
     put_number(&json, "raftmqDelayed", counters.delayed_waiting);
     put_number(&json, "raftmqSentBack", broker->counters.sent_back);
     put_number(&json, "raftmqDeadLetters", broker->counters.dead_letters);
+    put_number(&json, "raftmqReadersSent", broker->counters.readers_sent);
     put_number(&json, "raftmqForwarded", broker->counters.forwarded);
     json_end(&json, '}');
     json_end(&json, '}');

@@ -2,24 +2,13 @@
 
 #include "broker/core/broker.h"
 #include "broker/core/delivered.h"
-#include "broker/core/reader.h"
+#include "broker/core/pull_look.h"
 #include "broker/core/sieve.h"
+#include "broker/core/suggestion.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum {
-    CODE_FOUND = 0,
-    CODE_NOT_FOUND = 19,
-    CODE_RETRY_IMMEDIATELY = 20,
-    CODE_OFFSET_MOVED = 21,
-    CODE_SIEVE = -1, /* No answer: what is there must be read to know. */
-    /* Index entries one look at a queue may go through, as in RocketMQ (maxFilterMessageSize / 20).
-     */
-    SCAN_MAX = 800,
-    SCAN_STEP = 64,
-};
 
 /* A queue at which pulls are parked. */
 struct parked_queue {
@@ -37,33 +26,20 @@ struct parked {
     struct heap_node timer;
 };
 
-/* What a look at the queue found. */
-struct found {
-    int32_t code;
-    int64_t offset_next;
-    int64_t offset_min;
-    int64_t offset_max;
-    uint32_t count;
-    struct message_ref refs[READ_MESSAGES_MAX];
-};
-
 /* A pull whose messages are being read. */
 struct reading {
-    struct reply_to to;
-    struct found found;
-    int32_t topic_sys_flag;
-    int32_t group_sys_flag;
+    struct pull pull; /* Without its filter. */
+    struct pull_found found;
 };
 
 /* A pull whose messages are being looked through. */
 struct sieving {
     struct pull pull;
-    struct found found;
+    struct pull_found found;
 };
 
-static void look(struct broker *broker, const struct pull *pull, struct found *found);
-static void answer(struct broker *broker, const struct pull *pull, const struct found *found);
-static void conclude(struct pulls *pulls, struct pull *pull, const struct found *found);
+static void answer(struct broker *broker, const struct pull *pull, const struct pull_found *found);
+static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found);
 static void on_sieved(struct broker *broker, void *context, const struct sieved *sieved);
 static void park(struct pulls *pulls, struct pull *pull);
 static struct pull unpark(struct pulls *pulls, struct parked *parked);
@@ -93,19 +69,33 @@ static bool may_park(const struct pulls *pulls, const struct pull *pull)
 
 void pulls_serve(struct pulls *pulls, struct pull *pull)
 {
-    struct found found;
-    look(pulls->broker, pull, &found);
-    if (found.code == CODE_NOT_FOUND && may_park(pulls, pull)) {
+    struct pull_found found;
+    pull_look(pulls->broker, pull, &found);
+    if (found.code == PULL_NOT_FOUND && may_park(pulls, pull)) {
         park(pulls, pull);
     } else {
         conclude(pulls, pull, &found);
     }
 }
 
-/* Go on with what was found, which is not for parking. Takes the pull. */
-static void conclude(struct pulls *pulls, struct pull *pull, const struct found *found)
+bool pulls_send_home(struct pulls *pulls, const struct pull *pull)
 {
-    if (found->code != CODE_SIEVE) {
+    const struct broker *broker = pulls->broker;
+    if (!broker->settings->slave_read || broker_leads(broker) || !may_park(pulls, pull)) {
+        return false;
+    }
+    struct pull home = *pull;
+    home.homeward = true;
+    home.filter = NULL;
+    home.deadline_ms = clock_monotonic_ms(broker->ports->clock) + FOLLOWER_HOLD_MS;
+    park(pulls, &home);
+    return true;
+}
+
+/* Go on with what was found, which is not for parking. Takes the pull. */
+static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found)
+{
+    if (found->code != PULL_SIEVE) {
         answer(pulls->broker, pull, found);
         message_filter_release(pull->filter);
         return;
@@ -124,116 +114,19 @@ static void conclude(struct pulls *pulls, struct pull *pull, const struct found 
     sieve_start(pulls->broker, &request, on_sieved, sieving);
 }
 
-/* Which entries from the pull's offset on go into the answer. */
-static void scan(struct broker *broker, const struct pull *pull, const struct queue *queue,
-                 struct found *found)
-{
-    struct index_entry entries[SCAN_STEP];
-    size_t bytes = 0;
-    int64_t offset = pull->offset;
-    uint32_t messages_max =
-        pull->messages_max < READ_MESSAGES_MAX ? pull->messages_max : READ_MESSAGES_MAX;
-    bool full = false;
-    for (uint32_t scanned = 0; scanned < SCAN_MAX && !full && offset < queue->offset_next;) {
-        uint32_t count = 0;
-        enum status status =
-            machine_queue_read(broker->machine, queue, offset, SCAN_STEP, entries, &count);
-        if (status != STATUS_OK || count == 0) {
-            log_error(broker->log, "queue index cannot be read",
-                      "topic=%s queue=%d offset=%" PRId64 " status=%s", queue->topic->name.text,
-                      queue->id, offset, status_name(status));
-            break;
-        }
-        for (uint32_t i = 0; i < count && !full; i++) {
-            if (tag_filter_matches(&pull->filter->tags, entries[i].tags_hash)) {
-                full = found->count == messages_max ||
-                       (found->count > 0 && bytes + entries[i].size > pull->bytes_max);
-                if (full) {
-                    break;
-                }
-                found->refs[found->count++] = (struct message_ref){entries[i], offset};
-                bytes += entries[i].size;
-            }
-            offset++;
-            scanned++;
-        }
-    }
-    found->offset_next = offset;
-}
-
-/* Source of codes and next offsets: DefaultMessageStore.getMessage, PullMessageProcessor. */
-static void look_at_queue(struct broker *broker, const struct pull *pull, struct found *found)
-{
-    found->count = 0;
-    found->offset_next = 0;
-    found->offset_min = 0;
-    found->offset_max = 0;
-    const struct queue *queue =
-        machine_queue_find(broker->machine, name_slice(&pull->topic), pull->queue_id);
-    if (queue == NULL || queue->offset_next == 0) {
-        found->code = pull->offset == 0 ? CODE_NOT_FOUND : CODE_OFFSET_MOVED;
-        return;
-    }
-    found->offset_min = queue->offset_first;
-    found->offset_max = queue->offset_next;
-    if (pull->offset < queue->offset_first) {
-        found->code = CODE_OFFSET_MOVED;
-        found->offset_next = queue->offset_first;
-    } else if (pull->offset == queue->offset_next) {
-        found->code = CODE_NOT_FOUND;
-        found->offset_next = pull->offset;
-    } else if (pull->offset > queue->offset_next) {
-        found->code = CODE_OFFSET_MOVED;
-        found->offset_next = queue->offset_next;
-    } else if (pull->filter->sql != NULL) {
-        found->code = CODE_SIEVE;
-    } else {
-        scan(broker, pull, queue, found);
-        found->code = found->count > 0 ? CODE_FOUND : CODE_RETRY_IMMEDIATELY;
-    }
-}
-
-/* A replica may be behind what its client was given by another one, the leader too if its disk is
- * slow: an offset beyond its end is no reason to move the consumer back. */
-static void trust_only_who_knows_all(const struct broker *broker, const struct pull *pull,
-                                     struct found *found)
-{
-    if (found->code == CODE_OFFSET_MOVED && pull->offset > found->offset_max &&
-        !broker->ports->knows_all(broker->ports->context)) {
-        found->code = CODE_NOT_FOUND;
-        found->offset_next = pull->offset;
-    }
-}
-
-/* An operator has put the group elsewhere, and this consumer does not know yet. */
-static void move_where_reset(struct broker *broker, const struct pull *pull, struct found *found)
-{
-    int64_t target;
-    if (machine_offset_held(broker->machine, name_slice(&pull->group), name_slice(&pull->topic),
-                            pull->queue_id, &target) &&
-        target != pull->offset) {
-        found->code = CODE_OFFSET_MOVED;
-        found->offset_next = target;
-    }
-}
-
-static void look(struct broker *broker, const struct pull *pull, struct found *found)
-{
-    look_at_queue(broker, pull, found);
-    trust_only_who_knows_all(broker, pull, found);
-    move_where_reset(broker, pull, found);
-}
-
-static void add_header(struct command *response, char (*numbers)[24], const struct found *found,
-                       int32_t topic_sys_flag, int32_t group_sys_flag)
+static void add_header(struct command *response, char (*numbers)[24], const struct pull *pull,
+                       const struct pull_found *found, uint64_t suggested)
 {
     const struct {
         const char *name;
         int64_t value;
     } fields[] = {
-        {"suggestWhichBrokerId", 0},      {"nextBeginOffset", found->offset_next},
-        {"minOffset", found->offset_min}, {"maxOffset", found->offset_max},
-        {"topicSysFlag", topic_sys_flag}, {"groupSysFlag", group_sys_flag},
+        {"suggestWhichBrokerId", (int64_t)suggested},
+        {"nextBeginOffset", found->offset_next},
+        {"minOffset", found->offset_min},
+        {"maxOffset", found->offset_max},
+        {"topicSysFlag", pull->topic_sys_flag},
+        {"groupSysFlag", pull->group_sys_flag},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         snprintf(numbers[i], sizeof numbers[i], "%" PRId64, fields[i].value);
@@ -244,36 +137,46 @@ static void add_header(struct command *response, char (*numbers)[24], const stru
 static const char *remark_of(int32_t code)
 {
     switch (code) {
-    case CODE_FOUND:
+    case PULL_FOUND:
         return "FOUND";
-    case CODE_NOT_FOUND:
+    case PULL_NOT_FOUND:
         return "no new message";
-    case CODE_RETRY_IMMEDIATELY:
+    case PULL_RETRY_IMMEDIATELY:
         return "no message matched the filter";
     default:
         return "the offset is outside the queue, or was reset: go on at nextBeginOffset";
     }
 }
 
-static void send_answer(struct broker *broker, const struct reply_to *to, const struct found *found,
-                        int32_t topic_sys_flag, int32_t group_sys_flag, struct slice body)
+static void send_answer(struct broker *broker, const struct pull *pull,
+                        const struct pull_found *found, struct slice body)
 {
     struct command response;
     char numbers[6][24];
-    reply_init(&response, to, found->code);
-    add_header(&response, numbers, found, topic_sys_flag, group_sys_flag);
+    bool more = (found->code == PULL_FOUND || found->code == PULL_RETRY_IMMEDIATELY) &&
+                found->offset_next < found->offset_max;
+    uint64_t suggested = more ? suggest_broker(broker, pull, found->position) : LEADER_BROKER_ID;
+    reply_init(&response, &pull->to, found->code);
+    add_header(&response, numbers, pull, found, suggested);
     response.remark = slice_text(remark_of(found->code));
     response.body = body;
-    broker_reply(broker, to, &response);
+    broker_reply(broker, &pull->to, &response);
 }
 
-static void send_messages(struct broker *broker, const struct reply_to *to,
-                          const struct found *found, int32_t topic_sys_flag, int32_t group_sys_flag,
-                          struct slice messages)
+static void send_messages(struct broker *broker, const struct pull *pull,
+                          const struct pull_found *found, struct slice messages)
 {
     broker->counters.messages_out += found->count;
     broker->counters.bytes_out += messages.size;
-    send_answer(broker, to, found, topic_sys_flag, group_sys_flag, messages);
+    send_answer(broker, pull, found, messages);
+}
+
+/* What is there cannot be read here. */
+static void refuse(struct broker *broker, const struct pull *pull, enum status status)
+{
+    if (!pulls_send_home(&broker->pulls, pull)) {
+        broker_reply_status(broker, &pull->to, status, NULL);
+    }
 }
 
 static void on_messages_read(struct broker *broker, void *context, enum status status,
@@ -284,23 +187,22 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
     bool cut = first->entry.position < machine_cut_done(broker->machine).position;
     if (status == STATUS_NOT_FOUND && cut) {
         // It went while it was being read. Asked once more, the queue begins behind it.
-        reading->found.code = CODE_RETRY_IMMEDIATELY;
+        reading->found.code = PULL_RETRY_IMMEDIATELY;
         reading->found.offset_next = first->queue_offset;
-        send_answer(broker, &reading->to, &reading->found, reading->topic_sys_flag,
-                    reading->group_sys_flag, slice_of(NULL, 0));
+        reading->found.position = 0;
+        send_answer(broker, &reading->pull, &reading->found, slice_of(NULL, 0));
     } else if (status == STATUS_OK) {
-        send_messages(broker, &reading->to, &reading->found, reading->topic_sys_flag,
-                      reading->group_sys_flag, slice_of(data, size));
+        send_messages(broker, &reading->pull, &reading->found, slice_of(data, size));
     } else {
-        broker_reply_status(broker, &reading->to, status, NULL);
+        refuse(broker, &reading->pull, status);
     }
     free(reading);
 }
 
 static void count_delivered(struct broker *broker, const struct pull *pull,
-                            const struct found *found)
+                            const struct pull_found *found)
 {
-    uint32_t count = found->code == CODE_FOUND ? found->count : 0;
+    uint32_t count = found->code == PULL_FOUND ? found->count : 0;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
         bytes += found->refs[i].entry.size;
@@ -308,38 +210,37 @@ static void count_delivered(struct broker *broker, const struct pull *pull,
     delivered_count(broker, name_slice(&pull->group), name_slice(&pull->topic), count, bytes);
 }
 
-static void answer(struct broker *broker, const struct pull *pull, const struct found *found)
+static void answer(struct broker *broker, const struct pull *pull, const struct pull_found *found)
 {
-    struct found final = *found;
-    if (final.code == CODE_NOT_FOUND && pull->moved) {
-        final.code = CODE_RETRY_IMMEDIATELY; // The client must learn how far the filter has looked.
+    struct pull_found final = *found;
+    if (final.code == PULL_NOT_FOUND && (pull->moved || pull->homeward)) {
+        // The client must learn how far the filter has looked, or that the leader has more.
+        final.code = PULL_RETRY_IMMEDIATELY;
     }
     count_delivered(broker, pull, &final);
-    if (final.code != CODE_FOUND) {
-        send_answer(broker, &pull->to, &final, pull->topic_sys_flag, pull->group_sys_flag,
-                    slice_of(NULL, 0));
+    if (final.code != PULL_FOUND) {
+        send_answer(broker, pull, &final, slice_of(NULL, 0));
         return;
     }
     struct reading *reading = mem_alloc(sizeof *reading);
-    reading->to = pull->to;
+    reading->pull = *pull;
+    reading->pull.filter = NULL;
     reading->found = final;
-    reading->topic_sys_flag = pull->topic_sys_flag;
-    reading->group_sys_flag = pull->group_sys_flag;
     read_messages(broker, reading->found.refs, reading->found.count, on_messages_read, reading);
 }
 
-static void answer_sieved(struct broker *broker, const struct pull *pull, struct found *found,
+static void answer_sieved(struct broker *broker, const struct pull *pull, struct pull_found *found,
                           const struct sieved *sieved)
 {
     if (sieved->status != STATUS_OK) {
-        broker_reply_status(broker, &pull->to, sieved->status, NULL);
+        refuse(broker, pull, sieved->status);
         return;
     }
-    found->code = sieved->count > 0 ? CODE_FOUND : CODE_RETRY_IMMEDIATELY;
+    found->code = sieved->count > 0 ? PULL_FOUND : PULL_RETRY_IMMEDIATELY;
     found->offset_next = sieved->offset_next;
     found->count = sieved->count;
-    send_messages(broker, &pull->to, found, pull->topic_sys_flag, pull->group_sys_flag,
-                  sieved->messages);
+    found->position = sieved->position;
+    send_messages(broker, pull, found, sieved->messages);
 }
 
 /* One that has waited goes on waiting if nothing passed of all there is. */
@@ -436,14 +337,14 @@ void pulls_on_queue_grown(struct pulls *pulls, const struct queue *queue)
 /* Answer if there is something now; otherwise it stays, with its offset moved on. */
 static void try_again(struct pulls *pulls, struct parked *parked)
 {
-    struct found found;
-    look(pulls->broker, &parked->pull, &found);
-    while (found.code == CODE_RETRY_IMMEDIATELY && found.offset_next > parked->pull.offset) {
+    struct pull_found found;
+    pull_look(pulls->broker, &parked->pull, &found);
+    while (found.code == PULL_RETRY_IMMEDIATELY && found.offset_next > parked->pull.offset) {
         parked->pull.offset = found.offset_next;
         parked->pull.moved = true;
-        look(pulls->broker, &parked->pull, &found);
+        pull_look(pulls->broker, &parked->pull, &found);
     }
-    if (found.code == CODE_NOT_FOUND || found.code == CODE_RETRY_IMMEDIATELY) {
+    if (found.code == PULL_NOT_FOUND || found.code == PULL_RETRY_IMMEDIATELY) {
         return;
     }
     struct pull pull = unpark(pulls, parked);

@@ -3,8 +3,8 @@
  * A parked pull waits at its queue. When the queue grows it is looked at again at the end of the
  * loop turn; if nothing there matches its filter it moves its offset on and stays parked (while an
  * SQL92 filter is looking through the messages it is not parked, and comes back). When its time is
- * over it is answered with 19, or with 20 if it moved. Loop thread only. Source:
- * PullMessageProcessor, PullRequestHoldService. */
+ * over it is answered with 19, or with 20 if it moved. What an answer says of where to pull next is
+ * in suggestion.h. Loop thread only. Source: PullMessageProcessor, PullRequestHoldService. */
 #ifndef BROKER_CORE_PULLS_H
 #define BROKER_CORE_PULLS_H
 
@@ -34,6 +34,9 @@ struct pull {
     bool parked;          /* It is, or was. */
     bool moved;           /* Its offset has advanced since. */
     bool suspend;
+    bool brings_filter; /* Without a heartbeat it could be served, too. */
+    bool may_leave;     /* Its group lets readers that lag go to followers. */
+    bool homeward;      /* It cannot be served here, and waits to be sent to the leader. */
     int32_t topic_sys_flag;
     int32_t group_sys_flag;
     struct message_filter *filter;
@@ -44,6 +47,16 @@ void pulls_close(struct pulls *pulls);
 
 /* Serve a pull: answers it, or parks it. Takes the pull. */
 void pulls_serve(struct pulls *pulls, struct pull *pull);
+
+/* So long a follower holds an empty pull at most if it serves readers that were sent to it: the
+ * leader may know of more. */
+enum { FOLLOWER_HOLD_MS = 1000 };
+
+/* A pull that this follower cannot serve is not to fail but to go to the leader: it is held for
+ * FOLLOWER_HOLD_MS, for its client may not know of another leader yet and come back at once, and
+ * answered with 20, its offset and the leader's id. Copies the pull, its filter stays the caller's.
+ * False if it is to fail: readers are not sent here, we lead, or it cannot be held. */
+bool pulls_send_home(struct pulls *pulls, const struct pull *pull);
 
 /* A queue has new messages. */
 void pulls_on_queue_grown(struct pulls *pulls, const struct queue *queue);

@@ -60,6 +60,11 @@ static const struct config_key keys[] = {
      "most messages in one pull"},
     {"maxTransferBytesOnMessageInMemory", CONFIG_INTEGER, "262144", 1024, 8 * MIB,
      "most bytes in one pull (a single larger message still goes)"},
+    {"slaveReadEnable", CONFIG_BOOLEAN, "false", 0, 0, "send consumers that lag far to followers"},
+    {"accessMessageInMemoryMaxRatio", CONFIG_INTEGER, "40", 1, 100,
+     "percent of the memory, shared by the node's groups: a consumer that lags by more lags far"},
+    {"slaveReadLagSize", CONFIG_INTEGER, "0", 0, 1024LL * 1024 * MIB,
+     "if not 0, stands for that share, bytes"},
     {"leaderWaitMs", CONFIG_INTEGER, "1000", 10, 2500,
      "how long a request waits for a leader before it is refused with 14, ms"},
     {"maxConnections", CONFIG_INTEGER, "10000", 1, 1000000, "client connections of one group"},
@@ -370,6 +375,9 @@ static void take_numbers(struct settings *settings, const struct config *config)
         (uint32_t)config_integer(config, "maxTransferCountOnMessageInMemory");
     settings->pull_bytes_max =
         (uint32_t)config_integer(config, "maxTransferBytesOnMessageInMemory");
+    settings->slave_read = config_boolean(config, "slaveReadEnable");
+    settings->lag_ratio = (uint32_t)config_integer(config, "accessMessageInMemoryMaxRatio");
+    settings->lag_size = (uint64_t)config_integer(config, "slaveReadLagSize");
     settings->hold_ms = (uint64_t)config_integer(config, "leaderWaitMs");
     settings->connections_max = (uint32_t)config_integer(config, "maxConnections");
     settings->inflight_max = (uint32_t)config_integer(config, "maxInflight");

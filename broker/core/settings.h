@@ -58,6 +58,10 @@ struct settings {
     bool long_polling;
     uint32_t pull_messages_max;
     uint32_t pull_bytes_max;
+    bool slave_read;          /* slaveReadEnable: readers that lag are sent to followers. */
+    uint32_t lag_ratio;       /* accessMessageInMemoryMaxRatio: percent of memory_size */
+    uint64_t lag_size;        /* slaveReadLagSize, bytes; 0: by the ratio */
+    uint64_t memory_size;     /* Of this machine, bytes. No key: main() sets it; 0: not known. */
     uint64_t hold_ms;         /* How long a request waits for a leader. */
     uint32_t connections_max; /* Per group. */
     uint32_t inflight_max;    /* Operations per group waiting for their outcome. */

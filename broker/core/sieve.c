@@ -13,6 +13,7 @@ struct sieve {
     int64_t offset; /* Next to look at. */
     uint32_t round; /* Messages to read next. */
     uint32_t looked_at;
+    uint64_t position;
     uint64_t cost;
     struct buf kept;
     uint32_t kept_count;
@@ -144,6 +145,7 @@ static void on_round(struct broker *broker, void *context, enum status status, u
             break;
         }
         at += message_size;
+        sieve->position = sieve->refs[i].entry.position;
         sieve->offset++;
         sieve->looked_at++;
         sieve->ended = sieve->cost >= SIEVE_COST_MAX;
@@ -161,6 +163,7 @@ static void finish(struct sieve *sieve)
         // What went while it was being read is no failure, nor is one behind what was kept.
         .status = cut || sieve->kept_count > 0 ? STATUS_OK : sieve->status,
         .offset_next = sieve->offset,
+        .position = sieve->position,
         .count = sieve->kept_count,
         .messages = buf_slice(&sieve->kept),
     };

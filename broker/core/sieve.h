@@ -28,6 +28,7 @@ struct sieve_request {
 struct sieved {
     enum status status;  /* Other than OK: nothing is kept, and the next message cannot be read. */
     int64_t offset_next; /* Up to where it has looked. */
+    uint64_t position;   /* Of the last entry that it looked at; 0: none. */
     uint32_t count;      /* Messages kept. */
     struct slice messages; /* Back to back; valid until the callback returns. */
 };

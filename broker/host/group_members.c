@@ -1,5 +1,6 @@
 /* The broker core's port to the group's members: what the replica knows of them. */
 #include "broker/host/group_internal.h"
+#include "broker/host/group_readers.h"
 
 #include <stdio.h>
 
@@ -160,6 +161,37 @@ static uint64_t preferred(void *context)
     return count == 0 ? 0 : voters[hash % count];
 }
 
+static size_t followers(void *context, uint64_t position, struct follower *to)
+{
+    const struct group_host *host = context;
+    struct replica_view view;
+    size_t count = 0;
+    if (host->replica == NULL) {
+        return 0;
+    }
+    replica_host_view(host->replica, &view);
+    for (size_t i = 0; i < view.member_count && count < MEMBERS_MAX; i++) {
+        const struct replica_member_view *member = &view.members[i];
+        if (member->id != host->settings->node_id && member->role != REPLICA_MEMBER_STRANGER) {
+            bool ready =
+                reader_may_follow(&view, member, position, host->settings->election_timeout_ms);
+            to[count++] = (struct follower){member->id, ready};
+        }
+    }
+    return count;
+}
+
+static bool hears_leader(void *context)
+{
+    const struct group_host *host = context;
+    struct replica_view view;
+    if (host->replica == NULL) {
+        return false;
+    }
+    replica_host_view(host->replica, &view);
+    return reader_may_stay(&view, host->settings->election_timeout_ms);
+}
+
 static bool client_host(void *context, uint64_t id, struct host *out)
 {
     const struct group_host *host = context;
@@ -211,6 +243,6 @@ static enum status recover(void *context, uint64_t last_index)
 
 struct member_ports group_member_ports(struct group_host *host)
 {
-    return (struct member_ports){host,        change,  ready,   preferred,
-                                 client_host, belongs, recover, drain};
+    return (struct member_ports){host,         change,      ready,   preferred, followers,
+                                 hears_leader, client_host, belongs, recover,   drain};
 }

@@ -16,7 +16,8 @@ list(APPEND SIM_CLUSTER_SOURCES ${CMAKE_SOURCE_DIR}/tests/sim/sim_disk.c)
 set(SIM_WRAPPED
     malloc calloc realloc posix_memalign free
     socket bind connect listen setsockopt getsockname close getpid mkdir statvfs
-    log_write broker_apply broker_on_state channel_send_request segment_log_open fetch_run)
+    log_write broker_apply broker_on_state channel_send_request suggest_broker
+    segment_log_open fetch_run)
 list(TRANSFORM SIM_WRAPPED PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE SIM_WRAP_OPTIONS)
 
 set(SIM_RAFT_INCLUDE ${RAFT_INCLUDE_DIRS})

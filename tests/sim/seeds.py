@@ -42,7 +42,8 @@ LEAST_AT_ALL = ["recalls", "calls of unknown outcome", "halves sent again", "mes
                 "nodes that gave up", "fault: disk lost", "fault: bits flipped", "copies",
                 "segments cut", "members added", "members promoted", "members removed",
                 "fault: node drained", "halves with a delay", "messages consumed in order",
-                "messages recognised", "messages popped again", "popped messages acknowledged"]
+                "messages recognised", "messages popped again", "popped messages acknowledged",
+                "readers sent to followers", "readers kept by followers"]
 
 
 def run(binary, arguments):

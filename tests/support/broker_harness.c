@@ -126,6 +126,25 @@ static uint64_t member_preferred(void *context)
     return ((struct harness_replica *)context)->group.preferred_id;
 }
 
+static size_t member_followers(void *context, uint64_t position, struct follower *to)
+{
+    const struct harness_replica *replica = context;
+    const struct harness *harness = replica->harness;
+    size_t count = 0;
+    (void)position;
+    for (size_t i = 0; i < harness->replica_count; i++) {
+        if (&harness->replicas[i] != replica) {
+            to[count++] = (struct follower){i + 1, !replica->unready[i]};
+        }
+    }
+    return count;
+}
+
+static bool member_hears_leader(void *context)
+{
+    return !((struct harness_replica *)context)->forsaken;
+}
+
 static bool member_client_host(void *context, uint64_t member_id, struct host *host)
 {
     (void)context;
@@ -254,8 +273,9 @@ static void replica_open(struct harness *harness, size_t id)
         .read = port_read,
         .transfer = port_transfer,
         .suspect = port_suspect,
-        .members = {replica, member_change, member_ready, member_preferred, member_client_host,
-                    member_belongs, member_recover, member_drain},
+        .members = {replica, member_change, member_ready, member_preferred, member_followers,
+                    member_hears_leader, member_client_host, member_belongs, member_recover,
+                    member_drain},
         .storage = port_storage,
         .describe = port_describe,
         .leader_out = port_leader_out,

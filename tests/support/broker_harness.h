@@ -31,13 +31,15 @@ struct harness_replica {
     struct broker broker;
     bool room;
     bool fresh;
-    bool behind;                 /* Others may have applied more. */
-    struct storage_view storage; /* What the port says, but for log_end. */
-    bool peer_ready;             /* What the members port says. */
-    uint64_t suspected;          /* Where a read was not what was written; 0: nowhere. */
-    bool draining;               /* As it was told. */
-    uint64_t recovered_at;       /* Where it was told that its log ends. */
-    uint64_t changed_member;     /* The last change asked for, */
+    bool behind;                        /* Others may have applied more. */
+    struct storage_view storage;        /* What the port says, but for log_end. */
+    bool peer_ready;                    /* What the members port says, */
+    bool unready[HARNESS_REPLICAS_MAX]; /* of followers, too, by place. */
+    bool forsaken;                      /* A follower that hears of no leader. */
+    uint64_t suspected;                 /* Where a read was not what was written; 0: nowhere. */
+    bool draining;                      /* As it was told. */
+    uint64_t recovered_at;              /* Where it was told that its log ends. */
+    uint64_t changed_member;            /* The last change asked for, */
     enum member_action changed_action;
     enum status change_status;   /* and what it is answered. */
     uint64_t transferred_to;     /* Target of the last transfer that was asked for; 0: none. */

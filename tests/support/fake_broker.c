@@ -181,7 +181,7 @@ static void answer_route(struct fake_broker *fake, struct conn *conn, const stru
 {
     struct buf text[FAKE_BROKERS] = {{0}};
     struct buf out = {0};
-    struct broker_address addresses[FAKE_BROKERS];
+    struct broker_address addresses[FAKE_BROKERS][2];
     struct broker_data brokers[FAKE_BROKERS];
     struct queue_data queues[FAKE_BROKERS];
     struct slice topic = field(command, "topic");
@@ -191,11 +191,15 @@ static void answer_route(struct fake_broker *fake, struct conn *conn, const stru
         loop_peer_answer(conn, command, RESPONSE_TOPIC_NOT_EXIST, (struct slice){0});
         return;
     }
+    int follower_id = atomic_load(&fake->follower_id);
     for (int i = 0; i < FAKE_BROKERS; i++) {
         address_of(fake, i, &text[i]);
-        addresses[i] = (struct broker_address){0, buf_slice(&text[i])};
-        brokers[i] =
-            (struct broker_data){slice_text("C1"), slice_text(broker_names[i]), 1, &addresses[i]};
+    }
+    for (int i = 0; i < FAKE_BROKERS; i++) {
+        addresses[i][0] = (struct broker_address){0, buf_slice(&text[i])};
+        addresses[i][1] = (struct broker_address){follower_id, buf_slice(&text[1 - i])};
+        brokers[i] = (struct broker_data){slice_text("C1"), slice_text(broker_names[i]),
+                                          follower_id == 0 ? 1 : 2, addresses[i]};
         queues[i] = (struct queue_data){slice_text(broker_names[i]), FAKE_QUEUES, FAKE_QUEUES,
                                         template ? 7 : 6, 0};
     }
@@ -389,7 +393,7 @@ static void on_end_transaction(struct fake_broker *fake, int broker, struct conn
     }
 }
 
-static void answer_pull(struct fake_broker *fake, int broker, struct conn *conn,
+static void answer_pull(struct fake_broker *fake, int broker, bool leads, struct conn *conn,
                         const struct command *request, int32_t queue_id, int64_t offset)
 {
     struct fake_queue *queue = &fake->queues[broker][queue_id];
@@ -417,7 +421,9 @@ static void answer_pull(struct fake_broker *fake, int broker, struct conn *conn,
     }
     buf_reserve(&scratch, 128);
     command_init_response(&response, request, code);
-    command_add(&response, "suggestWhichBrokerId", slice_text("0"));
+    bool suggests = leads || atomic_load(&fake->keep_readers);
+    command_add_i64(&response, "suggestWhichBrokerId", suggests ? atomic_load(&fake->suggest) : 0,
+                    &scratch);
     command_add_i64(&response, "nextBeginOffset", next, &scratch);
     command_add(&response, "minOffset", slice_text("0"));
     command_add_i64(&response, "maxOffset", (int64_t)queue->count, &scratch);
@@ -427,21 +433,41 @@ static void answer_pull(struct fake_broker *fake, int broker, struct conn *conn,
     buf_close(&body);
 }
 
-static void on_pull(struct fake_broker *fake, int broker, struct conn *conn,
+/* Who takes it, by name; a pull at the other one is a pull from a follower. */
+static int pulled_broker(struct fake_broker *fake, int peer, const struct command *command)
+{
+    if (atomic_load(&fake->follower_id) == 0 ||
+        slice_equals_text(field(command, "bname"), broker_names[peer])) {
+        atomic_fetch_add(&fake->pulls_led, 1);
+        return peer;
+    }
+    atomic_fetch_add(&fake->pulls_followed, 1);
+    atomic_fetch_add(&fake->commits_followed, (int)(number(command, "sysFlag") & 1));
+    return 1 - peer;
+}
+
+static void on_pull(struct fake_broker *fake, int peer, struct conn *conn,
                     const struct command *command)
 {
+    int broker = pulled_broker(fake, peer, command);
     int32_t queue_id = (int32_t)number(command, "queueId");
     int64_t offset = number(command, "queueOffset");
     bool may_hold = (number(command, "sysFlag") & 2) != 0;
     if (slice_equals_text(field(command, "expressionType"), "SQL92")) {
         atomic_fetch_add(&fake->sql_pulls, 1);
     }
+    if (broker != peer && atomic_load(&fake->refuse_readers) > 0) {
+        atomic_fetch_sub(&fake->refuse_readers, 1);
+        loop_peer_answer(conn, command, RESPONSE_SYSTEM_ERROR, (struct slice){0});
+        return;
+    }
     if (!may_hold || offset != (int64_t)fake->queues[broker][queue_id].count) {
-        answer_pull(fake, broker, conn, command, queue_id, offset);
+        answer_pull(fake, broker, broker == peer, conn, command, queue_id, offset);
         return;
     }
     struct fake_held *held = mem_zalloc(sizeof *held);
     held->broker = broker;
+    held->peer = peer;
     held->conn_id = conn_id(conn);
     held->request.opaque = command->opaque;
     held->request.serialize_type = command->serialize_type;
@@ -461,12 +487,12 @@ static void on_tick(uv_timer_t *timer)
         if (!some && uv_now(&fake->loop) - held->since < HOLD_MS) {
             continue;
         }
-        LIST_FOREACH(peer_at, &fake->peers[held->broker].conns)
+        LIST_FOREACH(peer_at, &fake->peers[held->peer].conns)
         {
             struct loop_peer_conn *entry = CONTAINER_OF(peer_at, struct loop_peer_conn, in_peer);
             if (conn_id(entry->conn) == held->conn_id) {
-                answer_pull(fake, held->broker, entry->conn, &held->request, held->queue_id,
-                            held->offset);
+                answer_pull(fake, held->broker, held->broker == held->peer, entry->conn,
+                            &held->request, held->queue_id, held->offset);
             }
         }
         list_remove(&held->node);

@@ -32,6 +32,7 @@ struct fake_held {
     int broker;
     uint64_t conn_id;
     struct command request; /* Only opaque and form are kept. */
+    int peer;               /* That it came to. */
     int32_t queue_id;
     int64_t offset;
     uint64_t since;
@@ -66,6 +67,10 @@ struct fake_broker {
     atomic_bool deny_locks;    /* No queue is locked, whoever had it. */
     atomic_bool reset;         /* Once: tell all clients to go on at offset 0. */
     atomic_int skip_to;        /* Pulls below are moved to this offset; 0: none. */
+    atomic_int follower_id;    /* Each broker is a follower of the other by that id, if not 0, */
+    atomic_int suggest;        /* and leaders suggest this id to pulls. */
+    atomic_bool keep_readers;  /* Followers suggest themselves, not the leader. */
+    atomic_int refuse_readers; /* So many pulls from followers fail. */
 
     /* Counters. */
     atomic_int sends;
@@ -86,6 +91,9 @@ struct fake_broker {
     atomic_int sql_pulls;
     atomic_int skips;       /* Pulls that were moved by skip_to. */
     atomic_int pulls_ahead; /* Pulls at or above it. */
+    atomic_int pulls_led;   /* From leaders, and */
+    atomic_int pulls_followed;
+    atomic_int commits_followed; /* of these, with an offset to commit. */
     atomic_int sends_of[FAKE_BROKERS];
     atomic_int last_offset[FAKE_BROKERS][FAKE_QUEUES]; /* Committed by the group. */
     atomic_int most_offset;                            /* Ever committed in any queue. */

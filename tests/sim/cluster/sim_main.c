@@ -63,6 +63,8 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("calls of unknown outcome", r->clients.unknown)                                              \
     X("messages received", r->clients.received)                                                    \
     X("messages consumed in order", r->in_order)                                                   \
+    X("readers sent to followers", r->readers_sent)                                                \
+    X("readers kept by followers", r->readers_kept)                                                \
     X("check-backs answered", r->clients.checks_answered)                                          \
     X("raced decisions answered", r->clients.ends_answered)                                        \
     X("entries", r->ledger.entries)                                                                \

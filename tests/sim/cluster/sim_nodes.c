@@ -174,6 +174,11 @@ static enum status load(struct settings *settings, const struct node *node, cons
     SET("messageDelayLevel=1s 1s 2s 2s 3s 3s 4s");
     SET("recallMessageEnable=true");
     SET("channelExpiredTimeout=%" PRIu64, 20000 * plan->scale);
+    if (plan->slave_read_lag > 0) {
+        SET("slaveReadEnable=true");
+        SET("slaveReadLagSize=%" PRIu64, plan->slave_read_lag);
+        SET("maxTransferCountOnMessageInMemory=3"); // So that something is left behind a pull.
+    }
     SET("logLevel=%s", sim_tracing() ? "info" : "error");
 #undef SET
     ASSERT(count <= SETTINGS_MAX);

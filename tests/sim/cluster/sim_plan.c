@@ -124,6 +124,9 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t chaos_ms, bool glacial)
     plan->by_sql =
         plan->fault_every_us / SIM_MS % 4 == 0; // No draw: kept seeds go on as they were.
     plan->recognises = plan->fault_every_us / SIM_MS % 3 == 0;
+    if (plan->fault_every_us / SIM_MS % 5 == 2) {
+        plan->slave_read_lag = plan->think_us % 2 == 0 ? 1 : 16 * 1024;
+    }
     plan->poppers = plan->fault_every_us / SIM_MS % 4 == 1 ? 2 : 0; // Nor here.
     plan->trouble_us = between(100, 4000) * (uint64_t)SIM_MS;
     plan->relapse_of = likely(40) ? between(1, 6) : 0;
@@ -166,6 +169,10 @@ void sim_plan_print(const struct sim_plan *plan)
              plan->by_sql ? ", consumed by SQL92" : "");
     if (plan->orderly_consumers > 0) {
         sim_tell("plan", "%u orderly consumers", plan->orderly_consumers);
+    }
+    if (plan->slave_read_lag > 0) {
+        sim_tell("plan", "consumers that lag by %" PRIu64 " bytes read from followers",
+                 plan->slave_read_lag);
     }
     if (plan->recognises) {
         sim_tell("plan", "messages sent again are recognised, now and then");

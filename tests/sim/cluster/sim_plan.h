@@ -55,10 +55,11 @@ struct sim_plan {
     uint32_t race_clients;
     uint32_t consumers;
     uint32_t orderly_consumers;
-    bool by_sql;      /* They subscribe by SQL92. */
-    bool recognises;  /* Topics get and lose windows in which a UNIQ_KEY is recognised. */
-    uint32_t poppers; /* 0 in most seeds. */
-    uint32_t threads; /* Of each client. */
+    bool by_sql;             /* They subscribe by SQL92. */
+    bool recognises;         /* Topics get and lose windows in which a UNIQ_KEY is recognised. */
+    uint32_t poppers;        /* 0 in most seeds. */
+    uint64_t slave_read_lag; /* Bytes by which a consumer lags far; 0: followers get none. */
+    uint32_t threads;        /* Of each client. */
     uint32_t queues;
     uint32_t think_us; /* A client's thread rests up to twice that between two calls. */
 

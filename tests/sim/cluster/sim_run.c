@@ -94,6 +94,8 @@ static void collect(struct sim_result *result)
     result->promoted = sim_members_promoted();
     result->removed = sim_members_removed();
     result->copies = sim_watch_copies();
+    result->readers_sent = sim_watch_readers_sent();
+    result->readers_kept = sim_watch_readers_kept();
     result->ledger = *ledger_counts();
     result->clients = *sim_client_counts();
     result->in_order = order_consumed();

@@ -21,7 +21,9 @@ struct sim_result {
     uint64_t added;     /* To groups, as */
     uint64_t promoted;  /* leaders said. */
     uint64_t removed;
-    uint64_t copies; /* Replicas that got one. */
+    uint64_t copies;       /* Replicas that got one. */
+    uint64_t readers_sent; /* To followers, and */
+    uint64_t readers_kept; /* by them. */
     uint64_t faults[SIM_FAULTS];
     uint64_t faults_total;
     struct sim_deaths deaths;

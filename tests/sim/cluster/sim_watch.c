@@ -1,6 +1,7 @@
 #include "tests/sim/cluster/sim_watch.h"
 
 #include "broker/core/broker.h"
+#include "broker/core/suggestion.h"
 #include "common/remoting/codes.h"
 #include "raft-glue/fetch.h"
 #include "raft-glue/segment_log.h"
@@ -9,6 +10,8 @@
 
 static size_t cache_size;
 static uint64_t copies;
+static uint64_t readers_sent;
+static uint64_t readers_kept;
 
 void __real_broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal);
 void __wrap_broker_apply(struct broker *broker, const struct replica_entry *entry, void *proposal);
@@ -18,6 +21,8 @@ bool __real_channel_send_request(const struct channels *channels, struct channel
                                  struct command *request);
 bool __wrap_channel_send_request(const struct channels *channels, struct channel *channel,
                                  struct command *request);
+uint64_t __real_suggest_broker(struct broker *broker, const struct pull *pull, uint64_t position);
+uint64_t __wrap_suggest_broker(struct broker *broker, const struct pull *pull, uint64_t position);
 enum status __real_segment_log_open(const struct segment_log_options *options,
                                     struct segment_log **out, char **error);
 enum status __wrap_segment_log_open(const struct segment_log_options *options,
@@ -27,7 +32,7 @@ enum status __wrap_fetch_run(const struct fetch_options *options);
 
 void sim_watch_open(size_t cache)
 {
-    copies = 0;
+    copies = readers_sent = readers_kept = 0;
     cache_size = cache;
 }
 
@@ -67,6 +72,15 @@ bool __wrap_channel_send_request(const struct channels *channels, struct channel
     return sent;
 }
 
+uint64_t __wrap_suggest_broker(struct broker *broker, const struct pull *pull, uint64_t position)
+{
+    uint64_t id = __real_suggest_broker(broker, pull, position);
+    if (id != LEADER_BROKER_ID) {
+        *(broker_leads(broker) ? &readers_sent : &readers_kept) += 1;
+    }
+    return id;
+}
+
 enum status __wrap_segment_log_open(const struct segment_log_options *options,
                                     struct segment_log **out, char **error)
 {
@@ -85,4 +99,14 @@ enum status __wrap_fetch_run(const struct fetch_options *options)
 uint64_t sim_watch_copies(void)
 {
     return copies;
+}
+
+uint64_t sim_watch_readers_sent(void)
+{
+    return readers_sent;
+}
+
+uint64_t sim_watch_readers_kept(void)
+{
+    return readers_kept;
 }

@@ -8,7 +8,10 @@
 
 /* Size of the cached tails of the logs to come. */
 void sim_watch_open(size_t cache_size);
-/* Copies of a group that were finished since. */
+/* Since then: copies of a group that were finished, answers of leaders that sent a consumer to a
+ * follower, and answers of followers that kept it. */
 uint64_t sim_watch_copies(void);
+uint64_t sim_watch_readers_sent(void);
+uint64_t sim_watch_readers_kept(void);
 
 #endif

@@ -65,6 +65,30 @@ static void messages_are_kept_three_days_unless_told_otherwise(void **state)
     settings_close(&settings);
 }
 
+static void readers_stay_at_the_leader_unless_told_otherwise(void **state)
+{
+    (void)state;
+    struct settings settings;
+    const char *const none[] = {NULL};
+    assert_int_equal(load(&settings, none), STATUS_OK);
+    assert_false(settings.slave_read);
+    assert_int_equal(settings.lag_ratio, 40);
+    assert_int_equal(settings.lag_size, 0);
+    assert_int_equal(settings.memory_size, 0);
+    settings_close(&settings);
+    const char *const given[] = {"slaveReadEnable=true", "accessMessageInMemoryMaxRatio=75",
+                                 "slaveReadLagSize=12345", NULL};
+    assert_int_equal(load(&settings, given), STATUS_OK);
+    assert_true(settings.slave_read);
+    assert_int_equal(settings.lag_ratio, 75);
+    assert_int_equal(settings.lag_size, 12345);
+    settings_close(&settings);
+    const char *const nothing[] = {"accessMessageInMemoryMaxRatio=0", NULL};
+    assert_int_equal(load(&settings, nothing), STATUS_INVALID_ARGUMENT);
+    const char *const more[] = {"accessMessageInMemoryMaxRatio=101", NULL};
+    assert_int_equal(load(&settings, more), STATUS_INVALID_ARGUMENT);
+}
+
 static void delay_levels_are_rocketmqs_unless_told_otherwise(void **state)
 {
     (void)state;
@@ -269,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_a_node_of_its_own),
         cmocka_unit_test(messages_are_kept_three_days_unless_told_otherwise),
+        cmocka_unit_test(readers_stay_at_the_leader_unless_told_otherwise),
         cmocka_unit_test(delay_levels_are_rocketmqs_unless_told_otherwise),
         cmocka_unit_test(groups_step_through_ports_and_preferred_nodes),
         cmocka_unit_test(every_mistake_is_refused),

@@ -2,6 +2,7 @@
 # The shell: broker cores without sockets, see tests/support/broker_harness.h.
 set(HARNESS ${CMAKE_SOURCE_DIR}/tests/support/broker_harness.c)
 raftmq_unit_test(broker/send_pull SOURCES ${HARNESS} LINK raftmq_core)
+raftmq_unit_test(broker/suggestion SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/delay SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/recall SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/retry SOURCES ${HARNESS} LINK raftmq_core)
@@ -23,6 +24,7 @@ raftmq_unit_test(broker/sql_pull SOURCES ${HARNESS} LINK raftmq_core)
 raftmq_unit_test(broker/settings LINK raftmq_core)
 raftmq_unit_test(broker/log_clock LINK raftmq_core)
 if(TARGET raftmq_host)
+  raftmq_unit_test(broker/group_readers LINK raftmq_host)
   raftmq_unit_test(broker/registrar
                    SOURCES ${HARNESS} ${CMAKE_SOURCE_DIR}/tests/support/loop_peer.c
                    LINK raftmq_host)

@@ -294,6 +294,60 @@ static void lost_connections_lose_no_message(void **state)
     WAIT_FOR(seen_once(fixture, 100) == 100);
 }
 
+/* Each broker as the other one's follower. */
+static void use_followers(struct fixture *fixture, int suggest)
+{
+    atomic_store(&fixture->fake.follower_id, 3);
+    atomic_store(&fixture->fake.suggest, suggest);
+    send_numbers(fixture, 0, 200, NULL);
+}
+
+static void a_follower_that_is_suggested_is_pulled_from(void **state)
+{
+    struct fixture *fixture = *state;
+    use_followers(fixture, 3);
+    atomic_store(&fixture->fake.keep_readers, true);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 200) == 200);
+    assert_true(atomic_load(&fixture->fake.pulls_followed) > 0);
+    // Once for each queue of T and of the retry topic: then all know better.
+    assert_true(atomic_load(&fixture->fake.pulls_led) <= 2 * FAKE_BROKERS * FAKE_QUEUES);
+    WAIT_FOR(committed(fixture) == 200); // The leader is told of it, and only the leader.
+    assert_int_equal(atomic_load(&fixture->fake.commits_followed), 0);
+    assert_int_equal(atomic_load(&fixture->deliveries), 200);
+}
+
+static void a_follower_that_says_so_is_left(void **state)
+{
+    struct fixture *fixture = *state;
+    use_followers(fixture, 3);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 200) == 200);
+    int led = atomic_load(&fixture->fake.pulls_led);
+    WAIT_FOR(atomic_load(&fixture->fake.pulls_led) > led);
+    assert_true(atomic_load(&fixture->fake.pulls_followed) > 0);
+}
+
+static void after_an_error_the_leader_is_asked(void **state)
+{
+    struct fixture *fixture = *state;
+    use_followers(fixture, 3);
+    atomic_store(&fixture->fake.keep_readers, true);
+    atomic_store(&fixture->fake.refuse_readers, 1000000);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 200) == 200); // By leaders alone.
+    WAIT_FOR(atomic_load(&fixture->fake.pulls_followed) > 0);
+}
+
+static void a_suggestion_that_no_route_knows_means_the_leader(void **state)
+{
+    struct fixture *fixture = *state;
+    use_followers(fixture, 7);
+    fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 200) == 200);
+    assert_int_equal(atomic_load(&fixture->fake.pulls_followed), 0);
+}
+
 static void bad_options_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -331,6 +385,10 @@ int main(void)
         TEST(closing_waits_for_listeners_and_stores_the_last_offsets),
         TEST(two_members_share_the_queues),
         TEST(lost_connections_lose_no_message),
+        TEST(a_follower_that_is_suggested_is_pulled_from),
+        TEST(a_follower_that_says_so_is_left),
+        TEST(after_an_error_the_leader_is_asked),
+        TEST(a_suggestion_that_no_route_knows_means_the_leader),
         TEST(bad_options_are_refused),
     };
     return cmocka_run_group_tests_name("consumer", tests, NULL, NULL);

@@ -159,8 +159,8 @@ final class Consumers {
 
     /** How often a key was delivered, and of the last delivery: transaction id, message id, body. */
     private String describe(String key) {
-        List<MessageExt> messages = seen.get(key);
-        if (messages == null) {
+        List<MessageExt> messages = seen.getOrDefault(key, List.of());
+        if (messages.isEmpty()) { // Also while remember() is adding the first one.
             return "0";
         }
         MessageExt last = messages.get(messages.size() - 1);
