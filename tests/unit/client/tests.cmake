@@ -9,5 +9,6 @@ raftmq_unit_test(client/consumer LINK raftmq_client SOURCES ${FAKE_BROKER})
 raftmq_unit_test(client/orderly LINK raftmq_client SOURCES ${FAKE_BROKER})
 raftmq_unit_test(client/broadcast LINK raftmq_client
                  SOURCES ${FAKE_BROKER} ${CMAKE_SOURCE_DIR}/tests/support/golden.c)
+raftmq_unit_test(client/simple_consumer LINK raftmq_client SOURCES ${FAKE_BROKER})
 raftmq_unit_test(client/request LINK raftmq_client SOURCES ${FAKE_BROKER})
 raftmq_unit_test(client/admin LINK raftmq_client SOURCES ${FAKE_BROKER})
