@@ -18,7 +18,7 @@ enum { FAKE_BROKERS = 2, FAKE_QUEUES = 2, FAKE_MESSAGES_MAX = 4096, FAKE_HALVES_
 /* What became of a message by popping. */
 struct fake_popped {
     int64_t pop_ms; /* Of the last delivery; 0: none yet. */
-    int64_t first;  /* Offset of the first of its queue in that answer. */
+    int64_t first;  /* Where the broker began to look in that queue. */
     uint64_t due_ms;
     int32_t times;
     bool done;
@@ -92,7 +92,8 @@ struct fake_broker {
     atomic_int pop_code[FAKE_BROKERS]; /* All pops and watches there are refused; 0: none. */
     atomic_bool swallow_acks;          /* They are done but not answered. */
     atomic_bool false_notices;         /* Whoever watches is told of messages. */
-    atomic_int skip_to;                /* Pulls below are moved to this offset; 0: none. */
+    atomic_int watch_ms; /* Watches end after so long, whatever they asked for; 0: not. */
+    atomic_int skip_to;  /* Pulls below are moved to this offset; 0: none. */
 
     /* Counters. */
     atomic_int sends;

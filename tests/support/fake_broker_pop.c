@@ -69,18 +69,20 @@ static void put_message(const struct fake_broker *fake, int broker, int queue_id
     buf_close(&properties);
 }
 
+/* The broker says where it began to look: not at the first message that it gives, if it may. */
 static void take_from(struct fake_broker *fake, int broker, int queue_id, struct pop_answer *answer)
 {
     struct fake_queue *queue = &fake->queues[broker][queue_id];
-    int64_t first = -1;
+    bool bare = atomic_load(&fake->pop_bare);
+    int64_t start = -1;
     for (size_t i = 0; i < queue->count && answer->left > 0; i++) {
         if (!visible(fake, queue, i)) {
             continue;
         }
-        first = first < 0 ? (int64_t)i : first;
+        start = start >= 0 ? start : bare ? (int64_t)i : 0;
         queue->popped[i] = (struct fake_popped){
             .pop_ms = answer->pop_ms,
-            .first = first,
+            .first = start,
             .due_ms = uv_now(&fake->loop) + (uint64_t)answer->invisible_ms,
             .times = queue->popped[i].times + 1,
         };
@@ -88,9 +90,9 @@ static void take_from(struct fake_broker *fake, int broker, int queue_id, struct
         answer->count++;
         answer->left--;
     }
-    if (first >= 0) {
+    if (start >= 0) {
         buf_printf(&answer->starts, "%s0 %d %" PRId64, answer->starts.size == 0 ? "" : ";",
-                   queue_id, first);
+                   queue_id, start);
     }
 }
 
@@ -163,7 +165,9 @@ static void on_watch(struct fake_broker *fake, int broker, struct conn *conn,
     watch->conn_id = conn_id(conn);
     watch->request.opaque = command->opaque;
     watch->request.serialize_type = command->serialize_type;
-    watch->until = uv_now(&fake->loop) + (uint64_t)fake_number(command, "pollTime");
+    int most_ms = atomic_load(&fake->watch_ms);
+    watch->until =
+        uv_now(&fake->loop) + (uint64_t)(most_ms > 0 ? most_ms : fake_number(command, "pollTime"));
     list_append(&fake->watches, &watch->node);
 }
 

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { HIDDEN_MS = 60000, AWAIT_MS = 15000, THREADS = 4, MESSAGES = 40 };
+enum { HIDDEN_MS = 60000, AWAIT_MS = 15000, THREADS = 4, MESSAGES = 40, AT_ONCE = 5 };
 
 struct fixture {
     struct fake_broker fake;
@@ -262,6 +262,31 @@ static void who_waits_in_vain_gets_nothing_in_time(void **state)
     assert_int_equal(atomic_load(&fixture->fake.watches_of[0]), 1);
 }
 
+static void watching_goes_on_as_long_as_somebody_waits(void **state)
+{
+    struct fixture *fixture = *state;
+    uv_thread_t thread;
+    atomic_store(&fixture->fake.watch_ms, 200);
+    uv_thread_create(&thread, receive_in_a_thread, fixture);
+    WAIT_FOR(atomic_load(&fixture->fake.watches_of[0]) > 2 &&
+             atomic_load(&fixture->fake.watches_of[1]) > 2);
+    assert_int_equal(atomic_load(&fixture->fake.pops_of[0]), 1);
+    send_some(fixture, 1, NULL);
+    uv_thread_join(&thread);
+    assert_int_equal(atomic_load(&fixture->received), 1);
+}
+
+/* By a leader that is none any more, say. */
+static void who_is_sent_away_at_once_comes_again_after_a_pause(void **state)
+{
+    struct fixture *fixture = *state;
+    atomic_store(&fixture->fake.watch_ms, 1);
+    struct raftmq_messages *messages = receive(fixture, HIDDEN_MS, 1000);
+    assert_int_equal(messages->count, 0);
+    raftmq_messages_free(messages);
+    assert_in_range(atomic_load(&fixture->fake.watches_of[0]), 1, 8);
+}
+
 static void receive_until_all_are_there(void *context)
 {
     struct fixture *fixture = context;
@@ -430,11 +455,14 @@ static void acknowledgements_of_a_broker_go_together(void **state)
 {
     struct fixture *fixture = *state;
     const char *handles[MESSAGES];
-    struct raftmq_messages *messages[4];
+    struct raftmq_messages *messages[MESSAGES / AT_ONCE];
     size_t count = 0;
     send_some(fixture, MESSAGES, NULL);
-    for (int i = 0; i < 4; i++) { // Two brokers, two queues each.
-        messages[i] = receive(fixture, HIDDEN_MS, AWAIT_MS);
+    for (int i = 0; i < MESSAGES / AT_ONCE; i++) { // Of each queue twice.
+        assert_int_equal(raftmq_receive(fixture->consumer, AT_ONCE, HIDDEN_MS, AWAIT_MS,
+                                        &messages[i], &fixture->error),
+                         RAFTMQ_OK);
+        assert_int_equal(messages[i]->count, AT_ONCE);
         for (size_t j = 0; j < messages[i]->count; j++) {
             handles[count++] = messages[i]->messages[j].handle;
         }
@@ -444,7 +472,7 @@ static void acknowledgements_of_a_broker_go_together(void **state)
                      RAFTMQ_OK);
     assert_int_equal(atomic_load(&fixture->fake.acks), MESSAGES);
     assert_int_equal(atomic_load(&fixture->fake.ack_requests), 2);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < MESSAGES / AT_ONCE; i++) {
         raftmq_messages_free(messages[i]);
     }
 }
@@ -518,6 +546,8 @@ int main(void)
         simple_test(an_invisible_time_can_be_changed),
         simple_test(who_waits_hears_of_messages_at_any_broker),
         simple_test(who_waits_in_vain_gets_nothing_in_time),
+        simple_test(watching_goes_on_as_long_as_somebody_waits),
+        simple_test(who_is_sent_away_at_once_comes_again_after_a_pause),
         simple_test(threads_share_what_comes),
         simple_test(a_broker_that_fails_does_not_hold_up_the_others),
         simple_test(if_all_brokers_fail_the_last_error_is_told),
