@@ -362,7 +362,8 @@ struct raftmq_consumer_options {
  * the other members, pull, call the listener. A message is done when the listener says so; it is
  * delivered at least once, again after LATER and after a crash of this process. If the group is
  * reset, it goes on where that says: what was pulled before is forgotten, and what listeners that
- * run say does not count. Copies options.
+ * run say does not count. It pulls, whatever brokers were told by SET_MESSAGE_REQUEST_MODE. Copies
+ * options.
  *
  * Waits if there is an SQL92 expression, to ask a broker about it: RAFTMQ_REFUSED if that does not
  * take it (code 23: it is not valid, error.remark has the place). It is not asked about while the
@@ -503,10 +504,12 @@ enum { RAFTMQ_RECEIVE_MAX = 32 };
  * A broker that fails or has no leader is passed over and asked again a little later: messages of
  * the others are received meanwhile. What it handed out by an answer that was lost comes again
  * after the invisible time. So an error is returned only if no broker could be asked until then, or
- * if one refused for good.
+ * if one refused for good. A broker that does not answer is waited for as long as the client's
+ * timeout_ms says, beyond await_ms if need be.
  *
  * Errors (nothing is to be freed):
- *   RAFTMQ_NO_ROUTE  at once: no nameserver knows a broker of any of the topics
+ *   RAFTMQ_NO_ROUTE  no nameserver knows a broker of any of the topics: told at once. No broker
+ *                    has a leader: told after await_ms
  *   RAFTMQ_REFUSED   by error.code: 16 the group or topic may not be read, 23 the expression is not
  *                    valid, 26 there is no such group and brokers do not make one */
 RAFTMQ_API enum raftmq_status raftmq_receive(struct raftmq_simple_consumer *consumer,
