@@ -1,4 +1,6 @@
-/* raftmq message: send one, take it back, get one by its id, find some by key. */
+/* raftmq message: send one, take it back, get one by its id, find some by key. What a consumer does
+ * is in admin_message_pop.c. */
+#include "admin/admin_message.h"
 #include "admin/brokers.h"
 #include "admin/message_json.h"
 #include "admin/output.h"
@@ -25,7 +27,7 @@ struct send_options {
     const char *deliver_at;
 };
 
-enum { DELAY_LEVEL_MAX = 1024 };
+enum { DELAY_LEVEL_MAX = 1024, ACKS_MAX = 1024 };
 
 static const struct send_options send_defaults = {.queue_id = -1};
 
@@ -62,6 +64,26 @@ static const struct cli_flag query_flags[] = {
      offsetof(struct query_options, since_s), 1, INT32_MAX},
     {'u', "unique", CLI_SWITCH, NULL, "KEY is a message id that the producer gave",
      offsetof(struct query_options, unique), 0, 0},
+    {0},
+};
+
+static const struct pop_options pop_defaults = {.max = RAFTMQ_RECEIVE_MAX, .hidden_ms = 60000};
+
+static const struct cli_flag pop_flags[] = {
+    {'m', "max", CLI_NUMBER, "COUNT", "at most so many (32)", offsetof(struct pop_options, max), 1,
+     RAFTMQ_RECEIVE_MAX},
+    {'i', "invisible-ms", CLI_NUMBER, "MS", "hide them from the group for so long (60000)",
+     offsetof(struct pop_options, hidden_ms), 1, INT64_MAX},
+    {'w', "wait-ms", CLI_NUMBER, "MS", "if there are none, wait for some for so long (0)",
+     offsetof(struct pop_options, wait_ms), 0, INT64_MAX},
+    {'e', "tags", CLI_TEXT, "TAGS", "only those with one of these tags: \"a || b\"",
+     offsetof(struct pop_options, tags), 0, 0},
+    {'s', "sql", CLI_TEXT, "CONDITION", "only those whose properties meet this SQL92 condition",
+     offsetof(struct pop_options, sql), 0, 0},
+    {'l', "last", CLI_SWITCH, NULL, "a new group begins with what is sent from now on",
+     offsetof(struct pop_options, last), 0, 0},
+    {'a', "ack", CLI_SWITCH, NULL, "acknowledge them once they are printed",
+     offsetof(struct pop_options, ack), 0, 0},
     {0},
 };
 
@@ -211,17 +233,9 @@ static enum cli_exit run_recall(struct cli *cli, const void *options, char **arg
 {
     (void)options;
     struct raftmq_error error;
-    switch (raftmq_recall(cli->client, arguments[0], arguments[1], 0, &error)) {
-    case RAFTMQ_OK:
-        return CLI_OK;
-    case RAFTMQ_INVALID_ARGUMENT:
-        return cli_fail(cli, CLI_USAGE, "%s", error.remark);
-    case RAFTMQ_REFUSED:
-        return cli_fail(cli, error.code == RESPONSE_TOPIC_NOT_EXIST ? CLI_NOT_FOUND : CLI_FAILED,
-                        "%s (%d) %s", response_code_name(error.code), error.code, error.remark);
-    default:
-        return cli_fail(cli, CLI_UNREACHABLE, "%s", error.remark);
-    }
+    return raftmq_recall(cli->client, arguments[0], arguments[1], 0, &error) == RAFTMQ_OK
+               ? CLI_OK
+               : cli_client_failed(cli, &error);
 }
 
 /* --- Showing ------------------------------------------------------------------------------ */
@@ -395,6 +409,33 @@ const struct cli_command message_commands[] = {
         .arguments_min = 2,
         .arguments_max = 2,
         .run = run_query,
+    },
+    {
+        .noun = "message",
+        .verb = "pop",
+        .arguments = "TOPIC GROUP",
+        .summary = "Receive messages as a consumer of a group, from any queue",
+        .notes = "They are hidden from the rest of the group until they are acknowledged (`message "
+                 "ack`), and\ncome again if they are not in time. The group should not pull. "
+                 "None is no error.\n",
+        .flags = pop_flags,
+        .defaults = &pop_defaults,
+        .options_size = sizeof pop_defaults,
+        .arguments_min = 2,
+        .arguments_max = 2,
+        .run = run_pop,
+    },
+    {
+        .noun = "message",
+        .verb = "ack",
+        .arguments = "TOPIC GROUP HANDLE...",
+        .summary = "Say that messages are done which the group has popped",
+        .notes =
+            "HANDLE is what `message pop` printed, in quotes; POP_CK of RocketMQ's clients will "
+            "do, too.\n1: a delivery was over before, acknowledged or with somebody else.\n",
+        .arguments_min = 3,
+        .arguments_max = ACKS_MAX,
+        .run = run_ack,
     },
     {.noun = NULL},
 };

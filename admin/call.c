@@ -1,6 +1,7 @@
 #include "admin/call.h"
 
 #include "common/base/arena.h"
+#include "common/remoting/codes.h"
 
 static void take_response(struct cli_reply *reply);
 static const char *copy(struct arena *arena, struct slice text);
@@ -53,4 +54,19 @@ static void take_response(struct cli_reply *reply)
 static const char *copy(struct arena *arena, struct slice text)
 {
     return (const char *)arena_copy(arena, text).data;
+}
+
+enum cli_exit cli_client_failed(struct cli *cli, const struct raftmq_error *error)
+{
+    bool unknown = error->code == RESPONSE_TOPIC_NOT_EXIST ||
+                   error->code == RESPONSE_SUBSCRIPTION_GROUP_NOT_EXIST;
+    switch (error->status) {
+    case RAFTMQ_INVALID_ARGUMENT:
+        return cli_fail(cli, CLI_USAGE, "%s", error->remark);
+    case RAFTMQ_REFUSED:
+        return cli_fail(cli, unknown ? CLI_NOT_FOUND : CLI_FAILED, "%s (%d) %s",
+                        response_code_name(error->code), error->code, error->remark);
+    default:
+        return cli_fail(cli, CLI_UNREACHABLE, "%s", error->remark);
+    }
 }

@@ -21,4 +21,8 @@ void cli_reply_close(struct cli_reply *reply);
 WARN_UNUSED bool cli_call(struct cli *cli, const char *address, const struct command *request,
                           struct cli_reply *reply);
 
+/* Tell the person how a call of libraftmq ended that did not end well; the code that says which
+ * kind it is. */
+enum cli_exit cli_client_failed(struct cli *cli, const struct raftmq_error *error);
+
 #endif

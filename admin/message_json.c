@@ -24,8 +24,7 @@ static json_t *host_json(struct host host)
     return json;
 }
 
-/* The body: text if it is some, else hex. */
-static void set_body(json_t *json, struct slice body)
+void json_set_body(json_t *json, struct slice body)
 {
     json_object_set_new(json, "bodySize", json_integer((json_int_t)body.size));
     if (utf8_valid(body) && (body.size == 0 || memchr(body.data, 0, body.size) == NULL)) {
@@ -80,6 +79,6 @@ json_t *message_json(const struct message *message)
         "bornHost", host_json(message->born_host), "storeHost", host_json(message->store_host),
         "reconsumeTimes", message->reconsume_times, "sysFlag", message->sys_flag);
     set_properties(json, message->properties);
-    set_body(json, message->body);
+    json_set_body(json, message->body);
     return json;
 }

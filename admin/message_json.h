@@ -13,4 +13,7 @@ extern const struct column message_members[MESSAGE_MEMBER_COUNT];
 /* Ids, place, times, properties and body: as text if it is some, else as hex. */
 json_t *message_json(const struct message *message);
 
+/* Set bodySize, and body if it is text, else bodyHex. */
+void json_set_body(json_t *json, struct slice body);
+
 #endif

@@ -200,6 +200,7 @@ static void keep(struct delivery *delivery)
                         << (consumer->options.orderly ? 0 : doublings);
     delivery->failures++;
     delivery->received.message.reconsume_times++;
+    delivery->received.message.delivery_attempt++;
     alarms_set(&consumer->client->alarms, &delivery->again,
                pause_ms > REDELIVER_MAX_MS ? REDELIVER_MAX_MS : pause_ms);
 }

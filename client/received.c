@@ -60,7 +60,15 @@ enum status received_decode(struct slice *rest, struct slice broker, struct rece
     to->stored_ms = message.store_time_ms;
     to->flag = message.flag;
     to->reconsume_times = message.reconsume_times;
+    to->delivery_attempt =
+        message.reconsume_times < INT32_MAX ? message.reconsume_times + 1 : INT32_MAX;
+    to->handle = "";
     return STATUS_OK;
+}
+
+void received_set_handle(struct received *received, struct slice handle)
+{
+    received->message.handle = text_of(&received->arena, handle);
 }
 
 void received_close(struct received *received)

@@ -20,6 +20,9 @@ struct received {
 WARN_UNUSED enum status received_decode(struct slice *rest, struct slice broker,
                                         struct received *out);
 
+/* Give it the handle of a popped message. Copies. */
+void received_set_handle(struct received *received, struct slice handle);
+
 void received_close(struct received *received);
 
 #endif

@@ -67,6 +67,7 @@ static const struct processor processors[] = {
     {370, PLACE_HERE, process_recall},
     {REQUEST_QUERY_ASSIGNMENT, PLACE_LEADER, process_query_assignment},
     {REQUEST_SET_MESSAGE_REQUEST_MODE, PLACE_HERE, process_set_mode},
+    {REQUEST_GET_ALL_MESSAGE_REQUEST_MODE, PLACE_HERE, process_all_modes},
     {REQUEST_RAFTMQ_STATUS, PLACE_HERE, process_status},
     {REQUEST_RAFTMQ_TRANSFER, PLACE_LEADER, process_transfer},
     {REQUEST_RAFTMQ_MEMBER, PLACE_LEADER, process_member},
@@ -81,7 +82,10 @@ static const struct processor processors[] = {
     {REQUEST_RAFTMQ_PROPOSE, PLACE_HERE, proposer_process_forwarded},
     {REQUEST_POP_MESSAGE, PLACE_LEADER, process_pop},
     {REQUEST_ACK_MESSAGE, PLACE_HERE, process_ack},
+    {REQUEST_PEEK_MESSAGE, PLACE_LEADER, process_peek},
     {REQUEST_CHANGE_MESSAGE_INVISIBLETIME, PLACE_HERE, process_change_invisible},
+    {REQUEST_NOTIFICATION, PLACE_LEADER, process_notification},
+    {REQUEST_POLLING_INFO, PLACE_LEADER, process_polling_info},
     {REQUEST_BATCH_ACK_MESSAGE, PLACE_HERE, process_batch_ack},
 };
 

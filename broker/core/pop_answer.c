@@ -49,7 +49,7 @@ static void send(struct broker *broker, const struct reply_to *to, int32_t code,
                     reading == NULL ? 0 : (int64_t)reading->invisible_ms, &numbers);
     command_add_i64(&response, "reviveQid", 0, &numbers);
     command_add_i64(&response, "restNum", (int64_t)rest, &numbers);
-    if (reading != NULL) {
+    if (reading != NULL && reading->pop_ms > 0) {
         const struct pop_choice *choice = &reading->choice;
         buf_printf(&start, "0 %d %" PRId64, choice->queue_id, choice->messages[0].ref.queue_offset);
         buf_printf(&offsets, "0 %d ", choice->queue_id);
@@ -67,9 +67,27 @@ static void send(struct broker *broker, const struct reply_to *to, int32_t code,
     buf_close(&offsets);
 }
 
+static void tell(struct broker *broker, const struct pop *pop, bool some, bool full)
+{
+    struct command response;
+    reply_init(&response, &pop->to, RESPONSE_SUCCESS);
+    command_add(&response, "hasMsg", slice_text(some ? "true" : "false"));
+    command_add(&response, "pollingFull", slice_text(full ? "true" : "false"));
+    broker_reply(broker, &pop->to, &response);
+}
+
 void pop_answer_none(struct broker *broker, const struct pop *pop, int32_t code)
 {
-    send(broker, &pop->to, code, NULL, 0, slice_of(NULL, 0));
+    if (pop->purpose == POP_TO_TELL) {
+        tell(broker, pop, false, code == RESPONSE_POLLING_FULL);
+    } else {
+        send(broker, &pop->to, code, NULL, 0, slice_of(NULL, 0));
+    }
+}
+
+void pop_answer_some(struct broker *broker, const struct pop *pop)
+{
+    tell(broker, pop, true, false);
 }
 
 /* A message that comes again says how often it came, and when it first did. */
@@ -121,8 +139,10 @@ static void on_read(struct broker *broker, void *context, enum status status, ui
             }
             at += bytes.size;
         }
-        delivered_count(broker, name_slice(&reading->group), name_slice(&reading->topic),
-                        reading->choice.count, body.size);
+        if (reading->pop_ms > 0) {
+            delivered_count(broker, name_slice(&reading->group), name_slice(&reading->topic),
+                            reading->choice.count, body.size);
+        }
         broker->counters.messages_out += reading->choice.count;
         broker->counters.bytes_out += body.size;
         send(broker, &reading->to, RESPONSE_SUCCESS, reading, rest_of(broker, reading),
@@ -146,7 +166,7 @@ void pop_answer(struct broker *broker, const struct pop *pop, const struct pop_c
     reading->group = pop->group;
     reading->topic = pop->topic;
     reading->pop_ms = pop_ms;
-    reading->invisible_ms = pop->invisible_ms;
+    reading->invisible_ms = pop_ms > 0 ? pop->invisible_ms : 0;
     reading->choice = *choice;
     for (uint32_t i = 0; i < choice->count; i++) {
         refs[i] = choice->messages[i].ref;

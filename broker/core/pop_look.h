@@ -31,9 +31,16 @@ struct pop_choice {
     struct pop_message messages[POP_OFFSETS_MAX]; /* By offset. */
 };
 
+enum pop_purpose {
+    POP_TO_TAKE, /* POP_MESSAGE */
+    POP_TO_TELL, /* NOTIFICATION: only whether there is something. */
+    POP_TO_SHOW, /* PEEK_MESSAGE: the messages, which nobody gets by it. */
+};
+
 /* A request for messages once it has been checked. Holds its filter. */
 struct pop {
     struct reply_to to;
+    enum pop_purpose purpose;
     struct name group;
     struct name topic;
     int32_t queue_id; /* Negative: any. */

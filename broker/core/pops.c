@@ -20,7 +20,7 @@ struct parked_topic {
     struct name name;
     struct list parked;
     struct list woken;
-    bool full; /* What was looked at last has too much that is not acknowledged. */
+    bool again; /* At the next tick: too much is not acknowledged, or more are to be told. */
 };
 
 struct parked_pop {
@@ -45,7 +45,7 @@ static void propose(struct broker *broker, struct popping *popping);
 static void on_popped(struct broker *broker, const struct waiter *waiter,
                       const struct operation *operation, const struct operation_result *result);
 static void on_sieved(struct broker *broker, void *context, const struct sieved *sieved);
-static void park(struct pops *pops, struct pop *pop, bool full);
+static void park(struct pops *pops, struct pop *pop, bool again);
 static struct pop unpark(struct pops *pops, struct parked_pop *parked);
 static void wake(struct pops *pops, struct slice topic);
 
@@ -84,13 +84,20 @@ static struct slice lane_key(const struct pop *pop, int32_t queue_id, uint8_t ke
     return slice_of(key, 5 + (size_t)pop->group.size + pop->topic.size);
 }
 
+/* Is anybody popping there? Who only looks does not mind. */
+static bool lane_busy(const struct pops *pops, const struct pop *pop, int32_t queue_id)
+{
+    uint8_t key[LANE_KEY_MAX];
+    return pop->purpose != POP_TO_SHOW &&
+           map_find(&pops->lanes, lane_key(pop, queue_id, key)) != NULL;
+}
+
 /* The first queue with something for it, beginning with another one each time. */
 static bool choose(struct pops *pops, const struct pop *pop, struct pop_choice *choice, bool *full)
 {
     struct broker *broker = pops->broker;
     struct slice name = name_slice(&pop->topic);
     const struct topic *topic = machine_topic_find(broker->machine, name);
-    uint8_t key[LANE_KEY_MAX];
     *full = false;
     uint32_t queues = topic == NULL ? 0 : (uint32_t)topic->read_queue_count;
     uint32_t first = pop->queue_id < 0 ? pops->turn++ : (uint32_t)pop->queue_id;
@@ -98,12 +105,13 @@ static bool choose(struct pops *pops, const struct pop *pop, struct pop_choice *
     for (uint32_t i = 0; i < looks; i++) {
         int32_t queue_id = (int32_t)((first + i) % queues);
         const struct queue *queue = machine_queue_find(broker->machine, name, queue_id);
-        if (queue == NULL || map_find(&pops->lanes, lane_key(pop, queue_id, key)) != NULL) {
+        if (queue == NULL || lane_busy(pops, pop, queue_id)) {
             continue;
         }
         pop_look(broker, pop, queue, choice);
         *full |= choice->full;
-        if (choice->found != POP_NOTHING) {
+        if (choice->found == POP_TAKE ||
+            (choice->found != POP_NOTHING && pop->purpose != POP_TO_SHOW)) {
             return true;
         }
     }
@@ -130,6 +138,21 @@ static void answer_none(struct pops *pops, struct pop *pop)
     message_filter_release(pop->filter);
 }
 
+/* There is something for it. Takes the pop. */
+static void serve_choice(struct pops *pops, struct pop *pop, const struct pop_choice *choice)
+{
+    if (pop->purpose == POP_TO_TAKE) {
+        start(pops, pop, choice);
+        return;
+    }
+    if (pop->purpose == POP_TO_SHOW) {
+        pop_answer(pops->broker, pop, choice, 0);
+    } else {
+        pop_answer_some(pops->broker, pop);
+    }
+    message_filter_release(pop->filter);
+}
+
 void pops_serve(struct pops *pops, struct pop *pop)
 {
     struct pop_choice choice;
@@ -137,7 +160,7 @@ void pops_serve(struct pops *pops, struct pop *pop)
     if (channels_find(&pops->broker->channels, pop->to.channel_id) == NULL) {
         message_filter_release(pop->filter); // It went while this was under way: take nothing.
     } else if (choose(pops, pop, &choice, &full)) {
-        start(pops, pop, &choice);
+        serve_choice(pops, pop, &choice);
     } else if (may_park(pops, pop)) {
         park(pops, pop, full);
     } else {
@@ -268,7 +291,7 @@ static struct parked_topic *topic_find(const struct pops *pops, struct slice nam
 }
 
 /* Takes the pop. */
-static void park(struct pops *pops, struct pop *pop, bool full)
+static void park(struct pops *pops, struct pop *pop, bool again)
 {
     struct channel *channel = channels_find(&pops->broker->channels, pop->to.channel_id);
     struct parked_topic *topic = topic_find(pops, name_slice(&pop->topic));
@@ -278,7 +301,7 @@ static void park(struct pops *pops, struct pop *pop, bool full)
         list_init(&topic->parked);
         map_put(&pops->topics, &topic->node, name_slice(&topic->name));
     }
-    topic->full |= full;
+    topic->again |= again;
     struct parked_pop *parked = mem_zalloc(sizeof *parked);
     parked->pop = *pop;
     parked->topic = topic;
@@ -319,36 +342,64 @@ void pops_on_queue_grown(struct pops *pops, const struct queue *queue)
     wake(pops, name_slice(&queue->topic->name));
 }
 
+/* Is it one of a group for which this has been found out? */
+static bool of_group(const struct pop *pop, const struct name *group)
+{
+    return group->size > 0 && slice_equals(name_slice(&pop->group), name_slice(group));
+}
+
 /* Look for each that waits at a topic, the longest first. If there is nothing for one, whichever
  * the queue, there is nothing for others of its group. */
 static void look_again(struct pops *pops, struct parked_topic *topic)
 {
     struct pop_choice choice;
     struct name nothing_for = {0};
+    struct name told = {0};
     size_t left = 0;
     LIST_FOREACH(at, &topic->parked)
     {
         left++; // The last one to go frees the topic, so its list cannot be the loop's end.
     }
-    topic->full = false;
+    topic->again = false;
     for (struct list *at = topic->parked.next, *next; left > 0; at = next, left--) {
         next = at->next;
         struct parked_pop *parked = CONTAINER_OF(at, struct parked_pop, at_topic);
-        struct slice group = name_slice(&parked->pop.group);
         bool full = false;
-        if (nothing_for.size > 0 && slice_equals(group, name_slice(&nothing_for))) {
+        if (of_group(&parked->pop, &nothing_for)) {
+            continue;
+        }
+        if (parked->pop.purpose == POP_TO_TELL && of_group(&parked->pop, &told)) {
+            topic->again = true;
             continue;
         }
         if (choose(pops, &parked->pop, &choice, &full)) {
             struct pop pop = unpark(pops, parked);
-            start(pops, &pop, &choice);
+            told = pop.purpose == POP_TO_TELL ? pop.group : told;
+            serve_choice(pops, &pop, &choice);
             continue;
         }
-        topic->full |= full;
+        topic->again |= full;
         if (parked->pop.queue_id < 0) {
             nothing_for = parked->pop.group;
         }
     }
+}
+
+size_t pops_waiting(const struct pops *pops, struct slice group, struct slice name,
+                    int32_t queue_id)
+{
+    const struct parked_topic *topic = topic_find(pops, name);
+    size_t count = 0;
+    if (topic == NULL) {
+        return 0;
+    }
+    LIST_FOREACH(at, &topic->parked)
+    {
+        const struct pop *pop = &CONTAINER_OF(at, struct parked_pop, at_topic)->pop;
+        count += pop->purpose == POP_TO_TAKE && pop->queue_id == queue_id &&
+                 slice_equals(name_slice(&pop->group), group);
+    }
+    return count;
 }
 
 void pops_turn(struct pops *pops)
@@ -403,7 +454,7 @@ void pops_tick(struct pops *pops, uint64_t now_ms)
     MAP_FOREACH(at, &pops->topics)
     {
         struct parked_topic *topic = CONTAINER_OF(at, struct parked_topic, node);
-        if (topic->full || topic_is_due(pops, topic)) {
+        if (topic->again || topic_is_due(pops, topic)) {
             wake(pops, name_slice(&topic->name));
         }
     }

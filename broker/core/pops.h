@@ -4,8 +4,10 @@
  * one queue and group one pop is under way at a time, so that apply has little to refuse. One
  * answer holds messages of one queue. A parked pop waits at its topic, and is looked at again at
  * the end of the loop turn in which something arrived there, or something that was popped is due,
- * or a pop under way has ended. Leader only. Loop thread only.
- * Source: PopMessageProcessor, PopLongPollingService, QueueLockManager. */
+ * or a pop under way has ended. Those who only want to be told of messages wait among them, and are
+ * told one of a group at a time: the next one when the pop of the first left something, or at the
+ * next tick if no pop came of it. Leader only. Loop thread only.
+ * Source: PopMessageProcessor, PopLongPollingService, QueueLockManager, NotificationProcessor. */
 #ifndef BROKER_CORE_POPS_H
 #define BROKER_CORE_POPS_H
 
@@ -35,6 +37,11 @@ void pops_close(struct pops *pops);
 
 /* Serve a pop: answers it, or parks it. Takes the pop. */
 void pops_serve(struct pops *pops, struct pop *pop);
+
+/* How many pops of a group wait at a topic, with just this queue id; those who are only to be told
+ * do not count. */
+size_t pops_waiting(const struct pops *pops, struct slice group, struct slice topic,
+                    int32_t queue_id);
 
 /* A queue has new messages, or an offset was reset. */
 void pops_on_queue_grown(struct pops *pops, const struct queue *queue);

@@ -3,11 +3,11 @@
  * Taken by any replica: they are operations on a delivery, and apply knows whether that is still
  * the last one of its message. Source: AckMessageProcessor, ChangeInvisibleTimeProcessor. */
 #include "broker/core/broker.h"
-#include "broker/core/pop_handle.h"
 #include "broker/core/processors.h"
 #include "broker/core/several.h"
 #include "common/remoting/body_pop.h"
 #include "common/remoting/names.h"
+#include "common/remoting/pop_handle.h"
 
 #include <stdlib.h>
 
@@ -49,7 +49,7 @@ static enum status check_handle(struct broker *broker, struct request *request, 
                             "extraInfo is the handle of another message");
     }
     delivery->pop_ms = handle.pop_ms;
-    return handle.kind == '0' ? STATUS_OK : STATUS_DELIVERY_OVER;
+    return handle.kind == POP_KIND_TOPIC ? STATUS_OK : STATUS_DELIVERY_OVER;
 }
 
 static enum status named_decode(struct broker *broker, struct request *request, struct named *named)

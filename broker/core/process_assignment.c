@@ -1,8 +1,8 @@
-/* QUERY_ASSIGNMENT (400), SET_MESSAGE_REQUEST_MODE (401).
+/* QUERY_ASSIGNMENT (400).
  *
  * A topic's queues lie at several brokers, so a nameserver is asked for its route each time;
  * clients ask every 20 s. Who belongs to the group is known from heartbeats, how it consumes from
- * the state. Source: QueryAssignmentProcessor, MessageRequestModeManager, TopicRouteInfoManager. */
+ * the state. Source: QueryAssignmentProcessor, TopicRouteInfoManager. */
 #include "broker/core/assignment.h"
 #include "broker/core/broker.h"
 #include "broker/core/processors.h"
@@ -196,53 +196,4 @@ static void on_route(void *context, const struct command *response)
     free(queues);
     body_close(&body);
     free(asking);
-}
-
-/* --- SET_MESSAGE_REQUEST_MODE ------------------------------------------------------------- */
-
-static enum status mode_check(struct broker *broker, struct request *request,
-                              const struct mode_request *wanted)
-{
-    if (topic_is_retry(wanted->topic)) {
-        return request_fail(request, STATUS_NO_PERMISSION, "retry topics are always pulled");
-    }
-    if (machine_topic_find(broker->machine, wanted->topic) == NULL) {
-        return request_fail(request, STATUS_TOPIC_UNKNOWN, "topic %.*s does not exist",
-                            SLICE_ARGS(wanted->topic));
-    }
-    if (machine_group_find(broker->machine, wanted->group) == NULL) {
-        return request_fail(request, STATUS_GROUP_UNKNOWN, "consumer group %.*s does not exist",
-                            SLICE_ARGS(wanted->group));
-    }
-    return STATUS_OK;
-}
-
-enum status process_set_mode(struct broker *broker, struct request *request)
-{
-    struct body body = {0};
-    struct mode_request wanted;
-    struct buf *entry;
-    enum status status = mode_request_decode(request->command->body, &body, &wanted);
-    if (status != STATUS_OK) {
-        return request_fail(request, status, "the body is no SetMessageRequestModeRequestBody");
-    }
-    status = mode_check(broker, request, &wanted);
-    if (status == STATUS_OK) {
-        size_t size = 64 + wanted.group.size + wanted.topic.size;
-        status = proposer_begin(&broker->proposer, size, &entry);
-    }
-    if (status == STATUS_OK) {
-        const struct operation_mode_put put = {
-            .group = wanted.group,
-            .topic = wanted.topic,
-            .mode = wanted.pop ? REQUEST_MODE_POP : REQUEST_MODE_PULL,
-            .share_count = wanted.share_count,
-        };
-        const struct waiter waiter = {.done = reply_with_status, .to = request->to};
-        entry_put_mode_put(entry, &put);
-        proposer_add(&broker->proposer, &waiter);
-        status = STATUS_PENDING;
-    }
-    body_close(&body);
-    return status;
 }

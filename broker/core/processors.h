@@ -15,15 +15,20 @@ enum status process_recall(struct broker *broker, struct request *request);
 enum status process_end_transaction(struct broker *broker, struct request *request);
 /* process_pull.c: PULL_MESSAGE, LITE_PULL_MESSAGE */
 enum status process_pull(struct broker *broker, struct request *request);
-/* process_pop.c: POP_MESSAGE */
+/* process_pop.c: POP_MESSAGE, PEEK_MESSAGE, NOTIFICATION, POLLING_INFO */
 enum status process_pop(struct broker *broker, struct request *request);
+enum status process_peek(struct broker *broker, struct request *request);
+enum status process_notification(struct broker *broker, struct request *request);
+enum status process_polling_info(struct broker *broker, struct request *request);
 /* process_ack.c: ACK_MESSAGE, BATCH_ACK_MESSAGE, CHANGE_MESSAGE_INVISIBLETIME */
 enum status process_ack(struct broker *broker, struct request *request);
 enum status process_batch_ack(struct broker *broker, struct request *request);
 enum status process_change_invisible(struct broker *broker, struct request *request);
-/* process_assignment.c: QUERY_ASSIGNMENT, SET_MESSAGE_REQUEST_MODE */
+/* process_assignment.c: QUERY_ASSIGNMENT */
 enum status process_query_assignment(struct broker *broker, struct request *request);
+/* process_mode.c: SET_MESSAGE_REQUEST_MODE, GET_ALL_MESSAGE_REQUEST_MODE */
 enum status process_set_mode(struct broker *broker, struct request *request);
+enum status process_all_modes(struct broker *broker, struct request *request);
 /* process_offset.c */
 enum status process_query_offset(struct broker *broker, struct request *request);
 enum status process_update_offset(struct broker *broker, struct request *request);

@@ -390,6 +390,14 @@ struct machine_mode {
 };
 struct machine_mode machine_mode_find(const struct machine *machine, struct slice group,
                                       struct slice topic);
+/* All that were told, in no order; at most MODES_MAX. Borrows from the machine. */
+struct machine_mode_of {
+    struct slice group;
+    struct slice topic;
+    struct machine_mode mode;
+};
+size_t machine_mode_count(const struct machine *machine);
+void machine_modes(const struct machine *machine, struct machine_mode_of *out);
 
 /* A half message by its position, pending or remembered; NULL. */
 const struct transaction *machine_transaction_find(const struct machine *machine,

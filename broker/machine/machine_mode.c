@@ -158,3 +158,21 @@ struct machine_mode machine_mode_find(const struct machine *machine, struct slic
     return mode == NULL ? (struct machine_mode){REQUEST_MODE_PULL, 0}
                         : (struct machine_mode){mode->row.mode, mode->row.share_count};
 }
+
+size_t machine_mode_count(const struct machine *machine)
+{
+    return machine->modes.count;
+}
+
+void machine_modes(const struct machine *machine, struct machine_mode_of *out)
+{
+    MAP_FOREACH(node, &machine->modes)
+    {
+        const struct mode *mode = CONTAINER_OF(node, struct mode, node);
+        *out++ = (struct machine_mode_of){
+            mode->group,
+            mode->topic,
+            {mode->row.mode, mode->row.share_count},
+        };
+    }
+}

@@ -150,8 +150,10 @@ struct raftmq_received {
     int64_t born_ms;
     int64_t stored_ms;
     int32_t flag;
-    int32_t reconsume_times; /* Deliveries before this one that failed, as far as is known. */
-    const void *properties;  /* For raftmq_received_property(). */
+    int32_t reconsume_times;  /* Deliveries before this one that failed, as far as is known. */
+    int32_t delivery_attempt; /* The same with this one: 1 the first time. */
+    const char *handle;       /* Of raftmq_receive(): for raftmq_ack(). Else "". */
+    const void *properties;   /* For raftmq_received_property(). */
 };
 
 /* A property's value; NULL if absent. Valid as long as the message. */
@@ -360,7 +362,8 @@ struct raftmq_consumer_options {
  * the other members, pull, call the listener. A message is done when the listener says so; it is
  * delivered at least once, again after LATER and after a crash of this process. If the group is
  * reset, it goes on where that says: what was pulled before is forgotten, and what listeners that
- * run say does not count. Copies options.
+ * run say does not count. It pulls, whatever brokers were told by SET_MESSAGE_REQUEST_MODE. Copies
+ * options.
  *
  * Waits if there is an SQL92 expression, to ask a broker about it: RAFTMQ_REFUSED if that does not
  * take it (code 23: it is not valid, error.remark has the place). It is not asked about while the
@@ -453,6 +456,102 @@ RAFTMQ_API enum raftmq_status raftmq_offset_query(struct raftmq_client *client, 
 RAFTMQ_API enum raftmq_status raftmq_offset_update(struct raftmq_client *client, const char *group,
                                                    const struct raftmq_queue *queue, int64_t offset,
                                                    struct raftmq_error *error);
+
+/* ---- Simple consumer ------------------------------------------------------------------------- */
+
+/* Consuming without having queues (RocketMQ's SimpleConsumer; POP on the wire): the broker hands
+ * each message to one member of the group that asks, and hides it from the others for an invisible
+ * time. Who is done with it acknowledges it by its handle; if nobody has by then, it is delivered
+ * again, to anyone. All of that is with the broker: a member that ends has nothing to give back,
+ * and is seen by nobody while it asks for nothing. There are no dead letters: who gives a message
+ * up acknowledges it. A group should be consumed in one way only, this or pulling.
+ *
+ * Needs raftmq or Apache RocketMQ 5.x. */
+struct raftmq_simple_consumer;
+
+struct raftmq_simple_consumer_options {
+    const char *group;                               /* Required. */
+    const struct raftmq_subscription *subscriptions; /* At least one; at most 64. */
+    size_t subscription_count;
+    enum raftmq_consume_from from;
+};
+
+/* Make a simple consumer; any number may be of one group. Copies options. Nothing is sent: an
+ * expression that brokers do not take is refused by raftmq_receive(). */
+RAFTMQ_API enum raftmq_status
+raftmq_simple_consumer_new(struct raftmq_client *client,
+                           const struct raftmq_simple_consumer_options *options,
+                           struct raftmq_simple_consumer **consumer, struct raftmq_error *error);
+
+/* Free. No raftmq_receive() of it may be under way. What was received may still be acknowledged.
+ * NULL is harmless. */
+RAFTMQ_API void raftmq_simple_consumer_close(struct raftmq_simple_consumer *consumer);
+
+/* Messages received; free with raftmq_messages_free(). */
+struct raftmq_messages {
+    size_t count;
+    const struct raftmq_received *messages;
+};
+
+enum { RAFTMQ_RECEIVE_MAX = 32 };
+
+/* Receive at most messages_max messages (0: RAFTMQ_RECEIVE_MAX, which is the most), hidden from
+ * others for invisible_ms (at least 1; brokers cut it at some days). Any queue of any broker that
+ * serves one of the topics may have them; those of one call are of one topic and one broker. If
+ * there are none, waits up to await_ms for some to come, or to become visible again. RAFTMQ_OK with
+ * a count of 0: none came. Several threads may receive at the same time.
+ *
+ * A broker that fails or has no leader is passed over and asked again a little later: messages of
+ * the others are received meanwhile. What it handed out by an answer that was lost comes again
+ * after the invisible time. So an error is returned only if no broker could be asked until then, or
+ * if one refused for good. A broker that does not answer is waited for as long as the client's
+ * timeout_ms says, beyond await_ms if need be.
+ *
+ * Errors (nothing is to be freed):
+ *   RAFTMQ_NO_ROUTE  no nameserver knows a broker of any of the topics: told at once. No broker
+ *                    has a leader: told after await_ms
+ *   RAFTMQ_REFUSED   by error.code: 16 the group or topic may not be read, 23 the expression is not
+ *                    valid, 26 there is no such group and brokers do not make one */
+RAFTMQ_API enum raftmq_status raftmq_receive(struct raftmq_simple_consumer *consumer,
+                                             uint32_t messages_max, uint64_t invisible_ms,
+                                             uint64_t await_ms, struct raftmq_messages **messages,
+                                             struct raftmq_error *error);
+RAFTMQ_API void raftmq_messages_free(struct raftmq_messages *messages);
+
+/* Acknowledge a message that the group received: it is done, and will not come again. `topic` and
+ * `handle` are the message's. A handle is a text without line breaks, shorter than
+ * RAFTMQ_HANDLE_SIZE: another thread, client or process may acknowledge by it, at whichever broker
+ * leads by then. Waits.
+ *
+ * RAFTMQ_REFUSED with code 208: that delivery is over, and nothing was done. The message was
+ * acknowledged before, or its invisible time is over and somebody else has it, or it is gone.
+ * (Apache RocketMQ does not look: it answers RAFTMQ_OK and may deliver the message once more.)
+ * RAFTMQ_CONNECTION_LOST and RAFTMQ_TIMED_OUT: it may have been done. Call it again: RAFTMQ_OK, or
+ * 208 if the first call did it or the time was over. */
+RAFTMQ_API enum raftmq_status raftmq_ack(struct raftmq_client *client, const char *group,
+                                         const char *topic, const char *handle, uint64_t timeout_ms,
+                                         struct raftmq_error *error);
+
+enum { RAFTMQ_ACKS_MAX = 1024 };
+
+/* Acknowledge up to RAFTMQ_ACKS_MAX messages of a topic with as few requests as there are brokers
+ * that they are of. Deliveries that are over are passed over without a word: for them see
+ * raftmq_ack(). The first failure is returned, after the other brokers were told. Calling it again
+ * does no harm. Waits, timeout_ms for each broker. */
+RAFTMQ_API enum raftmq_status raftmq_ack_all(struct raftmq_client *client, const char *group,
+                                             const char *topic, const char *const *handles,
+                                             size_t count, uint64_t timeout_ms,
+                                             struct raftmq_error *error);
+
+/* Have a received message hidden for invisible_ms from now on, instead of until when it was: longer
+ * for work that takes longer, 0 for it to be delivered again at once. The handle is good for
+ * nothing any more; new_handle is in its place. Waits. Errors as raftmq_ack(), with new_handle left
+ * as it is; after an unknown outcome no handle may be good, and the message comes again by itself.
+ */
+RAFTMQ_API enum raftmq_status
+raftmq_change_invisible(struct raftmq_client *client, const char *group, const char *topic,
+                        const char *handle, uint64_t invisible_ms, uint64_t timeout_ms,
+                        char new_handle[RAFTMQ_HANDLE_SIZE], struct raftmq_error *error);
 
 /* ---- Administration -------------------------------------------------------------------------- */
 

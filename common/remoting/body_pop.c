@@ -16,6 +16,13 @@ static int64_t number_of(const json_t *value)
     return json_as_i64(value, &number) ? number : -1;
 }
 
+/* -1 if it is none that fits. */
+static int32_t small_of(const json_t *value)
+{
+    int64_t number = number_of(value);
+    return number < 0 || number > INT32_MAX ? -1 : (int32_t)number;
+}
+
 /* Java writes the usual alphabet of base64. False if it is none. */
 static bool bits_get(const json_t *value, struct body *body, struct slice *bits)
 {
@@ -37,14 +44,15 @@ static bool bits_get(const json_t *value, struct body *body, struct slice *bits)
 
 static bool batch_ack_get(const json_t *object, struct body *body, struct batch_ack *ack)
 {
-    int64_t queue_id = number_of(member(object, "q", "queueId"));
     *ack = (struct batch_ack){
         .group = json_as_text(member(object, "c", "consumerGroup")),
         .topic = json_as_text(member(object, "t", "topic")),
         .retry = json_as_text(member(object, "r", "retry")),
         .offset_first = number_of(member(object, "so", "startOffset")),
-        .queue_id = queue_id < 0 || queue_id > INT32_MAX ? -1 : (int32_t)queue_id,
+        .queue_id = small_of(member(object, "q", "queueId")),
+        .revive_queue = small_of(member(object, "rq", "reviveQueueId")),
         .pop_ms = number_of(member(object, "pt", "popTime")),
+        .invisible_ms = number_of(member(object, "it", "invisibleTime")),
     };
     return bits_get(member(object, "b", "bitSet"), body, &ack->bits);
 }
@@ -74,6 +82,44 @@ enum status batch_ack_decode(struct slice text, struct body *body, struct batch_
     return STATUS_OK;
 }
 
+/* In the alphabet that Java reads. */
+static void put_bits(struct json_writer *writer, struct slice bits)
+{
+    struct buf text = {0};
+    base64url_append(&text, bits);
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t safe = text.data[i];
+        text.data[i] = safe == '-' ? '+' : safe == '_' ? '/' : safe;
+    }
+    json_member_text(writer, "b", buf_slice(&text));
+    buf_close(&text);
+}
+
+void batch_ack_encode(const struct batch_ack_request *request, struct buf *out)
+{
+    struct json_writer writer = {.out = out};
+    json_begin(&writer, '{');
+    json_member_text(&writer, "brokerName", request->broker);
+    json_key(&writer, "acks");
+    json_begin(&writer, '[');
+    for (size_t i = 0; i < request->count; i++) {
+        const struct batch_ack *ack = &request->acks[i];
+        json_begin(&writer, '{');
+        json_member_text(&writer, "c", ack->group);
+        json_member_text(&writer, "t", ack->topic);
+        json_member_text(&writer, "r", ack->retry);
+        json_member_int(&writer, "so", ack->offset_first);
+        json_member_int(&writer, "q", ack->queue_id);
+        json_member_int(&writer, "rq", ack->revive_queue);
+        json_member_int(&writer, "pt", ack->pop_ms);
+        json_member_int(&writer, "it", ack->invisible_ms);
+        put_bits(&writer, ack->bits);
+        json_end(&writer, '}');
+    }
+    json_end(&writer, ']');
+    json_end(&writer, '}');
+}
+
 enum status mode_request_decode(struct slice text, struct body *body, struct mode_request *out)
 {
     json_t *root;
@@ -93,6 +139,39 @@ enum status mode_request_decode(struct slice text, struct body *body, struct mod
         return STATUS_MALFORMED;
     }
     return STATUS_OK;
+}
+
+static void put_mode(struct json_writer *writer, const struct mode_request *mode)
+{
+    json_key_slice(writer, mode->group);
+    json_begin(writer, '{');
+    json_member_text(writer, "topic", mode->topic);
+    json_member_text(writer, "consumerGroup", mode->group);
+    json_member_text(writer, "mode", slice_text(mode->pop ? "POP" : "PULL"));
+    json_member_int(writer, "popShareQueueNum", mode->share_count);
+    json_end(writer, '}');
+}
+
+void mode_table_encode(const struct mode_request *modes, size_t count, struct buf *out)
+{
+    struct json_writer writer = {.out = out};
+    json_begin(&writer, '{');
+    json_key(&writer, "messageRequestModeMap");
+    json_begin(&writer, '{');
+    for (size_t i = 0; i < count; i++) {
+        bool first = i == 0 || !slice_equals(modes[i].topic, modes[i - 1].topic);
+        bool last = i + 1 == count || !slice_equals(modes[i].topic, modes[i + 1].topic);
+        if (first) {
+            json_key_slice(&writer, modes[i].topic);
+            json_begin(&writer, '{');
+        }
+        put_mode(&writer, &modes[i]);
+        if (last) {
+            json_end(&writer, '}');
+        }
+    }
+    json_end(&writer, '}');
+    json_end(&writer, '}');
 }
 
 enum status assignment_request_decode(struct slice text, struct body *body,

@@ -1,5 +1,6 @@
 /* Bodies of popping and of the broker's assignment: BatchAckMessageRequestBody (200151),
- * QueryAssignmentRequestBody and its answer (400), SetMessageRequestModeRequestBody (401). */
+ * QueryAssignmentRequestBody and its answer (400), SetMessageRequestModeRequestBody (401),
+ * MessageRequestModeSerializeWrapper (402). */
 #ifndef COMMON_REMOTING_BODY_POP_H
 #define COMMON_REMOTING_BODY_POP_H
 
@@ -17,7 +18,9 @@ struct batch_ack {
     struct slice retry; /* "0": of the topic itself. */
     int64_t offset_first;
     int32_t queue_id;
+    int32_t revive_queue; /* This and the invisible time are for Apache RocketMQ. */
     int64_t pop_ms;
+    int64_t invisible_ms;
     struct slice bits; /* Bit i % 8 of byte i / 8 acknowledges offset_first + i. */
 };
 
@@ -30,6 +33,7 @@ struct batch_ack_request {
 /* Errors: STATUS_MALFORMED, also beyond the bounds. */
 WARN_UNUSED enum status batch_ack_decode(struct slice text, struct body *body,
                                          struct batch_ack_request *out);
+void batch_ack_encode(const struct batch_ack_request *request, struct buf *out);
 
 struct mode_request {
     struct slice topic;
@@ -40,6 +44,8 @@ struct mode_request {
 /* Errors: STATUS_MALFORMED, also for another mode. */
 WARN_UNUSED enum status mode_request_decode(struct slice text, struct body *body,
                                             struct mode_request *out);
+/* The answer to 402. Modes of one topic must stand together. */
+void mode_table_encode(const struct mode_request *modes, size_t count, struct buf *out);
 
 struct assignment_request {
     struct slice topic;

@@ -1,10 +1,7 @@
 /* Handles of popped messages, as clients send them. What can be read can be written again, and says
  * the same. */
-#include "broker/core/pop_handle.h"
-#include "common/base/buf.h"
+#include "common/remoting/pop_handle.h"
 #include "tests/fuzz/fuzz.h"
-
-#include <inttypes.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -12,10 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pop_handle again;
     struct buf text = {0};
     if (pop_handle_parse(slice_of(data, size), &handle)) {
-        buf_printf(&text, "%" PRId64 " %" PRIu64 " %" PRIu64 " %d %c ", handle.offset_first,
-                   handle.pop_ms, handle.invisible_ms, handle.revive_queue, handle.kind);
-        buf_put_slice(&text, handle.broker);
-        buf_printf(&text, " %d %" PRId64, handle.queue_id, handle.offset);
+        pop_handle_format(&handle, &text);
         bool readable = pop_handle_parse(buf_slice(&text), &again);
         ASSERT(readable || text.size > POP_HANDLE_SIZE_MAX);
         if (readable) {

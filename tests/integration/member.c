@@ -1,21 +1,45 @@
 /* A member of a consumer group that tells on standard output what its listener does, for
- * test_client.py: `client_member NAMESRV HOW GROUP TOPIC [DIRECTORY]`, until standard input ends.
+ * test_client.py and test_pop.py: `client_member NAMESRV HOW GROUP TOPIC [DIRECTORY]`, until
+ * standard input ends.
  *
  *   orderly, concurrent, broadcasting   "begin NS BROKER QUEUE OFFSET TIMES BODY", then the same
  *                                       with "done" or "failed". Bodies say how it ends: "once…"
  *                                       fails the first time, "bad…" always
+ *   popping                             the same by two threads of a simple consumer: "done" is
+ *                                       acknowledged, "over" is one that was over by then,
+ *                                       "failed" is left alone
  *   answering                           replies "re: BODY"
  *   asking                              sends each line of standard input as a request and prints
  *                                       its reply, or how it failed */
 #include "client/include/raftmq.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { LINE_SIZE = 256, WORK_NS = 2000000, RETRIES_MAX = 1, RETRY_LEVEL = 1, PERIOD_MS = 300 };
+enum {
+    LINE_SIZE = 256,
+    WORK_NS = 2000000,
+    RETRIES_MAX = 1,
+    RETRY_LEVEL = 1,
+    PERIOD_MS = 300,
+    POP_THREADS = 2,
+    POP_MAX = 4,
+    POP_HIDDEN_MS = 5000,
+    POP_AWAIT_MS = 1000,
+};
+
+/* What the threads that pop share. */
+struct popping {
+    struct raftmq_client *client;
+    struct raftmq_simple_consumer *consumer;
+    const char *group;
+    atomic_bool over;
+};
 
 static void fail(const char *what, const struct raftmq_error *error)
 {
@@ -120,6 +144,77 @@ static void consume(struct raftmq_client *client, struct raftmq_producer *produc
     raftmq_consumer_close(consumer);
 }
 
+/* Until it is known how it ended: a lost answer is none. */
+static void acknowledge(const struct popping *popping, const struct raftmq_received *message)
+{
+    struct raftmq_error error;
+    while (raftmq_ack(popping->client, popping->group, message->topic, message->handle, 0,
+                      &error) != RAFTMQ_OK) {
+        if (error.status == RAFTMQ_REFUSED) {
+            tell("over", message);
+            return;
+        }
+    }
+    tell("done", message);
+}
+
+static void *pop_in_a_thread(void *context)
+{
+    struct popping *popping = context;
+    const struct timespec work = {.tv_nsec = WORK_NS};
+    while (!atomic_load(&popping->over)) {
+        struct raftmq_messages *messages;
+        struct raftmq_error error;
+        if (raftmq_receive(popping->consumer, POP_MAX, POP_HIDDEN_MS, POP_AWAIT_MS, &messages,
+                           &error) != RAFTMQ_OK) {
+            fprintf(stderr, "not received: %s\n", error.remark);
+            continue;
+        }
+        for (size_t i = 0; i < messages->count; i++) {
+            const struct raftmq_received *message = &messages->messages[i];
+            tell("begin", message);
+            nanosleep(&work, NULL);
+            if (begins(message, "once") && message->delivery_attempt == 1) {
+                tell("failed", message);
+            } else {
+                acknowledge(popping, message);
+            }
+        }
+        raftmq_messages_free(messages);
+    }
+    return NULL;
+}
+
+static void pop(struct raftmq_client *client, char **words)
+{
+    char line[LINE_SIZE];
+    struct raftmq_error error;
+    struct popping popping = {.client = client, .group = words[3]};
+    pthread_t threads[POP_THREADS];
+    const struct raftmq_subscription subscription = {.topic = words[4]};
+    const struct raftmq_simple_consumer_options options = {
+        .group = words[3],
+        .subscriptions = &subscription,
+        .subscription_count = 1,
+        .from = RAFTMQ_FROM_FIRST,
+    };
+    if (raftmq_simple_consumer_new(client, &options, &popping.consumer, &error) != RAFTMQ_OK) {
+        fail("simple consumer", &error);
+    }
+    for (int i = 0; i < POP_THREADS; i++) {
+        if (pthread_create(&threads[i], NULL, pop_in_a_thread, &popping) != 0) {
+            exit(EXIT_FAILURE);
+        }
+    }
+    while (fgets(line, sizeof line, stdin) != NULL) {
+    }
+    atomic_store(&popping.over, true);
+    for (int i = 0; i < POP_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    raftmq_simple_consumer_close(popping.consumer);
+}
+
 int main(int argc, char **argv)
 {
     struct raftmq_client *client;
@@ -142,6 +237,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[2], "asking") == 0) {
         ask(producer, argv[4]);
+    } else if (strcmp(argv[2], "popping") == 0) {
+        pop(client, argv);
     } else {
         consume(client, producer, argv);
     }

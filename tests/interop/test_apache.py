@@ -57,7 +57,7 @@ class ApacheRocketMQ:
 
     def test_the_library_does_what_its_header_says(self):
         done = subprocess.run([os.path.join(TESTS, "apache_client"), self.apache.namesrv],
-                              capture_output=True, text=True, check=False, timeout=50)
+                              capture_output=True, text=True, check=False, timeout=100)
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_messages_by_command_line(self):
@@ -82,6 +82,25 @@ class ApacheRocketMQ:
         self.assertFalse(self.has_topic("Orders"))
         self.run_cli("topic", "describe", "Orders", expect=NOT_FOUND)
         self.run_cli("group", "describe", "nobody", expect=NOT_FOUND)
+
+    def test_messages_are_popped_and_acknowledged(self):
+        self.create_topic("Notes")
+        for number in range(3):
+            self.run_cli("message", "send", "Notes", f"note {number}")
+        if self.version.startswith("4"):
+            self.assertIn("REQUEST_CODE_NOT_SUPPORTED",
+                          self.run_cli("message", "pop", "Notes", "Read", expect=REFUSED))
+            return
+        rows = []
+        while len(rows) < 3:
+            found = self.run_cli("message", "pop", "Notes", "Read", "--wait-ms", "10000")
+            self.assertTrue(found, rows)
+            rows += found
+        self.assertEqual(sorted(row["body"] for row in rows), ["note 0", "note 1", "note 2"])
+        handles = [row["handle"] for row in rows]
+        self.assertEqual(self.run_cli("message", "ack", "Notes", "Read", *handles),
+                         {"acknowledged": 3, "over": 0})
+        self.assertEqual(self.run_cli("message", "pop", "Notes", "Read"), [])
 
     def test_what_only_raftmq_has_is_refused_in_words(self):
         for command in (("txn", "list"), ("leader", "transfer", BROKER)):

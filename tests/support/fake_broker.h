@@ -15,11 +15,21 @@
 
 enum { FAKE_BROKERS = 2, FAKE_QUEUES = 2, FAKE_MESSAGES_MAX = 4096, FAKE_HALVES_MAX = 64 };
 
+/* What became of a message by popping. */
+struct fake_popped {
+    int64_t pop_ms; /* Of the last delivery; 0: none yet. */
+    int64_t first;  /* Where the broker began to look in that queue. */
+    uint64_t due_ms;
+    int32_t times;
+    bool done;
+};
+
 struct fake_queue {
     size_t count;
     struct buf messages[FAKE_MESSAGES_MAX]; /* Encoded. */
-    int64_t committed;                      /* Offset of the one group; -1: none. */
-    struct name holder;                     /* Client that has the lock; empty: none. */
+    struct fake_popped popped[FAKE_MESSAGES_MAX];
+    int64_t committed;  /* Offset of the one group; -1: none. */
+    struct name holder; /* Client that has the lock; empty: none. */
 };
 
 struct fake_half {
@@ -38,6 +48,15 @@ struct fake_held {
     uint64_t since;
 };
 
+/* One who waits to be told of messages. */
+struct fake_watch {
+    struct list node;
+    int broker;
+    uint64_t conn_id;
+    struct command request; /* Only opaque and form are kept. */
+    uint64_t until;
+};
+
 struct fake_broker {
     uv_thread_t thread;
     uv_loop_t loop;
@@ -50,6 +69,8 @@ struct fake_broker {
     struct fake_half halves[FAKE_HALVES_MAX];
     size_t half_count;
     struct list held;
+    struct list watches;
+    int64_t last_pop_ms;
     struct buf members; /* JSON list of client ids. */
     size_t member_count;
 
@@ -66,6 +87,14 @@ struct fake_broker {
     atomic_int check_code;     /* Answer to CHECK_CLIENT_CONFIG. */
     atomic_bool deny_locks;    /* No queue is locked, whoever had it. */
     atomic_bool reset;         /* Once: tell all clients to go on at offset 0. */
+    /* Pops are answered as Apache RocketMQ does: of several queues at once, and with the handle
+     * inside messages that come again, which are of a retry topic then. */
+    atomic_bool pop_as_apache;
+    atomic_bool pop_bare;              /* Answers do not name the offsets. */
+    atomic_int pop_code[FAKE_BROKERS]; /* All pops and watches there are refused; 0: none. */
+    atomic_bool swallow_acks;          /* They are done but not answered. */
+    atomic_bool false_notices;         /* Whoever watches is told of messages. */
+    atomic_int watch_ms;       /* Watches end after so long, whatever they asked for; 0: not. */
     atomic_int skip_to;        /* Pulls below are moved to this offset; 0: none. */
     atomic_int follower_id;    /* Each broker is a follower of the other by that id, if not 0, */
     atomic_int suggest;        /* and leaders suggest this id to pulls. */
@@ -100,6 +129,12 @@ struct fake_broker {
     atomic_int replies;                                /* Sent to whoever waits. */
     atomic_int replies_taken;                          /* What clients said of them. */
     atomic_int replies_refused;
+    atomic_int pops_of[FAKE_BROKERS];
+    atomic_int watches_of[FAKE_BROKERS];
+    atomic_int watches_held_most; /* At one broker, at one time. */
+    atomic_int acks;              /* Messages that were acknowledged. */
+    atomic_int ack_requests;      /* ACK_MESSAGE and BATCH_ACK_MESSAGE. */
+    atomic_int sql_pops;
     atomic_int recalls_of[FAKE_BROKERS];
     atomic_int admin_calls;
 };

@@ -24,6 +24,11 @@ enum {
     WAIT_MS = 15000,
     STEP_MS = 20,
     DELAY_MS = 1000,
+    HIDDEN_MS = 60000,
+    SHORT_MS = 1000,
+    QUIET_MS = 2000,
+    REDELIVERED_MS = 60000, /* Apache RocketMQ looks after what is due when it comes to it. */
+    NOT_SUPPORTED = 3,
     QUERY_NOT_FOUND = 22,
     SUBSCRIPTION_PARSE_FAILED = 23,
 };
@@ -308,6 +313,68 @@ static void sql_is_taken_or_refused(struct raftmq_client *client)
     raftmq_queues_free(queues);
 }
 
+/* Receive what has not come yet and acknowledge it; how many there were, and whether the one that
+ * was to come again is among them. */
+static size_t receive_some(struct raftmq_client *client, struct raftmq_simple_consumer *consumer,
+                           bool *again)
+{
+    const char *handles[RAFTMQ_RECEIVE_MAX];
+    struct raftmq_messages *messages;
+    CHECK(raftmq_receive(consumer, 0, HIDDEN_MS, REDELIVERED_MS, &messages, &last) == RAFTMQ_OK);
+    size_t count = messages->count;
+    CHECK(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        const struct raftmq_received *message = &messages->messages[i];
+        CHECK(strcmp(message->topic, TOPIC) == 0);
+        CHECK(message->delivery_attempt == 1 || (message->delivery_attempt == 2 && !*again));
+        *again |= message->delivery_attempt == 2;
+        handles[i] = message->handle;
+    }
+    CHECK(raftmq_ack(client, GROUP "Pop", TOPIC, handles[0], 0, &last) == RAFTMQ_OK);
+    if (count > 1) {
+        CHECK(raftmq_ack_all(client, GROUP "Pop", TOPIC, handles + 1, count - 1, 0, &last) ==
+              RAFTMQ_OK);
+    }
+    raftmq_messages_free(messages);
+    return count;
+}
+
+/* All that was sent is popped once; the one whose time was cut short comes again, as the only one.
+ * Versions before 5 cannot do it and say so. */
+static void pop_all(struct raftmq_client *client)
+{
+    const struct raftmq_subscription subscription = {.topic = TOPIC};
+    const struct raftmq_simple_consumer_options options = {
+        .group = GROUP "Pop",
+        .subscriptions = &subscription,
+        .subscription_count = 1,
+        .from = RAFTMQ_FROM_FIRST,
+    };
+    struct raftmq_simple_consumer *consumer;
+    struct raftmq_messages *messages;
+    char handle[RAFTMQ_HANDLE_SIZE];
+    bool again = false;
+    CHECK(raftmq_simple_consumer_new(client, &options, &consumer, &last) == RAFTMQ_OK);
+    if (raftmq_receive(consumer, 1, SHORT_MS, 0, &messages, &last) != RAFTMQ_OK) {
+        CHECK(last.status == RAFTMQ_REFUSED && last.code == NOT_SUPPORTED);
+        raftmq_simple_consumer_close(consumer);
+        return;
+    }
+    CHECK(messages->count == 1); // It is not acknowledged, and comes again.
+    CHECK(messages->messages[0].delivery_attempt == 1);
+    CHECK(raftmq_change_invisible(client, GROUP "Pop", TOPIC, messages->messages[0].handle,
+                                  SHORT_MS, 0, handle, &last) == RAFTMQ_OK);
+    raftmq_messages_free(messages);
+    for (size_t count = 1; count < SENT + 1;) {
+        count += receive_some(client, consumer, &again);
+    }
+    CHECK(again);
+    CHECK(raftmq_receive(consumer, 0, HIDDEN_MS, QUIET_MS, &messages, &last) == RAFTMQ_OK);
+    CHECK(messages->count == 0);
+    raftmq_messages_free(messages);
+    raftmq_simple_consumer_close(consumer);
+}
+
 /* Only after the group has consumed: Apache RocketMQ refuses offsets of groups it never saw. */
 static void set_offsets(struct raftmq_client *client)
 {
@@ -389,6 +456,7 @@ int main(int argc, char **argv)
     pull_and_wait(argv[1]);
     consume_odd(client, GROUP, "odd || none", RAFTMQ_TAGS);
     sql_is_taken_or_refused(client);
+    pop_all(client);
     set_offsets(client);
     check_statistics(client);
     raftmq_producer_close(producer);

@@ -1,11 +1,11 @@
-/* Server-side assignment (400, 401): strategies, sharing, and who is asked. */
+/* Server-side assignment (400 to 402): strategies, sharing, and who is asked. */
 #include "broker/core/assignment.h"
 #include "common/remoting/body_heartbeat.h"
 #include "tests/support/broker_expect.h"
 
 #include <stdio.h>
 
-enum { QUERY = 400, SET_MODE = 401, QUEUES = 8 };
+enum { QUERY = 400, SET_MODE = 401, ALL_MODES = 402, QUEUES = 8 };
 
 /* --- Strategies --------------------------------------------------------------------------- */
 
@@ -196,7 +196,13 @@ static void a_group_that_is_told_to_pop_gets_brokers_not_queues(void **state)
              16);
     set_mode(harness, pipe, "{\"topic\":\"T\",\"consumerGroup\":\"G\",\"mode\":\"PUSH\"}", 1);
     set_mode(harness, pipe, "[]", 1);
+    harness_send(pipe, ALL_MODES, 6, 0, NO_BODY, NULL);
+    expect_text(answer_of(pipe, 6, 0).body, "{\"messageRequestModeMap\":{}}");
     set_mode(harness, pipe, pop, 0);
+    harness_send(pipe, ALL_MODES, 6, 0, NO_BODY, NULL);
+    expect_text(answer_of(pipe, 6, 0).body,
+                "{\"messageRequestModeMap\":{\"T\":{\"G\":{\"topic\":\"T\",\"consumerGroup\":\"G\","
+                "\"mode\":\"POP\",\"popShareQueueNum\":-1}}}}");
     const char *const all = "{\"messageQueueAssignments\":[" MQ("broker-a", "-1", "POP") "," MQ(
         "broker-b", "-1", "POP") "]}";
     expect_text(query(pipe, "c1", "AVG", "CLUSTERING"), all);

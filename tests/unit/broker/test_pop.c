@@ -1,6 +1,4 @@
-/* Popping over the wire (200050 …): messages, acknowledgements, handles, long polling. */
-#include "broker/core/pop_handle.h"
-#include "common/remoting/body_pop.h"
+/* Popping over the wire (200050 …): messages, acknowledgements, long polling. */
 #include "common/remoting/properties.h"
 #include "tests/support/broker_expect.h"
 
@@ -609,36 +607,6 @@ static void a_follower_passes_on_what_its_clients_pop_and_acknowledge(void **sta
     harness = one;
 }
 
-static void handles_come_apart(void **state)
-{
-    (void)state;
-    struct pop_handle handle;
-    assert_true(pop_handle_parse(slice_text("7 1700000000000 60000 3 2 broker-a 5 9"), &handle));
-    assert_int_equal(handle.offset_first, 7);
-    assert_true(handle.pop_ms == 1700000000000);
-    assert_int_equal(handle.invisible_ms, 60000);
-    assert_int_equal(handle.revive_queue, 3);
-    assert_int_equal(handle.kind, '2');
-    assert_true(slice_equals_text(handle.broker, "broker-a"));
-    assert_int_equal(handle.queue_id, 5);
-    assert_int_equal(handle.offset, 9);
-    assert_true(pop_handle_parse(slice_text("7 1 2 3 0 b 5"), &handle));
-    assert_int_equal(handle.offset, 7);
-    const char *const bad[] = {
-        "",
-        "7 1 2 3 0 b",
-        "7 1 2 3 3 b 5 9",
-        "7 1 2 3 00 b 5 9",
-        "7 1 2 3  b 5 9",
-        "7 1 2 3 0 b 2147483648 9",
-        "7 1 2 3 0 b 5 9 ",
-        "7 1 2 x 0 b 5 9",
-    };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_false(pop_handle_parse(slice_text(bad[i]), &handle));
-    }
-}
-
 #define pop_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -666,7 +634,6 @@ int main(void)
         pop_test(bad_requests_are_refused),
         pop_test(who_waits_at_a_leader_that_is_none_any_more_is_to_ask_again),
         pop_test(a_follower_passes_on_what_its_clients_pop_and_acknowledge),
-        cmocka_unit_test(handles_come_apart),
     };
     return cmocka_run_group_tests_name("pop", tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
-#include "broker/core/pop_handle.h"
+#include "common/remoting/pop_handle.h"
 
 #include "common/base/decimal.h"
+
+#include <inttypes.h>
 
 enum { WORDS = 8, WORDS_MIN = 7 };
 
@@ -34,8 +36,8 @@ bool pop_handle_parse(struct slice text, struct pop_handle *handle)
             return false;
         }
     }
-    if (count < WORDS_MIN || words[KIND].size != 1 || words[KIND].data[0] < '0' ||
-        words[KIND].data[0] > '2') {
+    if (count < WORDS_MIN || words[KIND].size != 1 || words[KIND].data[0] < POP_KIND_TOPIC ||
+        words[KIND].data[0] > POP_KIND_RETRY_2) {
         return false;
     }
     *handle = (struct pop_handle){
@@ -49,4 +51,12 @@ bool pop_handle_parse(struct slice text, struct pop_handle *handle)
         .offset = count == WORDS ? numbers[7] : numbers[0],
     };
     return true;
+}
+
+void pop_handle_format(const struct pop_handle *handle, struct buf *out)
+{
+    buf_printf(out, "%" PRId64 " %" PRIu64 " %" PRIu64 " %d %c ", handle->offset_first,
+               handle->pop_ms, handle->invisible_ms, handle->revive_queue, handle->kind);
+    buf_put_slice(out, handle->broker);
+    buf_printf(out, " %d %" PRId64, handle->queue_id, handle->offset);
 }
