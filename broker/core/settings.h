@@ -80,6 +80,7 @@ struct settings {
     uint64_t scrub_rate;        /* Bytes per second of each group's log; 0: no scrub. */
     struct name region;         /* regionId */
     bool trace_on;              /* traceOn: sent with answers, clients trace by it */
+    bool trace_topic;           /* traceTopicEnable */
     enum log_level log_level;
 };
 

@@ -42,4 +42,7 @@ void system_topics_propose(struct broker *broker)
     propose(broker, TOPIC_HALF, 1, READ_WRITE);
     propose(broker, TOPIC_HALF_OP, 1, READ_WRITE);
     propose(broker, TOPIC_CHECK_MAX, 1, READ_WRITE);
+    if (broker->settings->trace_topic) {
+        propose(broker, TOPIC_TRACE, 1, READ_WRITE);
+    }
 }

@@ -54,19 +54,23 @@ def free_ports(count):
 
 
 class Cluster:
-    """Nameservers and nodes. Use as a context manager."""
+    """Nameservers and nodes. Use as a context manager. Groups by number, or a list of names."""
 
     def __init__(self, nodes=3, groups=3, nameservers=1, settings=None):
         self.directory = tempfile.mkdtemp(prefix="raftmq-test-")
         self.settings = settings or {}
         self.node_settings = {}  # By node, above the others.
-        self.group_names = [f"broker-{chr(ord('a') + i)}" for i in range(groups)]
+        if isinstance(groups, int):
+            groups = [f"broker-{chr(ord('a') + i)}" for i in range(groups)]
+        self.group_names = groups
+        self.group_count = len(groups)
         self.processes = {}
         self.logs = []
         # A node's groups listen one above the other, so each node needs a run of free ports.
         self.nameserver_ports = free_ports(nameservers)
-        self.node_ports = {n: self._port_run(2 * groups) for n in range(1, nodes + 1)}
-        self.group_count = groups
+        self.node_ports = {
+            n: self._port_run(2 * self.group_count) for n in range(1, nodes + 1)
+        }
 
     _next_run = 0
 

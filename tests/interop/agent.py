@@ -71,8 +71,8 @@ class Agent:
         return int(self("seen", key).split(" ")[0])
 
 
-def java(version, cluster, fast=True, name=""):
-    """A Java client; None as version's directory means that it was not to be had."""
+def java(version, cluster, fast=True, name="", options=()):
+    """A Java client, with more options for Java."""
     built = os.path.join(os.environ["RAFTMQ_INTEROP"], f"java-{version}")
     home = os.path.join(cluster.directory, f"java-home{name}")
     tools = os.path.join(cluster.directory, "mqadmin")
@@ -82,7 +82,7 @@ def java(version, cluster, fast=True, name=""):
     arguments = [
         "java", "-XX:+UseSerialGC", "-Xmx256m", f"-Duser.home={home}",
         f"-Drocketmq.home.dir={tools}", "-Djava.security.manager=allow",
-        "-Drocketmq.client.logLevel=WARN", "-cp",
+        "-Drocketmq.client.logLevel=WARN", *options, "-cp",
         f"{built}/interop-1.jar:{built}/lib/*", "raftmq.interop.Agent", cluster.namesrv,
     ]
     if fast:

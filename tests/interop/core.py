@@ -1,13 +1,14 @@
 """What every client must be able to do with raftmq, whatever its language and age."""
 
 from cluster import Cluster, wait_for
+from features import LACKS_JAVA, LACKS_NODE, note, shows
 
 # Retries of which the first come within a few seconds.
 FAST_RETRIES = {"messageDelayLevel": "1s 1s 1s 1s 2s"}
 
 
 class Core:
-    """Mixed into a test case that has client(cluster, name), which starts an agent."""
+    """Mixed into a test case that has client_name, and client(cluster, name) to start an agent."""
 
     def test_core(self):
         with Cluster(settings=FAST_RETRIES) as cluster:
@@ -15,12 +16,20 @@ class Core:
             for topic in ("Orders", "News", "Work"):  # Old clients do not fall back to TBW102.
                 cluster.create_topic(topic)
             with self.client(cluster, "one") as one, self.client(cluster, "two") as two:
+                self.note_what_it_lacks(one)
                 one("producer", "P")
                 self.consume_by_tag(one)
                 self.go_on_where_the_group_was(one, two)
                 self.broadcast(one, two)
                 self.retry(one)
 
+    def note_what_it_lacks(self, one):
+        features = LACKS_JAVA if self.client_name.startswith("Java") else LACKS_NODE
+        for feature, where in features.items():
+            if one("lacks", *([where] if isinstance(where, str) else where)) == "true":
+                note(self.client_name, feature, "–")
+
+    @shows("send", "push", "tags")
     def consume_by_tag(self, one):
         for i in range(12):
             answer = one("send", "Orders", "even" if i % 2 == 0 else "odd", f"k{i}")
@@ -33,6 +42,7 @@ class Core:
         one("send", "Orders", "odd", "late")
         wait_for("a message into a long poll", lambda: one.seen("late") == 2, 20)
 
+    @shows("offsets")
     def go_on_where_the_group_was(self, one, two):
         """A consumer that stops leaves its offsets to the next one of its group."""
         one("consumerstop")
@@ -42,6 +52,7 @@ class Core:
         self.assertEqual(two("total"), "1 1")
         two("consumerstop")
 
+    @shows("broadcast")
     def broadcast(self, one, two):
         for each in (one, two):
             each("broadcast", "Readers", "News")
@@ -52,6 +63,7 @@ class Core:
                 each.seen(f"news{i}") == 1 for i in range(4)), 60)
             each("consumerstop")
 
+    @shows("retry")
     def retry(self, one):
         one("flaky", "Workers", "Work", 1, 5)
         one("send", "Work", "t", "task")

@@ -13,12 +13,16 @@ from core import Core  # noqa: E402
 
 @unittest.skipUnless(java_built("5.5.0"), "Java or rocketmq-client 5.5.0 could not be had")
 class Java550(Core, unittest.TestCase):
+    client_name = "Java 5.5.0"
+
     def client(self, cluster, name):
         return java("5.5.0", cluster, name=name)
 
 
 @unittest.skipUnless(node_built("ali-ons"), "Node.js or ali-ons could not be had")
 class AliOns(Core, unittest.TestCase):
+    client_name = "ali-ons"
+
     def client(self, cluster, name):
         return node("ali-ons", cluster, name)
 
@@ -37,6 +41,8 @@ class AliOns(Core, unittest.TestCase):
 
 @unittest.skipUnless(node_built("rocketmq"), "Node.js or rocketmq could not be had")
 class Rocketmq(Core, unittest.TestCase):
+    client_name = "rocketmq"
+
     def client(self, cluster, name):
         return node("rocketmq", cluster, name)
 

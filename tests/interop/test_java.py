@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 from agent import AgentError, java, java_built  # noqa: E402
 from cluster import Cluster, wait_for  # noqa: E402
 from core import FAST_RETRIES, Core  # noqa: E402
+from features import shows  # noqa: E402
 
 # Shortened so that check-backs take seconds; the protocol is the same.
 FAST_CHECKS = {
@@ -35,9 +36,14 @@ class JavaClient(Core):
         if not java_built(cls.version):
             raise unittest.SkipTest(f"Java or rocketmq-client {cls.version} could not be had")
 
+    @property
+    def client_name(self):
+        return f"Java {self.version}"
+
     def client(self, cluster, name):
         return java(self.version, cluster, name=name)
 
+    @shows("sql")
     def test_consumers_by_sql(self):
         with Cluster() as cluster:
             cluster.wait_ready()
@@ -66,6 +72,7 @@ class JavaClient(Core):
                          lambda: all(client.seen(f"after{i}") >= 2 for i in range(12)), 60)
                 self.assertEqual(client.seen("us"), 0)
 
+    @shows("transactions")
     def test_transactions(self):
         with Cluster(settings=FAST_CHECKS) as cluster:
             cluster.wait_ready()
@@ -152,6 +159,7 @@ class JavaClient(Core):
                 client("consumer", "G", "Pay", "*")
                 wait_for("the check on its return", lambda: client.seen("u") == 1, 60)
 
+    @shows("orderly")
     def test_orderly_consumers_share_a_topic(self):
         """Each queue has one consumer at a time, also while one joins and one leaves."""
         with Cluster(groups=1) as cluster:
@@ -169,6 +177,7 @@ class JavaClient(Core):
                 sent = int(client("loadstop").split()[0])
                 wait_for("all of it in order", lambda: self.ordered(client) == sent, 90)
 
+    @shows("request")
     def test_a_request_gets_its_reply(self):
         with Cluster() as cluster:
             cluster.wait_ready()
@@ -192,6 +201,7 @@ class JavaClient(Core):
         self.assertEqual((gaps, overlaps), ("0", "0"))
         return int(count)
 
+    @shows("delay")
     def test_delayed_messages_arrive_on_time(self):
         delays = {"1": 1000, "2": 5000, "3": 10000}
         with Cluster() as cluster:
@@ -229,6 +239,7 @@ class JavaClient(Core):
                              lambda i=i: client.seen(f"k{i}") == 3, 60)
                     self.assertEqual(client("attempts", f"k{i}"), "Work:0 Work:1 Work:2")
 
+    @shows("dead letter")
     def test_what_is_tried_too_often_is_a_dead_letter(self):
         with Cluster(settings=FAST_RETRIES) as cluster:
             cluster.wait_ready()
@@ -290,6 +301,7 @@ class JavaClient(Core):
 class Java533(JavaClient, unittest.TestCase):
     version = "5.3.3"
 
+    @shows("recall")
     def test_a_timer_message_is_recalled(self):
         with Cluster(groups=1, settings={"recallMessageEnable": "true"}) as cluster:
             cluster.wait_ready()
@@ -308,6 +320,7 @@ class Java533(JavaClient, unittest.TestCase):
                     client("recall", "Later", "kept")
                 self.assertEqual(client("total"), "1 1")
 
+    @shows("killed")
     def test_kill_9_of_one_node_under_load(self):
         """No send fails, if the client may try again in time; see docs/operations.md."""
         rounds = int(os.environ.get("RAFTMQ_KILLS", "4"))
@@ -335,6 +348,7 @@ class Java533(JavaClient, unittest.TestCase):
                     cluster.wait_spread()
                 self.check_load(client, rounds, cluster, excuse=try_ms is None)
 
+    @shows("transfer")
     def test_planned_transfers_under_load_fail_no_request(self):
         rounds = int(os.environ.get("RAFTMQ_TRANSFERS", "6"))
         with Cluster(settings={"leaderBalanceDelayMs": 0}) as cluster:

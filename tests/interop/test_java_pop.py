@@ -9,16 +9,19 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 
 from agent import java, java_built  # noqa: E402
 from cluster import Cluster, wait_for  # noqa: E402
+from features import shows  # noqa: E402
 
 
 class JavaPop(unittest.TestCase):
     version = "5.3.3"
+    client_name = "Java 5.3.3"
 
     @classmethod
     def setUpClass(cls):
         if not java_built(cls.version):
             raise unittest.SkipTest(f"Java or rocketmq-client {cls.version} could not be had")
 
+    @shows("pop")
     def test_popping_and_pulling_as_the_broker_says(self):
         with Cluster() as cluster:
             cluster.wait_ready()

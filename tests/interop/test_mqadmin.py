@@ -1,6 +1,6 @@
 """Apache RocketMQ's mqadmin, unmodified, against a cluster: every subcommand, and what it prints.
 
-With COMPATIBILITY naming a file, what held is noted there for compatibility.py.
+With COMPATIBILITY naming a file, what held is noted there for compatibility.py (features.py).
 """
 
 import json

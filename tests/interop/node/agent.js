@@ -4,6 +4,7 @@
 //
 // node agent.js NAMESERVERS NODE_MODULES ali-ons|rocketmq
 
+const fs = require('fs');
 const path = require('path');
 const readline = require('readline');
 
@@ -96,6 +97,14 @@ const commands = {
 
   async attempts(key) {
     return (seen.get(key) || []).join(' ');
+  },
+
+  // Whether none of the client's sources has what a pattern finds.
+  async lacks(pattern) {
+    const folder = path.join(modules, name, 'lib');
+    const sources = fs.readdirSync(folder, { recursive: true }).filter(file => file.endsWith('.js'));
+    return String(!sources.some(file => new RegExp(pattern).test(
+      fs.readFileSync(path.join(folder, file), 'utf8'))));
   },
 
   async total() {

@@ -1,6 +1,7 @@
 /* Requests of tools and heartbeats: what they are answered, and above all what they are refused. */
 #include "tests/support/test.h"
 
+#include "common/remoting/names.h"
 #include "tests/support/broker_expect.h"
 
 #include <stdio.h>
@@ -262,6 +263,29 @@ static void topics_and_groups_are_put_read_and_deleted(void **state)
     harness_free(harness);
 }
 
+/* A trace needs a topic: if no send may make one, the leader does where it is told to. */
+static void the_topic_of_traces_is_made_where_it_is_wanted(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_replica *leader = harness_leader(harness);
+    const struct slice name = slice_text("RMQ_SYS_TRACE_TOPIC");
+    assert_null(machine_topic_find(leader->machine, name));
+    leader->settings.trace_topic = true;
+    const struct replica_state before = leader->broker.state;
+    const struct replica_state deposed = {.role = REPLICA_FOLLOWER, .term = before.term};
+    broker_on_state(&leader->broker, &deposed);
+    broker_on_state(&leader->broker, &before);
+    harness_commit(harness);
+    for (size_t i = 0; i < 2; i++) {
+        const struct topic *topic = machine_topic_find(harness->replicas[i].machine, name);
+        assert_non_null(topic);
+        assert_int_equal(topic->write_queue_count, 1);
+        assert_int_equal(topic->perm, PERM_READ | PERM_WRITE);
+    }
+    harness_free(harness);
+}
+
 /* Each attribute lives as long as the list, and no longer: the sanitizer sees to the latter. */
 static void a_list_of_topics_has_the_attributes_of_each(void **state)
 {
@@ -344,6 +368,7 @@ int main(void)
         cmocka_unit_test(bad_heartbeats_are_refused_and_bad_names_harm_no_others),
         cmocka_unit_test(every_processor_refuses_what_it_cannot_do),
         cmocka_unit_test(topics_and_groups_are_put_read_and_deleted),
+        cmocka_unit_test(the_topic_of_traces_is_made_where_it_is_wanted),
         cmocka_unit_test(a_list_of_topics_has_the_attributes_of_each),
         cmocka_unit_test(a_relayed_request_is_not_relayed_again),
     };

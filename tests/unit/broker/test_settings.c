@@ -164,6 +164,24 @@ static void groups_step_through_ports_and_preferred_nodes(void **state)
     settings_close(&settings);
 }
 
+/* "room@name": clients that share out queues by machine room read it from the broker's name. */
+static void a_group_may_begin_with_its_machine_room(void **state)
+{
+    (void)state;
+    struct settings settings;
+    const char *const overrides[] = {three, "nodeId=3", "groups=east@a;west@b@2,3;east@c1@3;a",
+                                     NULL};
+    assert_int_equal(load(&settings, overrides), STATUS_OK);
+    static const char *const names[] = {"east@a", "west@b", "east@c1", "a"};
+    static const size_t members[] = {3, 2, 1, 3};
+    assert_int_equal(settings.group_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(settings.groups[i].name.text, names[i]);
+        assert_int_equal(settings.groups[i].member_count, members[i]);
+    }
+    settings_close(&settings);
+}
+
 static void every_mistake_is_refused(void **state)
 {
     (void)state;
@@ -197,6 +215,12 @@ static void every_mistake_is_refused(void **state)
         "groups=a@1,7", // Unknown nodes beside known ones.
         "groups=a@1,x",
         "groups=a@",
+        "groups=@a",
+        "groups=@1",
+        "groups=x@y@a",
+        "groups=x@a@7", // No such node.
+        "groups=x@a b",
+        "groups=x@..",
         "groups=a;a", // Two replicas of one name would share a directory.
         "namesrvAddr=10.0.0.1",
         "namesrvAddr=name:9876",
@@ -296,6 +320,7 @@ int main(void)
         cmocka_unit_test(readers_stay_at_the_leader_unless_told_otherwise),
         cmocka_unit_test(delay_levels_are_rocketmqs_unless_told_otherwise),
         cmocka_unit_test(groups_step_through_ports_and_preferred_nodes),
+        cmocka_unit_test(a_group_may_begin_with_its_machine_room),
         cmocka_unit_test(every_mistake_is_refused),
         cmocka_unit_test(values_too_long_for_their_place_are_refused),
         cmocka_unit_test(too_many_nameservers_or_groups_are_refused),

@@ -4,7 +4,9 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -15,30 +17,39 @@ import java.util.Map;
  */
 public final class Agent {
     private final Map<String, Command> commands = new HashMap<>();
-    private final Producers producers;
-    private final Consumers consumers = new Consumers();
-    private final Orderly orderly;
-    private final Calls calls;
-    private final Poppers poppers;
+    private final List<Part> parts;
 
     interface Command {
         String run(String[] arguments) throws Exception;
     }
 
+    /** Some of the client's API, as commands. */
+    interface Part {
+        void register(Map<String, Command> commands);
+
+        /** Ends what its commands have started. */
+        default void shutdown() {}
+    }
+
     private Agent(String nameservers, boolean fast) {
         Clients clients = new Clients(nameservers, fast);
-        producers = new Producers(clients);
-        orderly = new Orderly(clients);
-        calls = new Calls(clients);
-        poppers = new Poppers(clients);
-        consumers.use(clients);
-        producers.register(commands);
-        consumers.register(commands);
-        orderly.register(commands);
-        calls.register(commands);
-        poppers.register(commands);
-        new Latency(clients).register(commands);
-        new Mqadmin().register(commands);
+        Consumers consumers = new Consumers(clients);
+        parts =
+                List.of(
+                        new Producers(clients),
+                        consumers,
+                        new Orderly(clients),
+                        new Calls(clients),
+                        new Poppers(clients),
+                        new Members(clients),
+                        new LitePulls(clients),
+                        new Pulls(clients),
+                        new Sends(clients, consumers),
+                        new Traces(clients),
+                        new Latency(clients),
+                        new Mqadmin());
+        parts.forEach(part -> part.register(commands));
+        commands.put("lacks", words -> String.valueOf(lacks(words[1], words[2])));
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -54,12 +65,18 @@ public final class Agent {
             answers.println(agent.answer(line.trim().split(" ")));
             answers.flush();
         }
-        agent.producers.shutdown();
-        agent.consumers.shutdown();
-        agent.orderly.shutdown();
-        agent.calls.shutdown();
-        agent.poppers.shutdown();
+        agent.parts.forEach(Part::shutdown);
         System.exit(0);
+    }
+
+    /** Whether the client has no such class, or the class no method of that name. */
+    private static boolean lacks(String name, String method) {
+        try {
+            return Arrays.stream(Class.forName("org.apache.rocketmq." + name).getMethods())
+                    .noneMatch(found -> found.getName().equals(method));
+        } catch (ClassNotFoundException e) {
+            return true;
+        }
     }
 
     private String answer(String[] words) {

@@ -16,7 +16,7 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** Request and reply: one side asks by a message and waits, the other answers by one. */
-final class Calls {
+final class Calls implements Agent.Part {
     private static final int TIMEOUT_MS = 10_000;
     private final Clients clients;
     private final List<DefaultMQProducer> producers = new CopyOnWriteArrayList<>();
@@ -27,13 +27,15 @@ final class Calls {
         this.clients = clients;
     }
 
-    void register(Map<String, Agent.Command> commands) {
+    @Override
+    public void register(Map<String, Agent.Command> commands) {
         commands.put("asker", words -> startAsker(words[1]));
         commands.put("replier", words -> startReplier(words[1], words[2]));
         commands.put("request", words -> request(words[1], words[2]));
     }
 
-    void shutdown() {
+    @Override
+    public void shutdown() {
         consumers.forEach(DefaultMQPushConsumer::shutdown);
         producers.forEach(DefaultMQProducer::shutdown);
     }

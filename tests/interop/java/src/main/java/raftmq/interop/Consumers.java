@@ -15,8 +15,8 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** The consuming side: consumers that remember what they saw, by key. */
-final class Consumers {
-    private Clients clients;
+final class Consumers implements Agent.Part {
+    private final Clients clients;
     private final List<DefaultMQPushConsumer> consumers = new CopyOnWriteArrayList<>();
     private final List<DefaultLitePullConsumer> pullers = new CopyOnWriteArrayList<>();
     private final Map<String, List<MessageExt>> seen = new ConcurrentHashMap<>();
@@ -25,11 +25,12 @@ final class Consumers {
     /** From birth to the first delivery, by key. */
     private final Map<String, Long> delaysMs = new ConcurrentHashMap<>();
 
-    void use(Clients sharedClients) {
-        clients = sharedClients;
+    Consumers(Clients clients) {
+        this.clients = clients;
     }
 
-    void register(Map<String, Agent.Command> commands) {
+    @Override
+    public void register(Map<String, Agent.Command> commands) {
         commands.put(
                 "consumer", words -> start(words[1], words[2], MessageSelector.byTag(rest(words))));
         commands.put(
@@ -52,7 +53,8 @@ final class Consumers {
         commands.put("consumerstop", words -> stop());
     }
 
-    void shutdown() {
+    @Override
+    public void shutdown() {
         stop();
     }
 
@@ -133,6 +135,12 @@ final class Consumers {
         delaysMs.putIfAbsent(message.getKeys(), age);
         total.incrementAndGet();
         seen.computeIfAbsent(message.getKeys(), k -> new CopyOnWriteArrayList<>()).add(message);
+    }
+
+    /** The last message that came with a key, or null. */
+    MessageExt last(String key) {
+        List<MessageExt> messages = seen.get(key);
+        return messages == null ? null : messages.get(messages.size() - 1);
     }
 
     /** Of each delivery of a key: its topic and how often it was tried before. */

@@ -17,7 +17,7 @@ import org.apache.rocketmq.common.message.MessageExt;
  * How long a message takes from its intended send time to the listener: at a steady rate, producer
  * and consumer in one process, so that one clock tells both times. The first part is not counted.
  */
-final class Latency {
+final class Latency implements Agent.Part {
     private static final int THREADS = 16;
     private static final int WARM_UP_SECONDS = 10;
     private static final int BODY_SIZE = 1024;
@@ -27,7 +27,8 @@ final class Latency {
         this.clients = clients;
     }
 
-    void register(Map<String, Agent.Command> commands) {
+    @Override
+    public void register(Map<String, Agent.Command> commands) {
         commands.put(
                 "latency",
                 words ->

@@ -10,8 +10,9 @@ import java.util.Map;
 import org.apache.rocketmq.tools.command.MQAdminStartup;
 
 /** Runs mqadmin's own subcommands, all in this process: what each prints is the answer. */
-final class Mqadmin {
-    void register(Map<String, Agent.Command> commands) {
+final class Mqadmin implements Agent.Part {
+    @Override
+    public void register(Map<String, Agent.Command> commands) {
         commands.put("mqadmin", Mqadmin::run);
     }
 

@@ -12,7 +12,7 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** Orderly push consumers of one group, and what broke the order of a queue among them. */
-final class Orderly {
+final class Orderly implements Agent.Part {
     private final Clients clients;
     private final Map<String, DefaultMQPushConsumer> consumers = new ConcurrentHashMap<>();
     private final Map<String, Queue> queues = new ConcurrentHashMap<>();
@@ -47,13 +47,15 @@ final class Orderly {
         this.clients = clients;
     }
 
-    void register(Map<String, Agent.Command> commands) {
+    @Override
+    public void register(Map<String, Agent.Command> commands) {
         commands.put("orderly", words -> start(words[1], words[2], words[3]));
         commands.put("orderlystop", words -> stop(words[1]));
         commands.put("orderlyseen", words -> describe());
     }
 
-    void shutdown() {
+    @Override
+    public void shutdown() {
         consumers.values().forEach(DefaultMQPushConsumer::shutdown);
     }
 

@@ -16,7 +16,7 @@ import org.apache.rocketmq.common.message.MessageExt;
  * popping. A message tagged "bad" fails when it comes first, one tagged "hold" is held until the
  * test releases it.
  */
-final class Poppers {
+final class Poppers implements Agent.Part {
     private static final long INVISIBLE_MS = 5000;
     private final Clients clients;
     private final List<DefaultMQPushConsumer> consumers = new CopyOnWriteArrayList<>();
@@ -27,14 +27,16 @@ final class Poppers {
         this.clients = clients;
     }
 
-    void register(Map<String, Agent.Command> commands) {
+    @Override
+    public void register(Map<String, Agent.Command> commands) {
         commands.put("popper", words -> start(words[1], words[2]));
         commands.put("popped", words -> describe(words[1]));
         commands.put("poptotal", words -> String.valueOf(seen.size()));
         commands.put("poprelease", words -> release());
     }
 
-    void shutdown() {
+    @Override
+    public void shutdown() {
         release();
         consumers.forEach(DefaultMQPushConsumer::shutdown);
     }

@@ -23,7 +23,7 @@ import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** The producing side: plain sends, a load at a fixed rate, transactions. */
-final class Producers {
+final class Producers implements Agent.Part {
     private final Clients clients;
     private DefaultMQProducer producer;
     private TransactionMQProducer transactions;
@@ -43,7 +43,8 @@ final class Producers {
         this.clients = clients;
     }
 
-    void register(Map<String, Agent.Command> commands) {
+    @Override
+    public void register(Map<String, Agent.Command> commands) {
         commands.put("producer", words -> startProducer(words[1], words.length > 2 ? words[2] : ""));
         commands.put("send", this::send);
         commands.put("later", words -> later(words[1], words[2], words[3], words[4]));
@@ -58,7 +59,8 @@ final class Producers {
         commands.put("checks", words -> String.valueOf(checkCount(words[1])));
     }
 
-    void shutdown() {
+    @Override
+    public void shutdown() {
         senders.shutdownNow();
         if (producer != null) {
             producer.shutdown();
