@@ -82,6 +82,8 @@ def java(version, cluster, fast=True, name="", options=()):
     arguments = [
         "java", "-XX:+UseSerialGC", "-Xmx256m", f"-Duser.home={home}",
         f"-Drocketmq.home.dir={tools}", "-Djava.security.manager=allow",
+        # A test is over before the better compiler has paid for itself.
+        *(["-XX:TieredStopAtLevel=1"] if fast else []),
         "-Drocketmq.client.logLevel=WARN", *options, "-cp",
         f"{built}/interop-1.jar:{built}/lib/*", "raftmq.interop.Agent", cluster.namesrv,
     ]
