@@ -50,7 +50,7 @@ void checkpointer_tick(struct checkpointer *checkpointer)
         machine_applied_index(checkpointer->machine) == checkpointer->written_index) {
         return;
     }
-    bool large = machine_dirty_size(checkpointer->machine) >= checkpointer->size_max;
+    bool large = machine_checkpoint_due(checkpointer->machine, checkpointer->size_max);
     bool late = now - checkpointer->last_ms >= checkpointer->interval_ms;
     if (large || late) {
         // A cut waits for it, and the disk may be short of what the cut gives back.

@@ -155,6 +155,7 @@ static enum status load(struct machine *machine, char **error)
         return load_failed(status, "a gap in recognised messages", error);
     }
     machine->uniques_written = machine->meta.unique_next;
+    machine->queues_dirty_count = 0;
     machine->dirty_size = 0; // Creating marks as changed what came from the store just now.
     struct list *const dirty[] = {&machine->topics_dirty, &machine->queues_dirty};
     for (size_t i = 0; i < sizeof dirty / sizeof dirty[0]; i++) {
@@ -310,6 +311,12 @@ size_t machine_dirty_size(const struct machine *machine)
     return machine->dirty_size;
 }
 
+bool machine_checkpoint_due(const struct machine *machine, size_t size_max)
+{
+    size_t more = machine->queues_dirty_count * QUEUE_ROWS_WORTH;
+    return machine->dirty_size >= size_max + (more < 3 * size_max ? more : 3 * size_max);
+}
+
 struct kv_batch *machine_checkpoint_begin(struct machine *machine)
 {
     ASSERT(!machine->checkpointing);
@@ -335,6 +342,7 @@ struct kv_batch *machine_checkpoint_begin(struct machine *machine)
     kv_batch_put(batch, key_slice(&key), buf_slice(&value));
     buf_close(&value);
     machine->dirty_size = 0;
+    machine->queues_dirty_count = 0;
     return batch;
 }
 

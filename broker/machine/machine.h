@@ -265,6 +265,11 @@ void machine_apply(struct machine *machine, uint64_t index, uint64_t position,
 /* Bytes (about) that a checkpoint now would write. */
 size_t machine_dirty_size(const struct machine *machine);
 
+/* Have enough changes gathered for a checkpoint, if that is size_max bytes? Where thousands of
+ * queues grew by little each, it is up to four times that: two rows of the store for each of them
+ * cost more than what is in them. */
+bool machine_checkpoint_due(const struct machine *machine, size_t size_max);
+
 /* Everything that changed since the last call, as one batch with the applied index, but for what is
  * large. In a pool thread the caller has machine_checkpoint_fill() add that, once, and writes the
  * batch with kv_write (and now and then kv_flush): one at a time, in order. Then it frees the batch

@@ -32,6 +32,8 @@ enum {
     /* What a row costs besides its content, for machine_dirty_size(). */
     INDEX_KEY_OVERHEAD = 40,
     QUEUE_ROW_OVERHEAD = 48,
+    /* Bytes of change that are worth writing the rows of a queue. */
+    QUEUE_ROWS_WORTH = 2048,
 };
 
 /* One message of a MESSAGE operation, checked but not yet written. */
@@ -113,6 +115,7 @@ struct machine {
     struct map topics_by_id;
 
     struct list queues_dirty;
+    size_t queues_dirty_count; /* Since the last checkpoint, also of those deleted since. */
     struct list queues_grown;
     struct list queues_touched; /* Those that grew in the newest segment. */
     struct list parts_dirty;    /* Of indexes of queues. */
@@ -234,6 +237,15 @@ void queue_report(struct machine *machine, struct queue *queue);
 /* Tell of all queues that grew. */
 void queues_report_grown(struct machine *machine);
 void queue_init(struct queue *queue, struct topic *topic, int32_t id);
+/* It is about to get a message. One of thousands is in no cache: fetch it while the message is
+ * checked. */
+static inline void queue_prefetch(const struct queue *queue)
+{
+    enum { LINE = 64 };
+    for (size_t at = 0; at < sizeof *queue; at += LINE) {
+        __builtin_prefetch((const uint8_t *)queue + at, 1);
+    }
+}
 void queue_mark_dirty(struct machine *machine, struct queue *queue);
 /* The queue lies elsewhere now; `from` is what it was. */
 void queue_moved(struct machine *machine, struct queue *queue, struct queue *from);
@@ -246,6 +258,8 @@ uint64_t queue_hash(struct machine *machine, const struct queue *queue);
 
 /* --- machine_queue_index.c ---------------------------------------------------------------- */
 
+/* As queue_prefetch(), for its last part. */
+void queue_index_prefetch(const struct queue *queue);
 /* The entry of offset_next. */
 void queue_index_append(struct machine *machine, struct queue *queue,
                         const struct index_entry *entry);

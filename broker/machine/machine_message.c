@@ -42,9 +42,11 @@ static enum status batch_check(struct machine *machine, struct slice body, uint3
         if (status != STATUS_OK) {
             return status;
         }
+        queue_prefetch(checked->queue);
         checked->properties = message.properties;
         checked->size = (uint32_t)size;
         checked->crc = stored_message_crc(slice_of(body.data, size));
+        queue_index_prefetch(checked->queue);
         body = slice_from(body, size);
         *count += 1;
     }

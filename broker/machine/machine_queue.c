@@ -48,6 +48,7 @@ void queue_mark_dirty(struct machine *machine, struct queue *queue)
 {
     if (!list_linked(&queue->dirty)) {
         list_append(&machine->queues_dirty, &queue->dirty);
+        machine->queues_dirty_count++;
         machine->dirty_size += QUEUE_ROW_OVERHEAD;
     }
 }

@@ -179,6 +179,14 @@ static struct part *part_open(struct machine *machine, struct queue *queue)
     return part;
 }
 
+void queue_index_prefetch(const struct queue *queue)
+{
+    const struct part *part = queue->open;
+    if (part != NULL) {
+        __builtin_prefetch(part->entries + (size_t)part->count * INDEX_ENTRY_SIZE, 1);
+    }
+}
+
 void queue_index_append(struct machine *machine, struct queue *queue,
                         const struct index_entry *entry)
 {

@@ -94,7 +94,7 @@ static void apply(struct bench *bench)
     bench->position += bench->entry.size;
     buf_clear(&bench->entry);
     entry_begin(&bench->entry);
-    if (machine_dirty_size(bench->machine) > bench->checkpoint_size) {
+    if (machine_checkpoint_due(bench->machine, bench->checkpoint_size)) {
         checkpoint(bench);
     }
 }

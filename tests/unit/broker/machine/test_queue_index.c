@@ -245,6 +245,27 @@ static void any_history_gives_the_same_index(void **state)
     assert_all_readable();
 }
 
+/* Rows of queues that grew by little are written when more of that has come. */
+static void many_queues_let_a_checkpoint_wait(void **state)
+{
+    (void)state;
+    enum { SIZE = 100000, MANY = 1000 };
+    send(0, 1);
+    assert_false(machine_checkpoint_due(driver.machine, SIZE));
+    assert_true(machine_checkpoint_due(driver.machine, 0));
+    for (int i = 0; !machine_checkpoint_due(driver.machine, SIZE); i++) {
+        send(0, 100);
+    }
+    assert_in_range(machine_dirty_size(driver.machine), SIZE, SIZE * 3 / 2);
+    driver_checkpoint(&driver, false);
+    driver_put_topic(&driver, "many", MANY);
+    for (int32_t i = 0; !machine_checkpoint_due(driver.machine, SIZE); i = (i + 1) % MANY) {
+        driver_batch(&driver, &(struct driver_message){.topic = "many", .queue_id = i}, 1);
+        driver_apply(&driver);
+    }
+    assert_in_range(machine_dirty_size(driver.machine), 4 * SIZE, 5 * SIZE);
+}
+
 #define index_test(test) cmocka_unit_test_setup_teardown(test, open_driver, close_driver)
 
 int main(void)
@@ -255,6 +276,7 @@ int main(void)
         index_test(a_chunk_that_is_being_written_may_be_read_back),
         index_test(what_is_being_written_stays_as_it_is),
         index_test(a_queue_cut_to_its_end_begins_a_new_chunk),
+        index_test(many_queues_let_a_checkpoint_wait),
         index_test(any_history_gives_the_same_index),
     };
     return cmocka_run_group_tests_name("queue_index", tests, NULL, NULL);
