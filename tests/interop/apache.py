@@ -106,7 +106,7 @@ class Apache:
             file.writelines(f"{key}={value}\n" for key, value in settings.items())
         arguments = [
             "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{heap}",
-            "-XX:MaxDirectMemorySize=256m",
+            "-XX:MaxDirectMemorySize=1g",
             "--add-opens=java.base/java.nio=ALL-UNNAMED",
             "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
             "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
