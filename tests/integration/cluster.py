@@ -39,7 +39,7 @@ def wait_for(what, condition, seconds=30.0):
     raise NotInTime(f"not within {seconds} s: {what} ({last_error})")
 
 
-PORTS_IN_LANE = 9000
+PORTS_IN_LANE = 6500
 
 
 def free_ports(count):
@@ -75,8 +75,8 @@ class Cluster:
     _next_run = 0
 
     def _port_run(self, length):
-        """`length` consecutive free ports, below the range that the kernel hands out itself. Two
-        runs at a time, in lanes 0 and 1, have ranges of their own: a killed node's ports look free.
+        """`length` consecutive free ports, below the range that the kernel hands out itself. What
+        runs at a time, in lanes 0 to 2, has ranges of its own: a killed node's ports look free.
         """
         first = 12000 + PORTS_IN_LANE * int(os.environ.get("RAFTMQ_LANE", "0"))
         for attempt in range(2000):
