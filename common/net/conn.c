@@ -421,8 +421,8 @@ void conn_close(struct conn *conn, enum status why)
     if (conn->closing) {
         return;
     }
-    if (why == STATUS_OK && conn->open && !conn->wrote && conn->out.size > 0) {
-        // What was said before the orderly end should arrive, as far as the socket takes it.
+    if (why != STATUS_CONNECTION_LOST && conn->open && !conn->wrote && conn->out.size > 0) {
+        // What was said before we close should arrive, as far as the socket takes it.
         uv_buf_t all = uv_buf_init((char *)conn->out.data, (unsigned)conn->out.size);
         (void)uv_try_write((uv_stream_t *)&conn->tcp, &all, 1);
     }

@@ -68,7 +68,8 @@ void conn_flush_later(struct conn *conn);
 /* Encode and queue a command. Harmless on a closing connection. */
 void conn_send_command(struct conn *conn, const struct command *command);
 
-/* Close; on_close follows from the loop, never from within this call. Harmless when repeated. */
+/* Close, when the socket has taken what it can of the queued output without waiting; on_close
+ * follows from the loop, never from within this call. Harmless when repeated. */
 void conn_close(struct conn *conn, enum status why);
 
 void *conn_context(const struct conn *conn);

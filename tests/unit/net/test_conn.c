@@ -20,6 +20,8 @@ struct server {
     struct slice answer; /* Instead of the request's body. */
     struct buf seen;     /* Bodies received, one after the other. */
     uint64_t idle_timeout_ms;
+    bool leaves; /* Closes when it has answered, */
+    enum status leaves_why;
     bool deadline_passed;
     uv_timer_t deadline;
 };
@@ -35,6 +37,9 @@ static void server_on_command(struct conn *conn, const struct command *command, 
         command_init_response(&response, command, 0);
         response.body = server->answer.size > 0 ? server->answer : command->body;
         conn_send_command(conn, &response);
+    }
+    if (server->leaves) {
+        conn_close(conn, server->leaves_why);
     }
 }
 
@@ -195,6 +200,27 @@ static void requests_are_answered_also_those_sent_before_connecting(void **state
     RUN_UNTIL(&server, server.closed == 1);
     assert_int_equal(server.why, STATUS_OK);
     server_close(&server);
+}
+
+static void an_answer_arrives_although_the_server_closes_right_behind_it(void **state)
+{
+    (void)state;
+    static const enum status whys[] = {STATUS_OK, STATUS_SHUTTING_DOWN, STATUS_LIMIT};
+    for (size_t i = 0; i < sizeof whys / sizeof whys[0]; i++) {
+        struct server server;
+        struct client client;
+        server_open(&server);
+        server.leaves = true;
+        server.leaves_why = whys[i];
+        client_connect(&client, &server, server.listener.port);
+        struct buf frame = request_frame(1, slice_text("the last one"));
+        conn_send(client.conn, buf_slice(&frame));
+        buf_close(&frame);
+        RUN_UNTIL(&server, client.closed && server.closed == 1);
+        assert_int_equal(client.answers, 1);
+        assert_int_equal(server.why, whys[i]);
+        server_close(&server);
+    }
 }
 
 static void a_frame_may_be_split_at_every_byte(void **state)
@@ -459,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_answered_also_those_sent_before_connecting),
+        cmocka_unit_test(an_answer_arrives_although_the_server_closes_right_behind_it),
         cmocka_unit_test(a_frame_may_be_split_at_every_byte),
         cmocka_unit_test(what_is_no_frame_closes_the_connection),
         cmocka_unit_test(the_largest_frame_passes_both_ways),
