@@ -2,21 +2,16 @@
 
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "raft-glue/log_pack.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_ENTRIES = 4096, TYPE_SHIFT = 56 };
-
-struct place {
-    uint64_t position_and_type; // The type in the highest byte: positions never reach 2^56.
-    uint32_t payload_size;
-    uint32_t header_crc;
-};
-
-struct log_entries_chunk {
-    struct place places[CHUNK_ENTRIES];
-};
+static void chunk_free(struct log_chunk *chunk)
+{
+    free(chunk->places);
+    log_pack_free(chunk->pack);
+}
 
 void log_entries_init(struct log_entries *entries, uint64_t first_index)
 {
@@ -26,32 +21,53 @@ void log_entries_init(struct log_entries *entries, uint64_t first_index)
 void log_entries_close(struct log_entries *entries)
 {
     for (size_t i = 0; i < entries->chunk_count; i++) {
-        free(entries->chunks[i]);
+        chunk_free(&entries->chunks[i]);
     }
     free(entries->chunks);
     free(entries->runs);
     *entries = (struct log_entries){0};
 }
 
-static uint64_t chunk_of(uint64_t index)
+/* Which of the chunks an index lies in, if it does. */
+static size_t chunk_of(const struct log_entries *entries, uint64_t index)
 {
-    return index / CHUNK_ENTRIES;
+    return (size_t)(index / LOG_CHUNK_ENTRIES - entries->first_index / LOG_CHUNK_ENTRIES);
 }
 
-static struct place *place_at(const struct log_entries *entries, uint64_t index)
+static uint64_t chunk_start(const struct log_entries *entries, size_t chunk)
 {
-    size_t chunk = (size_t)(chunk_of(index) - chunk_of(entries->first_index));
-    return &entries->chunks[chunk]->places[index % CHUNK_ENTRIES];
+    return (entries->first_index / LOG_CHUNK_ENTRIES + chunk) * LOG_CHUNK_ENTRIES;
+}
+
+/* First index of a chunk whose place is known: what was removed from the front still is, if it was
+ * packed. */
+static uint64_t chunk_first(const struct log_entries *entries, size_t chunk)
+{
+    uint64_t start = chunk_start(entries, chunk);
+    if (entries->chunks[chunk].pack != NULL) {
+        return start + LOG_CHUNK_ENTRIES - log_pack_count(entries->chunks[chunk].pack);
+    }
+    return start > entries->first_index ? start : entries->first_index;
+}
+
+static struct log_place place_at(const struct log_entries *entries, uint64_t index)
+{
+    size_t at = chunk_of(entries, index);
+    const struct log_chunk *chunk = &entries->chunks[at];
+    return chunk->pack == NULL
+               ? chunk->places[index % LOG_CHUNK_ENTRIES]
+               : log_pack_get(chunk->pack, (size_t)(index - chunk_first(entries, at)));
 }
 
 static void add_chunk(struct log_entries *entries)
 {
     if (entries->chunk_count == entries->chunk_capacity) {
         size_t capacity = entries->chunk_capacity == 0 ? 16 : 2 * entries->chunk_capacity;
-        entries->chunks = mem_realloc(entries->chunks, capacity * sizeof(void *));
+        entries->chunks = mem_realloc(entries->chunks, capacity * sizeof *entries->chunks);
         entries->chunk_capacity = capacity;
     }
-    entries->chunks[entries->chunk_count++] = mem_alloc(sizeof(struct log_entries_chunk));
+    entries->chunks[entries->chunk_count++] =
+        (struct log_chunk){.places = mem_alloc(LOG_CHUNK_ENTRIES * sizeof(struct log_place))};
 }
 
 static void add_run(struct log_entries *entries, uint64_t index, uint64_t term)
@@ -73,12 +89,14 @@ static void add_run(struct log_entries *entries, uint64_t index, uint64_t term)
 void log_entries_append(struct log_entries *entries, const struct log_entry *entry)
 {
     uint64_t index = entries->next_index;
-    if (chunk_of(index) - chunk_of(entries->first_index) == entries->chunk_count) {
+    size_t chunk = chunk_of(entries, index);
+    if (chunk == entries->chunk_count) {
         add_chunk(entries);
     }
+    ASSERT(entries->chunks[chunk].pack == NULL);
     add_run(entries, index, entry->term);
-    *place_at(entries, index) = (struct place){
-        .position_and_type = entry->position | (uint64_t)entry->type << TYPE_SHIFT,
+    entries->chunks[chunk].places[index % LOG_CHUNK_ENTRIES] = (struct log_place){
+        .position_and_type = entry->position | (uint64_t)entry->type << LOG_PLACE_TYPE_SHIFT,
         .payload_size = entry->payload_size,
         .header_crc = entry->header_crc,
     };
@@ -106,13 +124,13 @@ bool log_entries_get(const struct log_entries *entries, uint64_t index, struct l
     if (index < entries->first_index || index >= entries->next_index) {
         return false;
     }
-    const struct place *place = place_at(entries, index);
+    struct log_place place = place_at(entries, index);
     *entry = (struct log_entry){
-        .position = place->position_and_type & ((UINT64_C(1) << TYPE_SHIFT) - 1),
+        .position = log_place_position(&place),
         .term = term_of(entries, index),
-        .payload_size = place->payload_size,
-        .header_crc = place->header_crc,
-        .type = (uint8_t)(place->position_and_type >> TYPE_SHIFT),
+        .payload_size = place.payload_size,
+        .header_crc = place.header_crc,
+        .type = log_place_type(&place),
     };
     return true;
 }
@@ -129,10 +147,11 @@ void log_entries_truncate(struct log_entries *entries, uint64_t index)
     }
     size_t keep = 0;
     if (index > entries->first_index) {
-        keep = (size_t)(chunk_of(index - 1) - chunk_of(entries->first_index)) + 1;
+        keep = chunk_of(entries, index - 1) + 1;
     }
+    ASSERT(chunk_of(entries, index) >= entries->packed_count);
     while (entries->chunk_count > keep) {
-        free(entries->chunks[--entries->chunk_count]);
+        chunk_free(&entries->chunks[--entries->chunk_count]);
     }
 }
 
@@ -142,14 +161,16 @@ void log_entries_remove_prefix(struct log_entries *entries, uint64_t index)
     if (index <= entries->first_index) {
         return;
     }
-    size_t drop = (size_t)(chunk_of(index) - chunk_of(entries->first_index));
+    size_t drop = chunk_of(entries, index);
     drop = drop < entries->chunk_count ? drop : entries->chunk_count;
     for (size_t i = 0; i < drop; i++) {
-        free(entries->chunks[i]);
+        chunk_free(&entries->chunks[i]);
     }
     entries->chunk_count -= drop;
+    entries->packed_count -= drop < entries->packed_count ? drop : entries->packed_count;
     if (drop > 0) {
-        memmove(entries->chunks, entries->chunks + drop, entries->chunk_count * sizeof(void *));
+        memmove(entries->chunks, entries->chunks + drop,
+                entries->chunk_count * sizeof *entries->chunks);
     }
     size_t runs = 0;
     while (runs + 1 < entries->run_count && entries->runs[runs + 1].first_index <= index) {
@@ -162,19 +183,61 @@ void log_entries_remove_prefix(struct log_entries *entries, uint64_t index)
     entries->first_index = index;
 }
 
+static void pack_chunk(struct log_entries *entries, size_t at)
+{
+    struct log_chunk *chunk = &entries->chunks[at];
+    size_t first = (size_t)(chunk_first(entries, at) - chunk_start(entries, at));
+    chunk->pack = log_pack_new(chunk->places + first, LOG_CHUNK_ENTRIES - first);
+    free(chunk->places);
+    chunk->places = NULL;
+}
+
+void log_entries_pack(struct log_entries *entries, uint64_t index, size_t chunks)
+{
+    ASSERT(index <= entries->next_index);
+    for (; chunks > 0 && entries->packed_count < entries->chunk_count; chunks--) {
+        if (chunk_start(entries, entries->packed_count + 1) > index) {
+            return;
+        }
+        pack_chunk(entries, entries->packed_count++);
+    }
+}
+
+/* The last index in a chunk whose frame begins at or before position; the first one does. */
+static uint64_t find_in(const struct log_entries *entries, size_t chunk, uint64_t position)
+{
+    uint64_t first = chunk_first(entries, chunk);
+    if (entries->chunks[chunk].pack != NULL) {
+        return first + log_pack_find(entries->chunks[chunk].pack, position);
+    }
+    uint64_t end = chunk_start(entries, chunk + 1);
+    uint64_t low = first;
+    uint64_t high = end < entries->next_index ? end : entries->next_index;
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        struct log_place place = place_at(entries, middle);
+        if (log_place_position(&place) <= position) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 uint64_t log_entries_find(const struct log_entries *entries, uint64_t position)
 {
-    uint64_t low = entries->first_index;
-    uint64_t high = entries->next_index;
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        uint64_t at =
-            place_at(entries, middle)->position_and_type & ((UINT64_C(1) << TYPE_SHIFT) - 1);
-        if (at <= position) {
+    size_t low = 0;
+    size_t high = entries->first_index < entries->next_index ? entries->chunk_count : 0;
+    while (low < high) { // Chunks below low begin at or before the position.
+        size_t middle = low + (high - low) / 2;
+        struct log_place place = place_at(entries, chunk_first(entries, middle));
+        if (log_place_position(&place) <= position) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return low == entries->first_index ? 0 : low - 1;
+    uint64_t index = low == 0 ? 0 : find_in(entries, low - 1, position);
+    return index < entries->first_index ? 0 : index;
 }

@@ -349,6 +349,8 @@ static enum status scan_segments(struct scan *scan, size_t *stopped)
             return STATUS_OK; // Its first frame is torn: the log ends in the segment before.
         }
         *stopped = i;
+        log->complete_until = number;
+        log_pack_settled(log, SIZE_MAX);
     }
     return STATUS_OK;
 }

@@ -73,11 +73,26 @@ void log_summaries_forget(struct segment_log *log, uint64_t first, uint64_t end)
     log->unsummarized_count = kept;
 }
 
+/* First index of a segment of the log, or of all. */
+static uint64_t first_of(const struct segment_log *log, uint64_t number)
+{
+    uint64_t before = log_entries_find(&log->entries, number * log->options.segment_size);
+    return before == 0 ? log->entries.first_index : before + 1;
+}
+
+uint64_t log_summaries_reach(const struct segment_log *log)
+{
+    uint64_t number = log->complete_until;
+    for (size_t i = 0; i < log->unsummarized_count; i++) {
+        number = log->unsummarized[i] < number ? log->unsummarized[i] : number;
+    }
+    return first_of(log, number);
+}
+
 static void build(const struct segment_log *log, uint64_t number, struct buf *out)
 {
     uint64_t size = log->options.segment_size;
-    uint64_t before = log_entries_find(&log->entries, number * size);
-    uint64_t first = before == 0 ? log->entries.first_index : before + 1;
+    uint64_t first = first_of(log, number);
     struct segment_summary head = {
         .group = log->options.group,
         .number = number,

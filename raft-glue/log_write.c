@@ -9,6 +9,8 @@ enum {
     WRITE_BYTES_MAX = 32 * 1024 * 1024,
     /* Segments removed from the front that one write takes away: entries wait for it. */
     RECYCLE_MAX = 8,
+    /* Chunks of entries packed after one: it must not hold the loop. */
+    CHUNKS_PACKED = 8,
     /* Spares kept of them: more than the log will need soon is better free. */
     SPARES_KEPT = 2,
 };
@@ -153,6 +155,7 @@ void segment_log_write_end(struct segment_log *log, struct log_write *write)
         log->durable_position = entry.position + log_frame_size(entry.payload_size);
         log_summaries_completed(log);
     }
+    log_pack_settled(log, CHUNKS_PACKED);
     write_free(log, write);
 }
 

@@ -179,5 +179,6 @@ void replica_carry_out(struct replica *replica, const struct raft_event *event,
     uint64_t commit = raft_commit_index(&replica->raft);
     if (commit > replica->commit) {
         replica->commit = commit;
+        segment_log_settle(replica->log, commit);
     }
 }

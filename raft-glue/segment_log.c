@@ -59,6 +59,7 @@ enum status segment_log_open(const struct segment_log_options *options, struct s
     ASSERT(options->segment_size % LOG_FRAME_ALIGNMENT == 0);
     struct segment_log *log = mem_zalloc(sizeof *log);
     log->options = *options;
+    log->settled_index = options->settled_index;
     log->seed = (uint32_t)options->group;
     log->last_crc = log->seed;
     log->spare_next = 1;
@@ -278,9 +279,23 @@ static void cache_truncate(struct segment_log *log, uint64_t index)
     }
 }
 
+void segment_log_settle(struct segment_log *log, uint64_t index)
+{
+    log->settled_index = index > log->settled_index ? index : log->settled_index;
+}
+
+/* The newest that is settled stays as it is: what follows it may be truncated, and then its
+ * header's checksum is asked for. */
+void log_pack_settled(struct segment_log *log, size_t chunks)
+{
+    uint64_t index = log_summaries_reach(log);
+    index = index < log->settled_index ? index : log->settled_index;
+    log_entries_pack(&log->entries, index, chunks);
+}
+
 void segment_log_truncate(struct segment_log *log, uint64_t index)
 {
-    ASSERT(index > log->entries.first_index);
+    ASSERT(index > log->entries.first_index && index > log->settled_index);
     struct log_entry entry;
     if (!log_entries_get(&log->entries, index, &entry)) {
         return;

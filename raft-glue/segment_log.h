@@ -25,9 +25,10 @@ struct segment_log;
 struct segment_log_options {
     struct directory directory; /* Borrowed until close. */
     const struct log *log;
-    uint64_t group;        /* Identity of cluster and group: another one's log is refused. */
-    uint32_t segment_size; /* SEGMENT_SIZE, but for tests. */
-    size_t cache_size;     /* Bytes of durable tail kept in memory. */
+    uint64_t group;         /* Identity of cluster and group: another one's log is refused. */
+    uint32_t segment_size;  /* SEGMENT_SIZE, but for tests. */
+    size_t cache_size;      /* Bytes of durable tail kept in memory. */
+    uint64_t settled_index; /* As segment_log_settle(): what is known before it is opened. */
 };
 
 /* An entry in memory; frames are immutable once appended. */
@@ -84,7 +85,10 @@ uint64_t segment_log_append(struct segment_log *log, uint64_t term, uint8_t type
 /* Where the frame of the next entry would go. */
 uint64_t segment_log_next_position(const struct segment_log *log, size_t payload_size);
 
-/* Forget entries from index on (not below the first). */
+/* Entries up to index are committed: nobody truncates them, and less has to be known of them. */
+void segment_log_settle(struct segment_log *log, uint64_t index);
+
+/* Forget entries from index on (not below the first, nor settled ones). */
 void segment_log_truncate(struct segment_log *log, uint64_t index);
 
 /* The record of an entry, if it is in memory; borrowed until the next change, hold it to keep it.

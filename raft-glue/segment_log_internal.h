@@ -52,6 +52,7 @@ struct segment_log {
     struct segment_log_options options;
     uint32_t seed;
     struct log_entries entries;
+    uint64_t settled_index;  /* Committed: never truncated. */
     uint64_t base_term;      /* Of the entry before the first. */
     uint64_t first_position; /* Of the first frame's segment. */
     uint64_t end_position;   /* Where the last frame ends. */
@@ -128,6 +129,8 @@ void log_summaries_lack(struct segment_log *log, uint64_t number);
 void log_summaries_completed(struct segment_log *log);
 /* The log ends earlier: its last segment may take frames again. */
 void log_summaries_truncated(struct segment_log *log);
+/* First index of the oldest segment that is not complete or still lacks a summary. */
+uint64_t log_summaries_reach(const struct segment_log *log);
 /* Segments [first, end) need none any more. */
 void log_summaries_forget(struct segment_log *log, uint64_t first, uint64_t end);
 /* Any thread; blocks. Harmless if there is none. */
@@ -142,6 +145,9 @@ bool log_summary_open(const struct segment_log *log, uint64_t number, uint64_t l
  * end. The payload is borrowed until close. */
 bool log_summary_next(struct log_summary *summary, struct log_frame *frame, struct slice *payload);
 void log_summary_close(struct log_summary *summary);
+
+/* Pack entries of which nothing more has to be known, at most `chunks` chunks of them. */
+void log_pack_settled(struct segment_log *log, size_t chunks);
 
 /* Keep a CHANGE entry; copies nothing, holds record. */
 void segment_log_keep_change(struct segment_log *log, struct log_record *record);

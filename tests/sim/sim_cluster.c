@@ -441,7 +441,8 @@ static void node_start(struct sim *sim, struct node *node)
         .log = {.directory = sim_disk_directory(node->disk),
                 .group = GROUP,
                 .segment_size = SEGMENT_BYTES,
-                .cache_size = CACHE_BYTES},
+                .cache_size = CACHE_BYTES,
+                .settled_index = node->stored_applied},
         .replica = node->id,
         .bootstrap = &bootstrap,
     };

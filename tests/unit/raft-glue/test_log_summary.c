@@ -12,16 +12,23 @@
 
 enum { GROUP = 42, SEGMENT_BYTES = 16 * 1024, CACHE_BYTES = 1024 * 1024, SEGMENTS_MAX = 64 };
 
-static enum status try_open(struct sim_disk *disk, struct segment_log **log)
+static enum status try_open_settled(struct sim_disk *disk, uint64_t settled,
+                                    struct segment_log **log)
 {
     struct segment_log_options options = {.directory = sim_disk_directory(disk),
                                           .group = GROUP,
                                           .segment_size = SEGMENT_BYTES,
-                                          .cache_size = CACHE_BYTES};
+                                          .cache_size = CACHE_BYTES,
+                                          .settled_index = settled};
     char *error = NULL;
     enum status status = segment_log_open(&options, log, &error);
     free(error);
     return status;
+}
+
+static enum status try_open(struct sim_disk *disk, struct segment_log **log)
+{
+    return try_open_settled(disk, 0, log);
 }
 
 static struct segment_log *open_log(struct sim_disk *disk)
@@ -412,6 +419,115 @@ static void one_that_cannot_be_written_is_made_at_the_next_start(void **state)
     sim_disk_free(disk);
 }
 
+/* --- Packing: what is settled and summarized takes less memory (log_pack.h) --- */
+
+/* How many entries from the first on have lost their checksums; the others have them. */
+static uint64_t packed(const struct segment_log *log)
+{
+    uint64_t count = 0;
+    struct log_entry entry;
+    uint64_t first = segment_log_first_index(log);
+    while (segment_log_entry(log, first + count, &entry) && entry.header_crc == 0) {
+        count++;
+    }
+    for (uint64_t i = first + count; segment_log_entry(log, i, &entry); i++) {
+        assert_int_not_equal(entry.header_crc, 0);
+    }
+    return count;
+}
+
+static struct segment_log *many_small_entries(struct sim_disk *disk, uint64_t count)
+{
+    struct segment_log *log = open_log(disk);
+    for (uint64_t i = 0; i < count; i++) {
+        append(log, 1 + i / 1000, LOG_FRAME_COMMAND, i % 50);
+    }
+    write_all(log);
+    return log;
+}
+
+static void entries_are_packed_once_they_are_settled_and_summarized(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct segment_log *log = many_small_entries(disk, 3000);
+    struct segment_log *bare = NULL;
+    segment_log_settle(log, 1600);
+    append(log, 3, LOG_FRAME_COMMAND, 10);
+    write_all(log);
+    assert_int_equal(packed(log), 0); // No summary yet.
+    summarize(log);
+    append(log, 3, LOG_FRAME_COMMAND, 10);
+    write_all(log);
+    assert_int_equal(packed(log), 1600 / LOG_CHUNK_ENTRIES * LOG_CHUNK_ENTRIES - 1);
+    struct sim_disk *copy = sim_disk_copy(disk, 1);
+    assert_int_equal(try_open(copy, &bare), STATUS_OK);
+    assert_int_equal(packed(bare), 0);
+    for (uint64_t i = 1; i <= segment_log_last_index(log); i++) {
+        struct log_entry left;
+        struct log_entry right;
+        assert_true(segment_log_entry(log, i, &left) && segment_log_entry(bare, i, &right));
+        assert_true(left.position == right.position && left.term == right.term &&
+                    left.payload_size == right.payload_size && left.type == right.type);
+    }
+    segment_log_close(bare);
+    segment_log_close(log);
+    sim_disk_free(copy);
+    sim_disk_free(disk);
+}
+
+static void what_follows_the_settled_may_be_truncated(void **state)
+{
+    (void)state;
+    // Around a chunk's end: there the last entry that stays is a packed one's neighbour.
+    for (uint64_t settled = 2 * LOG_CHUNK_ENTRIES - 2; settled <= 2 * LOG_CHUNK_ENTRIES + 1;
+         settled++) {
+        struct sim_disk *disk = sim_disk_new(1);
+        struct segment_log *log = many_small_entries(disk, 2000);
+        summarize(log);
+        segment_log_settle(log, settled);
+        append(log, 2, LOG_FRAME_COMMAND, 10);
+        write_all(log);
+        assert_true(packed(log) > 0);
+        segment_log_truncate(log, settled + 1);
+        append(log, 7, LOG_FRAME_COMMAND, 30);
+        write_all(log);
+        segment_log_close(log);
+        assert_as_without(disk);
+        assert_int_equal(try_open_settled(disk, settled, &log), STATUS_OK);
+        assert_int_equal(segment_log_last_index(log), settled + 1);
+        assert_int_equal(segment_log_term(log, settled + 1), 7);
+        segment_log_close(log);
+        sim_disk_free(disk);
+    }
+}
+
+static void a_start_packs_what_it_takes_from_summaries(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct segment_log *log = many_small_entries(disk, 3000);
+    summarize(log);
+    uint64_t complete = segment_log_complete_index(log);
+    segment_log_close(log);
+    assert_int_equal(try_open_settled(disk, 3000, &log), STATUS_OK);
+    uint64_t count = packed(log);
+    assert_true(count + 1 <= complete && count + 2 * LOG_CHUNK_ENTRIES > complete);
+    segment_log_close(log);
+    // One without a summary: what lies behind it waits until it has one.
+    struct directory directory = sim_disk_directory(disk);
+    assert_int_equal(directory_remove(&directory, summary_name(0)), STATUS_OK);
+    assert_int_equal(try_open_settled(disk, 3000, &log), STATUS_OK);
+    assert_int_equal(packed(log), 0);
+    assert_int_equal(summarize(log), 1);
+    append(log, 3, LOG_FRAME_COMMAND, 10);
+    write_all(log);
+    assert_int_equal(packed(log), count);
+    segment_log_close(log);
+    assert_as_without(disk);
+    sim_disk_free(disk);
+}
+
 /* --- Whatever happens --- */
 
 static void change_at_random(struct random *random, struct segment_log *log, uint64_t *term)
@@ -496,6 +612,9 @@ int main(void)
         cmocka_unit_test(a_crash_at_any_step_of_making_one_leaves_the_log_as_it_is),
         cmocka_unit_test(removed_segments_take_their_summaries_with_them),
         cmocka_unit_test(one_that_cannot_be_written_is_made_at_the_next_start),
+        cmocka_unit_test(entries_are_packed_once_they_are_settled_and_summarized),
+        cmocka_unit_test(what_follows_the_settled_may_be_truncated),
+        cmocka_unit_test(a_start_packs_what_it_takes_from_summaries),
         cmocka_unit_test(random_lives_give_what_reading_everything_gives),
     };
     return cmocka_run_group_tests_name("log_summary", tests, NULL, NULL);

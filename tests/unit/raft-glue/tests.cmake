@@ -1,5 +1,6 @@
 set(SIM_DISK ${CMAKE_SOURCE_DIR}/tests/sim/sim_disk.c)
 raftmq_unit_test(raft-glue/segment_log LINK raftmq_glue SOURCES ${SIM_DISK})
+raftmq_unit_test(raft-glue/log_entries LINK raftmq_glue)
 raftmq_unit_test(raft-glue/log_summary LINK raftmq_glue SOURCES ${SIM_DISK})
 raftmq_unit_test(raft-glue/log_scrub LINK raftmq_glue SOURCES ${SIM_DISK})
 raftmq_unit_test(raft-glue/log_room LINK raftmq_glue SOURCES ${SIM_DISK})
