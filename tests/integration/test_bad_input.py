@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 from cluster import BINARIES, Cluster, wait_for
+from one_cluster import OneCluster
 from remoting import Connection, encode, pull, send_fields
 
 
@@ -26,17 +27,13 @@ def closed_after(address, data):
         return True
 
 
-class BadInput(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(nodes=1, groups=1)
-        cls.cluster.__enter__()
-        cls.cluster.wait_ready()
-        cls.address = cls.cluster.address(1, "broker-a")
+class BadInput(OneCluster):
+    options = {"nodes": 1, "groups": 1}
 
     @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None)
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.address = cls.cluster.address(1, "broker-a")
 
     def tearDown(self):
         with Connection(self.address) as connection:

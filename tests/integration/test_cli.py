@@ -6,6 +6,7 @@ import subprocess
 import unittest
 
 from cluster import BINARIES, Cluster, wait_for
+from one_cluster import OneCluster
 from test_failover import send_half
 
 NOT_FOUND = 3
@@ -13,17 +14,7 @@ UNREACHABLE = 4
 DEGRADED = 5
 
 
-class Cli(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster()
-        cls.cluster.__enter__()
-        cls.cluster.wait_ready()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None)
-
+class Cli(OneCluster):
     def run_cli(self, *arguments, expect=0, namesrv=None):
         done = subprocess.run(
             [os.path.join(BINARIES, "raftmq"), *arguments, "-n",

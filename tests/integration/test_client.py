@@ -9,7 +9,8 @@ import tempfile
 import threading
 import unittest
 
-from cluster import BINARIES, Cluster, NotInTime, wait_for
+from cluster import BINARIES, NotInTime, wait_for
+from one_cluster import OneCluster
 from remoting import send_fields
 
 SEND = 310
@@ -61,16 +62,8 @@ class Member:
         return status
 
 
-class Client(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(groups=1)
-        cls.cluster.__enter__()
-        cls.cluster.wait_ready()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None)
+class Client(OneCluster):
+    options = {"groups": 1}
 
     def setUp(self):
         self.members = []

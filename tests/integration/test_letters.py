@@ -9,7 +9,8 @@ import subprocess
 import time
 import unittest
 
-from cluster import BINARIES, Cluster, wait_for
+from cluster import BINARIES, wait_for
+from one_cluster import OneCluster
 from remoting import message_position, messages, pull, read_queue, send_fields
 
 SEND_BACK = 36
@@ -21,17 +22,13 @@ REFUSED = 1
 NOT_FOUND = 3
 
 
-class Letters(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(nodes=1, groups=2, settings={"recallMessageEnable": "true"})
-        cls.cluster.__enter__()
-        cls.cluster.wait_ready()
-        cls.cluster.create_topic("Orders", queues=1)
+class Letters(OneCluster):
+    options = {"nodes": 1, "groups": 2, "settings": {"recallMessageEnable": "true"}}
 
     @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None)
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.cluster.create_topic("Orders", queues=1)
 
     def json(self, *arguments, expect=0):
         said = self.cluster.cli(*arguments, "-o", "json", expect=expect)

@@ -4,7 +4,8 @@ whose leaders die between a pop and its acknowledgement."""
 import json
 import unittest
 
-from cluster import Cluster, NotInTime, wait_for
+from cluster import NotInTime, wait_for
+from one_cluster import OneCluster
 from remoting import send_fields
 from test_client import Member
 
@@ -17,17 +18,7 @@ LONG_MS = 120000
 COUNT = 600
 
 
-class Pop(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster()
-        cls.cluster.__enter__()
-        cls.cluster.wait_ready()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None)
-
+class Pop(OneCluster):
     def send(self, topic, bodies):
         """To all queues of all groups in turn."""
         names = self.cluster.group_names

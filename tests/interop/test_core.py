@@ -1,4 +1,4 @@
-"""Clients of which only the core is asked for: Java 5.5.0, and two for Node.js."""
+"""Clients of which only the core is asked for: two for Node.js."""
 
 import os
 import sys
@@ -6,17 +6,9 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 
-from agent import java, java_built, node, node_built  # noqa: E402
+from agent import node, node_built  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from core import Core  # noqa: E402
-
-
-@unittest.skipUnless(java_built("5.5.0"), "Java or rocketmq-client 5.5.0 could not be had")
-class Java550(Core, unittest.TestCase):
-    client_name = "Java 5.5.0"
-
-    def client(self, cluster, name):
-        return java("5.5.0", cluster, name=name)
 
 
 @unittest.skipUnless(node_built("ali-ons"), "Node.js or ali-ons could not be had")

@@ -12,9 +12,14 @@ from cluster import Cluster, wait_for  # noqa: E402
 from features import shows  # noqa: E402
 
 
-class JavaPop(unittest.TestCase):
-    version = "5.3.3"
-    client_name = "Java 5.3.3"
+class JavaPop:
+    """Mixed into a test case of one version."""
+
+    version = ""
+
+    @property
+    def client_name(self):
+        return f"Java {self.version}"
 
     @classmethod
     def setUpClass(cls):
@@ -77,6 +82,14 @@ class JavaPop(unittest.TestCase):
         said = client.mqadmin("consumerProgress", "-g", "Popping", "-n", cluster.namesrv)
         rows = re.findall(r"(?m)^Pops +broker-\w +\d+ +\d+ +\d+ +(\d+) +(\d+)", said)
         return {number for row in rows for number in row}
+
+
+class JavaPop533(JavaPop, unittest.TestCase):
+    version = "5.3.3"
+
+
+class JavaPop550(JavaPop, unittest.TestCase):
+    version = "5.5.0"
 
 
 if __name__ == "__main__":

@@ -139,8 +139,9 @@ final class Consumers implements Agent.Part {
 
     /** The last message that came with a key, or null. */
     MessageExt last(String key) {
-        List<MessageExt> messages = seen.get(key);
-        return messages == null ? null : messages.get(messages.size() - 1);
+        List<MessageExt> messages = seen.getOrDefault(key, List.of());
+        // It is empty also while remember() is adding the first one.
+        return messages.isEmpty() ? null : messages.get(messages.size() - 1);
     }
 
     /** Of each delivery of a key: its topic and how often it was tried before. */
@@ -167,12 +168,11 @@ final class Consumers implements Agent.Part {
 
     /** How often a key was delivered, and of the last delivery: transaction id, message id, body. */
     private String describe(String key) {
-        List<MessageExt> messages = seen.getOrDefault(key, List.of());
-        if (messages.isEmpty()) { // Also while remember() is adding the first one.
+        MessageExt last = last(key);
+        if (last == null) {
             return "0";
         }
-        MessageExt last = messages.get(messages.size() - 1);
-        return messages.size()
+        return seen.get(key).size()
                 + " "
                 + last.getTransactionId()
                 + " "
