@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,20 @@ static void raise_file_limit(void)
     }
 }
 
+/* What one thread takes and another gives back stays in the arena of the first: with an arena for
+ * each of the pool's threads, as glibc would have it, a node under load grows to several times what
+ * it uses (docs/performance.md). One for each group, and one, is no slower. */
+static void limit_arenas(size_t group_count)
+{
+#ifdef __GLIBC__
+    if (getenv("MALLOC_ARENA_MAX") == NULL) {
+        mallopt(M_ARENA_MAX, (int)group_count + 1);
+    }
+#else
+    (void)group_count;
+#endif
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
@@ -131,6 +146,7 @@ int main(int argc, char **argv)
     log.level = settings.log_level;
     settings.memory_size = memory_size();
     raise_file_limit();
+    limit_arenas(settings.group_count);
     // Each group keeps one thread of the pool busy with synced writes and needs some for reads.
     setenv("UV_THREADPOOL_SIZE", "16", 0);
     // Before any thread starts, so that all inherit it and only sigwait() below sees them.
