@@ -40,6 +40,7 @@ struct replica_options {
     uint32_t heartbeat_timeout_ms;
     uint64_t applied_index; /* What the machine already contains durably. */
     unsigned seed;          /* Of election timers. */
+    uint32_t start_entries; /* Most that C-Raft is told of at the start; 0: as many as usual. */
     const struct log *log;
     struct replica_storage *storage; /* Borrowed until close. */
     struct replica_machine machine;

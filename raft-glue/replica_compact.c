@@ -33,7 +33,9 @@ static uint64_t cut_target(const struct replica *replica)
     const struct replica_cut *cut = &replica->cut;
     uint64_t position = cut->position < cut->pin ? cut->position : cut->pin;
     uint64_t first = segment_log_segment_first(replica->log, position);
-    if (first <= replica->floor + 1 || first > replica->reported || first - 1 > settled(replica)) {
+    // What lies below the base goes already, as soon as nobody reads it.
+    if (first <= replica->options.storage->base.index + 1 || first > replica->reported ||
+        first - 1 > settled(replica)) {
         return 0;
     }
     return first;
@@ -56,16 +58,31 @@ static void begin_cut(struct replica *replica, uint64_t first)
     replica->cut.phase = CUT_STORING;
 }
 
-/* C-Raft's floor is lifted; then the segments go, as soon as nobody reads them. */
+/* C-Raft's floor is lifted, if it is not higher anyway. */
 static void finish_cut(struct replica *replica)
 {
     uint64_t index = settled(replica);
     uint64_t floor = replica->cut.base.index;
+    if (floor <= replica->floor) {
+        replica->cut.phase = CUT_NONE;
+        return;
+    }
     if (index <= replica->snapshot_index || index < floor) {
         return; // R16: a snapshot point only moves forward.
     }
     replica->cut.phase = CUT_NONE;
     take_snapshot(replica, index, floor);
+}
+
+/* Segments go for which the base stands, and that neither C-Raft knows nor the machine needs.
+ * C-Raft's floor alone says nothing: a start does not tell it of all that the log holds. */
+static void remove_prefix(struct replica *replica)
+{
+    uint64_t base = replica->options.storage->base.index;
+    uint64_t last = base < replica->floor ? base : replica->floor;
+    if (segment_log_first_index(replica->log) <= last && last <= settled(replica)) {
+        segment_log_remove_prefix(replica->log, last + 1);
+    }
 }
 
 void replica_compact(struct replica *replica)
@@ -81,9 +98,7 @@ void replica_compact(struct replica *replica)
     if (replica->cut.phase == CUT_STORED) {
         finish_cut(replica);
     }
-    if (segment_log_first_index(replica->log) <= replica->floor) {
-        segment_log_remove_prefix(replica->log, replica->floor + 1);
-    }
+    remove_prefix(replica);
 }
 
 void replica_cut(struct replica *replica, uint64_t position)

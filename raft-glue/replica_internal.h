@@ -14,7 +14,7 @@ enum {
     /* Entries between two RAFT_SNAPSHOT events. */
     COMPACT_EVERY = 4096,
     /* Entries that C-Raft is told of at a start, 40 bytes each for a moment. */
-    START_ENTRIES_MAX = 1024 * 1024,
+    START_ENTRIES_MAX = LIMITS_PICK(1024 * 1024, 200),
     /* Servers we know of: the membership's, and some that contacted us. */
     KNOWN_MAX = REPLICA_KNOWN_MAX,
 };

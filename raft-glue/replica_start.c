@@ -65,12 +65,16 @@ static uint64_t start_snapshot(struct replica *replica, struct raft_snapshot_met
     return index;
 }
 
-/* Where C-Raft's trail begins: its memory for a start is bounded, and a follower that lags further
- * is filled from a snapshot. */
+/* Where C-Raft's trail begins: behind the base, though a crash may have left segments below it; and
+ * its memory for a start is bounded. A follower that lags further is filled from a snapshot. */
 static uint64_t start_index(const struct replica *replica, uint64_t snapshot)
 {
     uint64_t first = segment_log_first_index(replica->log);
-    return snapshot > first + START_ENTRIES_MAX ? snapshot - START_ENTRIES_MAX : first;
+    uint64_t base = replica->options.storage->base.index;
+    first = first > base ? first : base + 1;
+    uint64_t most = replica->options.start_entries;
+    most = most != 0 ? most : START_ENTRIES_MAX;
+    return snapshot > first + most ? snapshot - most : first;
 }
 
 static void start_raft(struct replica *replica, const struct term_vote_state *state)

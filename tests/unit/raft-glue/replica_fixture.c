@@ -65,6 +65,7 @@ static void start(struct fixture *f)
         .heartbeat_timeout_ms = FIXTURE_H,
         .applied_index = f->machine_index,
         .seed = 1,
+        .start_entries = f->start_entries,
         .storage = &f->storage,
         .machine = {.context = f, .apply = on_apply, .drop = on_drop, .on_state = on_state},
         .ports = {.context = f, .clock = &f->clock, .send = on_send},

@@ -26,6 +26,7 @@ struct fixture {
     enum replica_origin origin;
     struct term_vote_state origin_state;
     uint64_t machine_index; /* What the machine's store contains at the next start. */
+    uint32_t start_entries; /* Most that C-Raft is told of then; 0: as many as usual. */
     struct replica_outbound sent[FIXTURE_SENT_MAX];
     size_t sent_count;
     uint64_t applied[FIXTURE_APPLIED_MAX]; /* Indexes. */

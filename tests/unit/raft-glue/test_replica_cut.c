@@ -69,6 +69,35 @@ static void a_cut_drops_whole_segments_and_survives_a_restart(void **state)
     fixture_close(&f);
 }
 
+/* A start tells C-Raft only of the newest entries: that is not where the log begins. */
+static void what_c_raft_is_not_told_of_stays_until_it_is_cut(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    receive_large(&f, 1, 5 * PER_SEGMENT);
+    durable(&f, segment_log_last_index(f.storage.log));
+    f.start_entries = PER_SEGMENT;
+    fixture_restart(&f);
+    receive_large(&f, segment_log_last_index(f.storage.log), 2);
+    durable(&f, segment_log_last_index(f.storage.log));
+    assert_true(f.replica->floor > 3 * PER_SEGMENT);
+    assert_int_equal(segment_log_first_index(f.storage.log), 1);
+    assert_int_equal(f.storage.base.index, 0);
+    // Cuts below what C-Raft knows, and beyond.
+    for (uint64_t segment = 1; segment <= 5; segment++) {
+        replica_cut(f.replica, segment * FIXTURE_SEGMENT);
+        receive_large(&f, segment_log_last_index(f.storage.log), 1);
+        durable(&f, segment_log_last_index(f.storage.log));
+        assert_int_equal(segment_log_first_position(f.storage.log), segment * FIXTURE_SEGMENT);
+        uint64_t first = segment_log_first_index(f.storage.log);
+        assert_int_equal(f.storage.base.index, first - 1);
+        fixture_restart(&f);
+        assert_int_equal(segment_log_first_index(f.storage.log), first);
+    }
+    fixture_close(&f);
+}
+
 static void a_cut_waits_for_the_machine_and_for_who_copies_the_log(void **state)
 {
     (void)state;
@@ -331,6 +360,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cut_drops_whole_segments_and_survives_a_restart),
+        cmocka_unit_test(what_c_raft_is_not_told_of_stays_until_it_is_cut),
         cmocka_unit_test(a_cut_waits_for_the_machine_and_for_who_copies_the_log),
         cmocka_unit_test(r16_a_cut_waits_for_a_newer_snapshot_point),
         cmocka_unit_test(a_crash_at_any_step_of_a_cut_loses_nothing),
