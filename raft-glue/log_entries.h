@@ -5,6 +5,8 @@
 #ifndef RAFT_GLUE_LOG_ENTRIES_H
 #define RAFT_GLUE_LOG_ENTRIES_H
 
+#include "common/base/limits.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +27,7 @@ struct log_chunk {
     struct log_place *places; /* One for each index; */
     struct log_pack *pack;    /* or those that were known, up to the last one, packed. */
 };
-enum { LOG_CHUNK_ENTRIES = 512 };
+enum { LOG_CHUNK_ENTRIES = LIMITS_PICK(512, 32) };
 
 struct log_term_run {
     uint64_t first_index; /* From here up to the next run. */

@@ -8,7 +8,7 @@
 enum {
     WRITE_BYTES_MAX = 32 * 1024 * 1024,
     /* Segments removed from the front that one write takes away: entries wait for it. */
-    RECYCLE_MAX = 8,
+    RECYCLE_MAX = LIMITS_PICK(8, 1),
     /* Chunks of entries packed after one: it must not hold the loop. */
     CHUNKS_PACKED = 8,
     /* Spares kept of them: more than the log will need soon is better free. */

@@ -17,10 +17,10 @@
 enum {
     /* Entries proposed or received by a leader and not yet committed: each acknowledgement scans
      * them. */
-    REPLICA_UNCOMMITTED_MAX = 1000,
+    REPLICA_UNCOMMITTED_MAX = LIMITS_PICK(1000, 50),
     REPLICA_UNCOMMITTED_BYTES_MAX = 64 * 1024 * 1024,
     /* Bytes of one load of entries that are no longer in memory. */
-    REPLICA_LOAD_BYTES_MAX = 1024 * 1024,
+    REPLICA_LOAD_BYTES_MAX = LIMITS_PICK(1024, 16) * 1024,
     /* Servers that a replica knows of: the membership's, and some that contacted it. */
     REPLICA_KNOWN_MAX = MEMBERS_MAX + 4,
 };

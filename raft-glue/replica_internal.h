@@ -12,7 +12,7 @@ enum {
     /* After a log write for which the disk had no room. */
     WRITE_RETRY_MS = 500,
     /* Entries between two RAFT_SNAPSHOT events. */
-    COMPACT_EVERY = 4096,
+    COMPACT_EVERY = LIMITS_PICK(4096, 40),
     /* Entries that C-Raft is told of at a start, 40 bytes each for a moment. */
     START_ENTRIES_MAX = LIMITS_PICK(1024 * 1024, 200),
     /* Servers we know of: the membership's, and some that contacted us. */

@@ -32,9 +32,9 @@
 enum {
     WIRE_HEADER_SIZE = 64,
     /* Entries under way to one follower (C-Raft's max_inflight_entries), so also in one message. */
-    WIRE_ENTRIES_MAX = 128,
+    WIRE_ENTRIES_MAX = LIMITS_PICK(128, 12),
     /* AppendEntries are split so that their frames stay below this, but for a single large one. */
-    WIRE_BODY_TARGET = 1024 * 1024,
+    WIRE_BODY_TARGET = LIMITS_PICK(1024, 24) * 1024,
     WIRE_BODY_MAX = WIRE_BODY_TARGET + ENTRY_SIZE_MAX,
 };
 

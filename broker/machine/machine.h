@@ -200,7 +200,8 @@ struct machine_segment {
 
 enum {
     CUT_QUEUES_MAX = 65536, /* Queues moved by one CUT, if it is more than one segment's. */
-    CUT_EXPIRED_MAX = 4096, /* Expired halves rolled back by one. The next one goes on. */
+    /* Expired halves rolled back by one. The next one goes on. */
+    CUT_EXPIRED_MAX = LIMITS_PICK(4096, 2),
 };
 
 /* --- Results ------------------------------------------------------------------------------ */

@@ -16,16 +16,16 @@
 #define TOPIC_CHECK_EXPIRED "TRANS_CHECK_MAX_TIME_TOPIC"
 
 enum {
-    CHUNK_ENTRIES_MAX = 256,
+    CHUNK_ENTRIES_MAX = LIMITS_PICK(256, 20),
     /* Of indexes, what is written and kept for reading. The rest is bounded by how often
      * checkpoints are made. */
-    PARTS_CLEAN_MAX = 4 * 1024 * 1024,
+    PARTS_CLEAN_MAX = LIMITS_PICK(4 * 1024, 4) * 1024,
     /* Words of KEYS (and the UNIQ_KEY) by which one message can be found. */
     MESSAGE_KEYS_MAX = TRANSACTION_KEYS_MAX,
     /* (group, topic) pairs with offsets. */
     OFFSET_ROWS_MAX = 1024 * 1024,
     /* Outcomes forgotten for their age in one entry: a long pause must not cost a long stall. */
-    FORGET_MAX = 4096,
+    FORGET_MAX = LIMITS_PICK(4096, 4),
     TRANSACTIONS_PER_SLAB = 256,
     /* Messages recognised when they are sent again, of all topics: about 110 MB. */
     UNIQUES_MAX = 1000000,

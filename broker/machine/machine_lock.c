@@ -10,7 +10,8 @@ enum {
     LOCKS_MAX = 262144,
     LOCK_ROW_OVERHEAD = 128,
     KEPT_MS = 10 * 60 * 1000,
-    LOCKS_FORGOTTEN_MAX = 1024, /* In one entry: a long pause must not cost a long stall. */
+    /* In one entry: a long pause must not cost a long stall. */
+    LOCKS_FORGOTTEN_MAX = LIMITS_PICK(1024, 2),
 };
 
 /* A group that has locks, some of which may have run out. */

@@ -7,7 +7,7 @@
 #include <assert.h>
 
 /* With RAFTMQ_TINY_LIMITS, in the simulator's build alone, little work fills a log of many
- * segments. */
+ * segments, and reaches what takes a long life or much load otherwise. */
 #ifdef RAFTMQ_TINY_LIMITS
 #define LIMITS_PICK(usual, tiny) tiny
 #else
