@@ -1,6 +1,6 @@
 /* What a CUT takes away, as the log alone decides it: looked up anew in all halves and queues,
  * where the machine counts and remembers. */
-#include "common/base/limits.h"
+#include "broker/machine/machine.h"
 #include "tests/sim/cluster/sim_ledger_internal.h"
 
 /* Must this segment stay: does a half or a delayed message lie in it that is undecided, or waits,
@@ -40,15 +40,21 @@ static void cut_queues(struct ledger_group *group)
     }
 }
 
-/* Nobody can settle what is no longer there. */
+/* Nobody can settle what is no longer there; what one cut does not get to keeps its segment. */
 static void drop_expired(struct ledger_group *group)
 {
+    uint32_t count = 0;
     LIST_FOREACH(at, &group->order)
     {
         struct ledger_half *half = CONTAINER_OF(at, struct ledger_half, in_order);
-        if (half->state == LEDGER_EXPIRED && half->position < group->log_first) {
-            half->state = LEDGER_ROLLED_BACK;
+        if (half->state != LEDGER_EXPIRED || half->position >= group->log_first) {
+            continue;
         }
+        if (count++ == CUT_EXPIRED_MAX) {
+            group->log_first = half->position / SEGMENT_SIZE * SEGMENT_SIZE;
+            return;
+        }
+        half->state = LEDGER_ROLLED_BACK;
     }
 }
 
