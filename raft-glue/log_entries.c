@@ -196,7 +196,7 @@ void log_entries_pack(struct log_entries *entries, uint64_t index, size_t chunks
 {
     ASSERT(index <= entries->next_index);
     for (; chunks > 0 && entries->packed_count < entries->chunk_count; chunks--) {
-        if (chunk_start(entries, entries->packed_count + 1) > index) {
+        if (index < entries->first_index || chunk_of(entries, index) <= entries->packed_count) {
             return;
         }
         pack_chunk(entries, entries->packed_count++);
@@ -210,9 +210,10 @@ static uint64_t find_in(const struct log_entries *entries, size_t chunk, uint64_
     if (entries->chunks[chunk].pack != NULL) {
         return first + log_pack_find(entries->chunks[chunk].pack, position);
     }
-    uint64_t end = chunk_start(entries, chunk + 1);
+    uint64_t most = LOG_CHUNK_ENTRIES - first % LOG_CHUNK_ENTRIES;
+    uint64_t known = entries->next_index - first;
     uint64_t low = first;
-    uint64_t high = end < entries->next_index ? end : entries->next_index;
+    uint64_t high = first + (most < known ? most : known);
     while (high - low > 1) {
         uint64_t middle = low + (high - low) / 2;
         struct log_place place = place_at(entries, middle);

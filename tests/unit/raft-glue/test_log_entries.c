@@ -186,10 +186,34 @@ static void packing_goes_by_whole_chunks_and_as_many_as_allowed(void **state)
     end(&model);
 }
 
+/* What a damaged file says of where a log begins may be any number. */
+static void a_log_that_begins_at_the_last_numbers_is_no_trouble(void **state)
+{
+    (void)state;
+    struct log_entries entries;
+    const uint64_t first = UINT64_MAX - 700;
+    log_entries_init(&entries, first);
+    for (uint64_t i = 0; i < 600; i++) {
+        log_entries_append(&entries, &(struct log_entry){.position = 64 * i, .term = 1, .type = 1});
+    }
+    log_entries_pack(&entries, 0, SIZE_MAX);
+    assert_int_equal(entries.packed_count, 0);
+    for (uint64_t i = 0; i < 600; i++) {
+        assert_int_equal(log_entries_find(&entries, 64 * i), first + i);
+    }
+    log_entries_pack(&entries, first + 600, SIZE_MAX);
+    assert_int_equal(entries.packed_count, 1);
+    for (uint64_t i = 0; i < 600; i++) {
+        assert_int_equal(log_entries_find(&entries, 64 * i), first + i);
+    }
+    log_entries_close(&entries);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_is_done_each_entry_is_where_it_was_put),
+        cmocka_unit_test(a_log_that_begins_at_the_last_numbers_is_no_trouble),
         cmocka_unit_test(packing_goes_by_whole_chunks_and_as_many_as_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
