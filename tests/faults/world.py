@@ -9,6 +9,7 @@ import sys
 
 import power
 from cluster import Cluster, NotInTime, wait_for
+from ports import port_run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SETTINGS = {
@@ -86,7 +87,7 @@ class World(Cluster):
         """Start one more node, of which the others do not know yet."""
         node = max(self.ports) + 1
         others = self.nodes
-        self.ports[node] = self._port_run(2 * self.group_count)
+        self.ports[node] = port_run(2 * self.group_count)
         self.controls[node] = power.Control(self.path(node, "control"))
         self._link([(node, other) for other in others] + [(other, node) for other in others])
         self.node_ports[node] = self.ports[node]

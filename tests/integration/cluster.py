@@ -8,11 +8,11 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
+from ports import port_run
 from remoting import Connection
 
 BINARIES = os.environ.get("RAFTMQ_BIN", "build/dev/bin")
@@ -39,20 +39,6 @@ def wait_for(what, condition, seconds=30.0):
     raise NotInTime(f"not within {seconds} s: {what} ({last_error})")
 
 
-PORTS_IN_LANE = 6500
-
-
-def free_ports(count):
-    """Ports that nobody uses now; held together so that all differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class Cluster:
     """Nameservers and nodes. Use as a context manager. Groups by number, or a list of names."""
 
@@ -67,35 +53,10 @@ class Cluster:
         self.processes = {}
         self.logs = []
         # A node's groups listen one above the other, so each node needs a run of free ports.
-        self.nameserver_ports = free_ports(nameservers)
+        self.nameserver_ports = [port_run(1) for _ in range(nameservers)]
         self.node_ports = {
-            n: self._port_run(2 * self.group_count) for n in range(1, nodes + 1)
+            n: port_run(2 * self.group_count) for n in range(1, nodes + 1)
         }
-
-    _next_run = 0
-
-    def _port_run(self, length):
-        """`length` consecutive free ports, below the range that the kernel hands out itself. What
-        runs at a time, in lanes 0 to 2, has ranges of its own: a killed node's ports look free.
-        """
-        first = 12000 + PORTS_IN_LANE * int(os.environ.get("RAFTMQ_LANE", "0"))
-        for attempt in range(2000):
-            step = os.getpid() * 131 + Cluster._next_run + attempt * length
-            start = first + step % (PORTS_IN_LANE - length)
-            if all(self._is_free(start + i) for i in range(length)):
-                Cluster._next_run += (attempt + 1) * length
-                return start
-        raise RuntimeError("no free ports")
-
-    @staticmethod
-    def _is_free(port):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
-            return True
 
     @property
     def namesrv(self):
@@ -186,7 +147,7 @@ class Cluster:
     def add_node(self):
         """Start one more node; the others are not told of it. Returns its number."""
         node = max(self.nodes) + 1
-        self.node_ports[node] = self._port_run(2 * self.group_count)
+        self.node_ports[node] = port_run(2 * self.group_count)
         self.start(node)
         return node
 

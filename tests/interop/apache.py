@@ -1,16 +1,15 @@
 """Apache RocketMQ's own nameserver and broker as child processes, for tests of our client."""
 
-import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 
-from cluster import free_ports, wait_for  # noqa: E402
+from cluster import wait_for  # noqa: E402
+from ports import port_run  # noqa: E402
 from remoting import Connection  # noqa: E402
 
 CLUSTER_INFO = 106
@@ -50,7 +49,8 @@ class Apache:
     def __init__(self, version):
         self.jars = built(version)
         self.directory = tempfile.mkdtemp(prefix="raftmq-apache-")
-        self.nameserver_port, self.port = pick_ports()
+        self.nameserver_port = port_run(1)
+        self.port = port_run(4) + 2  # It listens two below and one above as well.
         self.processes = []
 
     @property
@@ -116,20 +116,6 @@ class Apache:
         with open(os.path.join(self.directory, f"{name}.log"), "ab") as log:
             self.processes.append(subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
-
-
-def pick_ports():
-    """Free ports for a nameserver and a broker, which listens two below and one above as well."""
-    while True:
-        port = free_ports(1)[0]
-        with contextlib.ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(4)]
-            try:
-                for one, wanted in zip(sockets, (port, port - 2, port + 1, 0)):
-                    one.bind(("127.0.0.1", wanted))
-            except OSError:
-                continue
-            return sockets[3].getsockname()[1], port
 
 
 def built(version):
