@@ -6,6 +6,7 @@
  * stored mark (log_mark.h) does: then something that may have been acknowledged is lost, and
  * nothing is cut. What is taken is synced: a process that was killed may have left it written only.
  */
+#include "raft-glue/log_window.h"
 #include "raft-glue/segment_log_internal.h"
 
 #include "common/base/bytes.h"
@@ -32,14 +33,19 @@ struct scan {
     char **error;
     struct number_list segments;
     struct number_list summaries;
-    uint8_t head[HEAD_SIZE]; // The beginning of one,
-    uint8_t *bytes;          // and a whole one; NULL before the first.
-    size_t present;          // Its file's size, if less: behind are zeros that nobody can read.
-    uint64_t number;         // Which one is in `bytes`,
-    bool loaded;             // and that it is.
-    uint64_t position;       // Where the next frame is looked for.
+    uint64_t number;          // The segment that is looked at,
+    uint8_t head[HEAD_SIZE];  // its beginning
+    struct log_window window; // and, once it is opened, all of it.
+    uint64_t position;        // Where the next frame is looked for.
     uint64_t last_term;
     uint64_t mark; // The highest durable mark of the frames taken.
+};
+
+/* What lies in a segment behind some place. */
+struct behind {
+    uint64_t mark;       // The highest durable mark of frames in their place, 0 without any;
+    uint64_t stray_mark; // of frames anywhere.
+    uint64_t data_end;   // Offset behind the last word that is not zero, 0 without any.
 };
 
 static const char damaged[] = "the log is damaged where it was already synced";
@@ -106,71 +112,94 @@ static int compare_numbers(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Read the first `size` bytes of a segment; a file that is shorter (a crash while it was made)
- * reads as zeros. */
-static enum status read_front(struct scan *scan, uint64_t number, uint8_t *to, size_t size,
-                              size_t *read)
+/* Open the segment scan->number. */
+static enum status open_segment(struct scan *scan)
+{
+    char name[DIRECTORY_NAME_MAX];
+    segment_name_format(scan->number, name);
+    log_window_close(&scan->window);
+    enum status status = log_window_open(&scan->window, &scan->log->options.directory, name,
+                                         scan->log->options.segment_size);
+    status = status == STATUS_NOT_FOUND ? STATUS_IO : status;
+    return status == STATUS_OK ? status : fail(scan, status, "open a segment of the log");
+}
+
+/* Bytes of the segment from `offset` on: at least `need`, or what is left of a file that may be
+ * shorter than a segment (a crash while it was made). */
+static enum status look(struct scan *scan, uint64_t offset, size_t need, struct slice *out)
+{
+    enum status status = log_window_look(&scan->window, offset, need, out);
+    return status == STATUS_OK ? status : fail(scan, status, "read a segment of the log");
+}
+
+/* Read a segment's head. A file that is shorter reads as zeros. */
+static enum status read_head(struct scan *scan, uint64_t number)
 {
     const struct directory *directory = &scan->log->options.directory;
     char name[DIRECTORY_NAME_MAX];
     struct file *file = NULL;
     segment_name_format(number, name);
+    scan->number = number;
     enum status status = directory_open(directory, name, &file);
-    if (status != STATUS_OK) {
-        return fail(scan, status, "open a segment of the log");
+    if (status == STATUS_OK) {
+        uint64_t file_size = 0;
+        status = directory_file_size(directory, file, &file_size);
+        size_t present = file_size < HEAD_SIZE ? (size_t)file_size : HEAD_SIZE;
+        memset(scan->head + present, 0, HEAD_SIZE - present);
+        if (status == STATUS_OK && present > 0) {
+            status = directory_read(directory, file, 0, scan->head, present);
+        }
+        directory_close_file(directory, file);
     }
-    uint64_t file_size = 0;
-    status = directory_file_size(directory, file, &file_size);
-    size_t present = file_size < size ? (size_t)file_size : size;
-    memset(to + present, 0, size - present);
-    *read = present;
-    if (status == STATUS_OK && present > 0) {
-        status = directory_read(directory, file, 0, to, present);
-    }
-    directory_close_file(directory, file);
     status = status == STATUS_NOT_FOUND ? STATUS_IO : status;
     return status == STATUS_OK ? status : fail(scan, status, "read a segment of the log");
 }
 
-/* Have a whole segment in `bytes`. */
-static enum status read_segment(struct scan *scan, uint64_t number)
+/* Bytes before the first word that is not zero; all if there is none. */
+static size_t zeros_before_data(struct slice bytes)
 {
-    if (scan->loaded && scan->number == number) {
-        return STATUS_OK;
+    size_t at = 0;
+    while (at + 8 <= bytes.size && le64_get(bytes.data + at) == 0) {
+        at += 8;
     }
-    if (scan->bytes == NULL) {
-        scan->bytes = mem_alloc(scan->log->options.segment_size);
+    size_t word = at;
+    while (at < bytes.size && bytes.data[at] == 0) {
+        at++;
     }
-    scan->number = number;
-    enum status status =
-        read_front(scan, number, scan->bytes, scan->log->options.segment_size, &scan->present);
-    scan->loaded = status == STATUS_OK;
-    return status;
+    return at == bytes.size ? at : word;
 }
 
-static struct slice bytes_from(const struct scan *scan, uint64_t offset)
+/* Look through the rest of the segment, most of which is zeros where it is not full. A frame
+ * begins at a word, and with something else. */
+static enum status look_behind(struct scan *scan, uint64_t offset, struct behind *behind)
 {
-    return slice_of(scan->bytes + offset, offset < scan->present ? scan->present - offset : 0);
-}
-
-/* Does the segment in `bytes` hold any frame of this log, in its place, whose durable mark lies
- * behind `position`? */
-static bool has_witness(const struct scan *scan, uint64_t position)
-{
-    uint32_t size = scan->log->options.segment_size;
-    uint64_t start = scan->number * size;
-    uint64_t offset = position > start ? position - start : SEGMENT_HEADER_SIZE;
-    for (; offset + LOG_FRAME_HEADER_SIZE <= size; offset += LOG_FRAME_ALIGNMENT) {
+    *behind = (struct behind){0};
+    uint64_t start = scan->number * scan->log->options.segment_size;
+    for (;;) {
+        struct slice bytes;
+        enum status status = look(scan, offset, 8, &bytes);
+        if (status != STATUS_OK || bytes.size == 0) {
+            return status;
+        }
+        size_t zeros = zeros_before_data(bytes);
+        offset += zeros;
+        if (zeros == bytes.size) {
+            continue;
+        }
+        status = look(scan, offset, LOG_FRAME_HEADER_SIZE, &bytes);
         struct log_frame frame;
-        if (le64_get(scan->bytes + offset) == 0) {
-            continue; // Most of a segment that is not full; no frame begins with zeros.
+        if (status != STATUS_OK) {
+            return status;
         }
-        if (log_frame_decode(bytes_from(scan, offset), scan->log->seed, &frame) == STATUS_OK &&
-            frame.position == start + offset && frame.durable_mark > position) {
-            return true;
+        if (log_frame_decode(bytes, scan->log->seed, &frame) == STATUS_OK) {
+            uint64_t mark = frame.durable_mark;
+            bool in_place = frame.position == start + offset;
+            behind->mark = in_place && mark > behind->mark ? mark : behind->mark;
+            behind->stray_mark = mark > behind->stray_mark ? mark : behind->stray_mark;
         }
+        offset += LOG_FRAME_ALIGNMENT;
+        behind->data_end = offset;
     }
-    return false;
 }
 
 static void accept_frame(struct scan *scan, const struct log_frame *frame, struct slice payload)
@@ -201,21 +230,26 @@ static void accept_frame(struct scan *scan, const struct log_frame *frame, struc
     scan->position = log->end_position;
 }
 
-/* Take frames of the segment in `bytes` from scan->position on, as long as they continue. */
-static void scan_frames(struct scan *scan)
+/* Take frames of the segment from scan->position on, as long as they continue. */
+static enum status scan_frames(struct scan *scan)
 {
     struct segment_log *log = scan->log;
     uint32_t size = log->options.segment_size;
     for (;;) {
         uint64_t offset = scan->position - scan->number * size;
         struct log_frame frame;
+        struct slice bytes;
         struct slice payload;
-        if (offset + LOG_FRAME_HEADER_SIZE > size ||
-            log_frame_decode_whole(bytes_from(scan, offset), log->seed, &frame, &payload) !=
-                STATUS_OK ||
+        enum status status = look(scan, offset, LOG_FRAME_HEADER_SIZE, &bytes);
+        if (status != STATUS_OK || log_frame_decode(bytes, log->seed, &frame) != STATUS_OK) {
+            return status;
+        }
+        status = look(scan, offset, log_frame_size(frame.payload_size), &bytes);
+        if (status != STATUS_OK ||
+            log_frame_decode_whole(bytes, log->seed, &frame, &payload) != STATUS_OK ||
             frame.position != scan->position || frame.index != log->entries.next_index ||
             frame.previous != log->last_crc || frame.term < scan->last_term) {
-            return;
+            return status;
         }
         accept_frame(scan, &frame, payload);
     }
@@ -225,20 +259,19 @@ static void scan_frames(struct scan *scan)
  * holds frames. */
 static enum status judge_headless(struct scan *scan, bool *empty)
 {
-    const struct segment_log *log = scan->log;
-    uint32_t size = log->options.segment_size;
-    enum status status = read_segment(scan, scan->number);
-    struct log_frame frame;
+    struct behind behind = {0};
     *empty = scan->number == 0 && scan->segments.count == 1;
-    for (uint64_t at = SEGMENT_HEADER_SIZE;
-         status == STATUS_OK && at + LOG_FRAME_HEADER_SIZE <= size && *empty;
-         at += LOG_FRAME_ALIGNMENT) {
-        *empty = log_frame_decode(bytes_from(scan, at), log->seed, &frame) != STATUS_OK ||
-                 frame.durable_mark <= SEGMENT_HEADER_SIZE;
+    if (*empty) {
+        enum status status = open_segment(scan);
+        status = status == STATUS_OK ? look_behind(scan, SEGMENT_HEADER_SIZE, &behind) : status;
+        if (status != STATUS_OK) {
+            return status;
+        }
+        *empty = behind.stray_mark <= SEGMENT_HEADER_SIZE;
     }
-    return status != STATUS_OK || *empty
-               ? status
-               : refuse(scan, "the first segment's header is damaged", scan->number * size);
+    return *empty ? STATUS_OK
+                  : refuse(scan, "the first segment's header is damaged",
+                           scan->number * scan->log->options.segment_size);
 }
 
 /* Judge the header of the lowest segment: it says where the log begins. *empty: nothing in it. */
@@ -304,12 +337,9 @@ static enum status take_segment(struct scan *scan, uint64_t number)
         log_summary_close(summary);
         return STATUS_OK;
     }
-    enum status status = read_segment(scan, number);
-    if (status == STATUS_OK) {
-        log_summaries_lack(log, number);
-        scan_frames(scan);
-    }
-    return status;
+    log_summaries_lack(log, number);
+    enum status status = open_segment(scan);
+    return status == STATUS_OK ? scan_frames(scan) : status;
 }
 
 /* Scan all segments; *stopped is the list's index of the one in which the log ends. */
@@ -322,14 +352,11 @@ static enum status scan_segments(struct scan *scan, size_t *stopped)
         if (i > 0 && number != scan->segments.numbers[i - 1] + 1) {
             return STATUS_OK;
         }
-        size_t head_size = 0;
-        enum status status = read_front(scan, number, scan->head, HEAD_SIZE, &head_size);
+        enum status status = read_head(scan, number);
         if (status != STATUS_OK) {
             return status;
         }
         bool empty = false;
-        scan->number = number;
-        scan->loaded = false;
         if (i == 0) {
             status = begin(scan, &empty);
             if (status != STATUS_OK || empty) {
@@ -355,15 +382,6 @@ static enum status scan_segments(struct scan *scan, size_t *stopped)
     return STATUS_OK;
 }
 
-/* End of the last word in [from, size) that is not zero; `from` if all are. Both are aligned. */
-static uint64_t end_of_data(const uint8_t *bytes, uint64_t from, uint64_t size)
-{
-    while (size > from && le64_get(bytes + size - 8) == 0) {
-        size -= 8;
-    }
-    return size;
-}
-
 /* Behind the end: refuse if it was synced, else make sure that it reads as zeros. */
 static enum status cut_tail(struct scan *scan, size_t stopped)
 {
@@ -372,17 +390,19 @@ static enum status cut_tail(struct scan *scan, size_t stopped)
     uint64_t end = log->end_position;
     uint64_t until = 0; // End of the last byte that is not zero.
     for (size_t i = stopped; i < scan->segments.count; i++) {
-        enum status status = read_segment(scan, scan->segments.numbers[i]);
+        scan->number = scan->segments.numbers[i];
+        uint64_t start = scan->number * size;
+        struct behind behind = {0};
+        enum status status = open_segment(scan);
+        status = status == STATUS_OK ? look_behind(scan, end > start ? end - start : 0, &behind)
+                                     : status;
         if (status != STATUS_OK) {
             return status;
         }
-        if (has_witness(scan, end)) {
+        if (behind.mark > end) {
             return refuse(scan, damaged, end);
         }
-        uint64_t start = scan->number * size;
-        uint64_t from = end > start ? end - start : 0;
-        uint64_t last = end_of_data(scan->bytes, from, size);
-        until = last > from ? start + last : until;
+        until = behind.data_end > 0 ? start + behind.data_end : until;
     }
     if (until == 0) {
         return STATUS_OK;
@@ -510,7 +530,7 @@ enum status log_recover(struct segment_log *log, char **error)
     }
     settle_summaries(&scan, scan.segments.numbers[0], scan.segments.numbers[stopped]);
 out:
-    free(scan.bytes);
+    log_window_close(&scan.window);
     free(scan.segments.numbers);
     free(scan.summaries.numbers);
     return status;
