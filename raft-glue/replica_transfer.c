@@ -14,10 +14,11 @@ static void finish(struct replica *replica, enum status status)
     transfer.done(transfer.context, status);
 }
 
-/* The other voter that has most of the log, among those that answer; 0: none. */
+/* The other voter that has most of the log, among those that answer, and of several the one that
+ * was heard last: another may have stopped since. 0: none. */
 static uint64_t best_target(const struct replica *replica)
 {
-    uint64_t best = 0;
+    const struct replica_member_state *best = NULL;
     uint64_t best_match = 0;
     for (size_t i = 0; i < replica->member_count; i++) {
         const struct replica_member_state *member = &replica->members[i];
@@ -31,12 +32,13 @@ static uint64_t best_target(const struct replica *replica)
             continue;
         }
         uint64_t match = replica_match_index(replica, member->voter.id);
-        if (best == 0 || match > best_match) {
-            best = member->voter.id;
+        if (best == NULL || match > best_match ||
+            (match == best_match && member->result_ms > best->result_ms)) {
+            best = member;
             best_match = match;
         }
     }
-    return best;
+    return best == NULL ? 0 : best->voter.id;
 }
 
 void replica_transfer(struct replica *replica, uint64_t target_id,

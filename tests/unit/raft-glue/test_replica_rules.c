@@ -710,62 +710,6 @@ static void a_proposal_in_doubt_ends_after_an_election_timeout(void **state)
     fixture_close(&f);
 }
 
-static void on_end(void *context, enum status status)
-{
-    *(enum status *)context = status;
-}
-
-static void a_transfer_waits_until_the_target_has_everything(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_open(&f, 3, 3);
-    fixture_elect(&f);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
-    fixture_write(&f);
-    f.sent_count = 0;
-    enum status end = STATUS_PENDING;
-    replica_transfer(f.replica, 2, on_end, &end);
-    assert_null(fixture_sent(&f, RAFT_TIMEOUT_NOW));
-    assert_int_equal(fixture_propose(&f, 8), STATUS_NO_LEADER);
-    fixture_append_result(&f, 2, 2); // The barrier alone.
-    assert_null(fixture_sent(&f, RAFT_TIMEOUT_NOW));
-    fixture_append_result(&f, 2, 3);
-    assert_non_null(fixture_sent(&f, RAFT_TIMEOUT_NOW));
-    uint64_t term = term_of(&f);
-    fixture_append(&f, 2, term + 1, 3, term, 3, NULL, 0);
-    assert_int_equal(end, STATUS_OK);
-    fixture_write(&f);
-    fixture_close(&f);
-}
-
-static void a_transfer_to_a_silent_target_is_given_up(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_open(&f, 3, 3);
-    fixture_elect(&f);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
-    fixture_write(&f);
-    enum status end = STATUS_PENDING;
-    replica_transfer(f.replica, 2, on_end, &end);
-    enum status second = STATUS_PENDING;
-    replica_transfer(f.replica, 3, on_end, &second);
-    assert_int_equal(second, STATUS_BUSY);
-    for (unsigned i = 0; i < 3 * FIXTURE_E && end == STATUS_PENDING; i++) {
-        fixture_pass(&f, 1, true);
-        fixture_append_result(&f, 3, 2);
-        f.sent_count = 0;
-    }
-    assert_int_equal(end, STATUS_TIMED_OUT);
-    assert_int_equal(replica_raft_state(f.replica), RAFT_LEADER);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OK); // It goes on.
-    replica_transfer(f.replica, 77, on_end, &second);
-    assert_int_equal(second, STATUS_INVALID_ARGUMENT);
-    fixture_write(&f);
-    fixture_close(&f);
-}
-
 static void a_large_append_is_split_into_messages_of_bounded_size(void **state)
 {
     (void)state;
@@ -852,8 +796,6 @@ int main(void)
         cmocka_unit_test(a_proposal_that_is_overwritten_ends_as_unknown),
         cmocka_unit_test(a_proposal_committed_by_the_next_leader_is_acknowledged),
         cmocka_unit_test(a_proposal_in_doubt_ends_after_an_election_timeout),
-        cmocka_unit_test(a_transfer_waits_until_the_target_has_everything),
-        cmocka_unit_test(a_transfer_to_a_silent_target_is_given_up),
         cmocka_unit_test(a_large_append_is_split_into_messages_of_bounded_size),
     };
     return cmocka_run_group_tests_name("replica_rules", tests, NULL, NULL);

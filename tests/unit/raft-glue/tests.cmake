@@ -15,6 +15,8 @@ raftmq_unit_test(raft-glue/replica_rules LINK raftmq_glue
                  SOURCES ${SIM_DISK} ${CMAKE_CURRENT_LIST_DIR}/replica_fixture.c)
 raftmq_unit_test(raft-glue/replica_shortfall LINK raftmq_glue
                  SOURCES ${SIM_DISK} ${CMAKE_CURRENT_LIST_DIR}/replica_fixture.c)
+raftmq_unit_test(raft-glue/replica_transfer LINK raftmq_glue
+                 SOURCES ${SIM_DISK} ${CMAKE_CURRENT_LIST_DIR}/replica_fixture.c)
 raftmq_unit_test(raft-glue/replica_cut LINK raftmq_glue
                  SOURCES ${SIM_DISK} ${CMAKE_CURRENT_LIST_DIR}/replica_fixture.c)
 raftmq_unit_test(raft-glue/replica_admission LINK raftmq_glue)
