@@ -22,29 +22,58 @@ void kv_close(struct kv *kv)
     }
 }
 
+void kv_note_damage(struct kv *kv)
+{
+    if (!atomic_exchange(&kv->damaged, true) && kv->damage_condemns) {
+        kv->kind->condemn(kv);
+    }
+}
+
+void kv_condemn_on_damage(struct kv *kv)
+{
+    kv->damage_condemns = true;
+}
+
+bool kv_damaged(const struct kv *kv)
+{
+    return atomic_load(&kv->damaged);
+}
+
+static enum status noted(struct kv *kv, enum status status)
+{
+    if (status == STATUS_CORRUPT) {
+        kv_note_damage(kv);
+    }
+    return status;
+}
+
 enum status kv_get(struct kv *kv, struct slice key, struct buf *out)
 {
-    return kv->kind->get(kv, key, out);
+    return noted(kv, kv->kind->get(kv, key, out));
 }
 
 enum status kv_write(struct kv *kv, struct kv_batch *batch)
 {
-    return kv->kind->write(kv, batch);
+    return noted(kv, kv->kind->write(kv, batch));
 }
 
 enum status kv_flush(struct kv *kv)
 {
-    return kv->kind->flush(kv);
+    return noted(kv, kv->kind->flush(kv));
 }
 
 struct kv_iterator *kv_iterate(struct kv *kv, struct slice from, struct slice to)
 {
-    return kv->kind->iterate(kv, from, to);
+    struct kv_iterator *iterator = kv->kind->iterate(kv, from, to);
+    iterator->kv = kv;
+    return iterator;
 }
 
 struct kv_iterator *kv_iterate_frozen(struct kv *kv, struct slice from, struct slice to)
 {
-    return kv->kind->iterate_frozen(kv, from, to);
+    struct kv_iterator *iterator = kv->kind->iterate_frozen(kv, from, to);
+    iterator->kv = kv;
+    return iterator;
 }
 
 bool kv_iterator_next(struct kv_iterator *iterator, struct slice *key, struct slice *value)
@@ -54,7 +83,8 @@ bool kv_iterator_next(struct kv_iterator *iterator, struct slice *key, struct sl
 
 enum status kv_iterator_close(struct kv_iterator *iterator)
 {
-    return iterator->kind->iterator_close(iterator);
+    struct kv *kv = iterator->kv;
+    return noted(kv, iterator->kind->iterator_close(iterator));
 }
 
 struct kv_batch *kv_batch_new(void)

@@ -3,7 +3,9 @@
  * Two kinds behind one interface: RocksDB with its write-ahead log off (the Raft log is the log)
  * and a twin in memory for the simulator, with "crash": what was not flushed is gone, as after a
  * power cut. A batch is applied atomically; after a crash the store is as it was after some batch,
- * never between two. One thread at a time, except where it says otherwise. */
+ * never between two. One thread at a time, except where it says otherwise.
+ *
+ * Damage in it, found by whatever call gave STATUS_CORRUPT, stays known: kv_damaged(). */
 #ifndef COMMON_STORE_KV_H
 #define COMMON_STORE_KV_H
 
@@ -15,7 +17,8 @@ struct kv_batch;
 struct kv_iterator;
 
 /* Open (or create) a RocksDB below the directory `path`. cache_size in bytes bounds its block
- * cache. Errors: STATUS_IO (message in *error, to be freed), STATUS_LOCKED, STATUS_CORRUPT. */
+ * cache. Errors (message in *error, to be freed): STATUS_IO, STATUS_LOCKED, STATUS_CORRUPT
+ * (also: it was condemned). */
 WARN_UNUSED enum status kv_open_rocksdb(const char *path, size_t cache_size, struct kv **out,
                                         char **error);
 
@@ -25,7 +28,18 @@ struct kv *kv_open_memory(void);
 /* Memory store only: forget all batches since the last kv_flush(). */
 void kv_memory_crash(struct kv *kv);
 
+/* Memory store only: nothing can be read or written from now on, but STATUS_CORRUPT. */
+void kv_memory_rot(struct kv *kv);
+
 void kv_close(struct kv *kv);
+
+/* Was anything of it found damaged since it was opened? Any thread. */
+bool kv_damaged(const struct kv *kv);
+/* What it gave is not what was put into it, though it does not know. Any thread. */
+void kv_note_damage(struct kv *kv);
+/* Let damage condemn the store as soon as it is found: then it cannot be opened again. For owners
+ * who can build it anew. */
+void kv_condemn_on_damage(struct kv *kv);
 
 /* Append the value of key to out; STATUS_NOT_FOUND if absent; STATUS_IO, STATUS_CORRUPT. Any
  * thread. */
@@ -47,11 +61,12 @@ size_t kv_batch_size(const struct kv_batch *batch);
 
 /* Apply a batch; it stays the caller's. May run in a pool thread while the loop thread reads.
  * Errors: STATUS_DISK_FULL  nothing of it was applied; try again when there is room.
- *         STATUS_IO         the store is to be considered broken. */
+ *         STATUS_IO, STATUS_CORRUPT  the store is to be considered broken. */
 WARN_UNUSED enum status kv_write(struct kv *kv, struct kv_batch *batch);
 
 /* Make everything written so far durable; blocks (pool thread).
- * Errors: STATUS_DISK_FULL (it stays readable, and is durable after a later flush), STATUS_IO. */
+ * Errors: STATUS_DISK_FULL (it stays readable, and is durable after a later flush), STATUS_IO,
+ * STATUS_CORRUPT. */
 WARN_UNUSED enum status kv_flush(struct kv *kv);
 
 /* Walk keys in order from `from` (inclusive) to `to` (exclusive); sees what was written before. */

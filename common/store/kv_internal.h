@@ -4,12 +4,16 @@
 
 #include "common/store/kv.h"
 
-/* A kind of store. Each function has the contract of its namesake in kv.h. */
+#include <stdatomic.h>
+
+/* A kind of store. Each function has the contract of its namesake in kv.h, but kv.c sees to what
+ * follows from STATUS_CORRUPT. */
 struct kv_kind {
     void (*close)(struct kv *kv);
     enum status (*get)(struct kv *kv, struct slice key, struct buf *out);
     enum status (*write)(struct kv *kv, const struct kv_batch *batch);
     enum status (*flush)(struct kv *kv);
+    void (*condemn)(struct kv *kv);
     struct kv_iterator *(*iterate)(struct kv *kv, struct slice from, struct slice to);
     struct kv_iterator *(*iterate_frozen)(struct kv *kv, struct slice from, struct slice to);
     bool (*iterator_next)(struct kv_iterator *iterator, struct slice *key, struct slice *value);
@@ -19,10 +23,13 @@ struct kv_kind {
 /* First member of every kind's own struct. */
 struct kv {
     const struct kv_kind *kind;
+    atomic_bool damaged;
+    bool damage_condemns;
 };
 
 struct kv_iterator {
     const struct kv_kind *kind;
+    struct kv *kv; /* Set by kv.c. */
 };
 
 enum kv_change_type { KV_PUT = 1, KV_DELETE = 2, KV_DELETE_RANGE = 3, KV_APPEND = 4 };

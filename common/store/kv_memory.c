@@ -31,12 +31,14 @@ struct memory {
     struct undo *undo;
     size_t undo_count;
     size_t undo_capacity;
+    atomic_bool rotten;
 };
 
 struct memory_iterator {
     struct kv_iterator iterator;
-    struct memory *memory; /* NULL: frozen. */
-    struct buf from;       /* Next key to look for. */
+    const atomic_bool *rotten; /* The store's. */
+    struct memory *memory;     /* NULL: frozen. */
+    struct buf from;           /* Next key to look for. */
     struct buf to;
     struct buf key;
     struct buf value;
@@ -210,6 +212,17 @@ void kv_memory_crash(struct kv *kv)
     pthread_mutex_unlock(&memory->lock);
 }
 
+void kv_memory_rot(struct kv *kv)
+{
+    ASSERT(kv->kind == &memory_kind);
+    atomic_store(&((struct memory *)kv)->rotten, true);
+}
+
+static enum status soundness(const atomic_bool *rotten)
+{
+    return atomic_load(rotten) ? STATUS_CORRUPT : STATUS_OK;
+}
+
 static void memory_close(struct kv *kv)
 {
     struct memory *memory = (struct memory *)kv;
@@ -231,11 +244,12 @@ static enum status memory_get(struct kv *kv, struct slice key, struct buf *out)
     struct node *before[LEVELS_MAX];
     struct node *node = seek(memory, key, before);
     bool found = is_key(node, key);
-    if (found) {
+    enum status status = soundness(&memory->rotten);
+    if (found && status == STATUS_OK) {
         buf_put_slice(out, buf_slice(&node->value));
     }
     pthread_mutex_unlock(&memory->lock);
-    return found ? STATUS_OK : STATUS_NOT_FOUND;
+    return found || status != STATUS_OK ? status : STATUS_NOT_FOUND;
 }
 
 static enum status memory_write(struct kv *kv, const struct kv_batch *batch)
@@ -248,7 +262,7 @@ static enum status memory_write(struct kv *kv, const struct kv_batch *batch)
         change_apply(memory, &change);
     }
     pthread_mutex_unlock(&memory->lock);
-    return STATUS_OK;
+    return soundness(&memory->rotten);
 }
 
 static enum status memory_flush(struct kv *kv)
@@ -257,7 +271,12 @@ static enum status memory_flush(struct kv *kv)
     pthread_mutex_lock(&memory->lock);
     undo_forget(memory);
     pthread_mutex_unlock(&memory->lock);
-    return STATUS_OK;
+    return soundness(&memory->rotten);
+}
+
+static void memory_condemn(struct kv *kv)
+{
+    (void)kv; // Whoever opens it again has the same one in his hands.
 }
 
 static struct kv_iterator *memory_iterate(struct kv *kv, struct slice from, struct slice to)
@@ -265,6 +284,7 @@ static struct kv_iterator *memory_iterate(struct kv *kv, struct slice from, stru
     struct memory_iterator *iterator = mem_zalloc(sizeof *iterator);
     iterator->iterator.kind = &memory_kind;
     iterator->memory = (struct memory *)kv;
+    iterator->rotten = &iterator->memory->rotten;
     buf_put_slice(&iterator->from, from);
     buf_put_slice(&iterator->to, to);
     return &iterator->iterator;
@@ -274,6 +294,9 @@ static bool memory_iterator_next(struct kv_iterator *base, struct slice *key, st
 {
     struct memory_iterator *iterator = (struct memory_iterator *)base;
     struct memory *memory = iterator->memory;
+    if (atomic_load(iterator->rotten)) {
+        return false;
+    }
     if (memory == NULL) {
         struct kv_change change;
         if (!kv_batch_next(iterator->frozen, &iterator->frozen_at, &change)) {
@@ -324,13 +347,14 @@ static struct kv_iterator *memory_iterate_frozen(struct kv *kv, struct slice fro
 static enum status memory_iterator_close(struct kv_iterator *base)
 {
     struct memory_iterator *iterator = (struct memory_iterator *)base;
+    enum status status = soundness(iterator->rotten);
     buf_close(&iterator->from);
     buf_close(&iterator->to);
     buf_close(&iterator->key);
     buf_close(&iterator->value);
     kv_batch_free(iterator->frozen);
     free(iterator);
-    return STATUS_OK;
+    return status;
 }
 
 static const struct kv_kind memory_kind = {
@@ -338,6 +362,7 @@ static const struct kv_kind memory_kind = {
     .get = memory_get,
     .write = memory_write,
     .flush = memory_flush,
+    .condemn = memory_condemn,
     .iterate = memory_iterate,
     .iterate_frozen = memory_iterate_frozen,
     .iterator_next = memory_iterator_next,

@@ -7,7 +7,9 @@
 
 #include <rocksdb/c.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     WRITE_BUFFER_SIZE = 16 * 1024 * 1024,
@@ -23,6 +25,7 @@ enum {
 
 struct rocks {
     struct kv kv;
+    char *condemned; /* The path of a file of ours, which is there if the store is. */
     rocksdb_t *db;
     rocksdb_env_t *env;
     rocksdb_options_t *options;
@@ -116,24 +119,46 @@ static void rocks_close(struct kv *kv)
     rocksdb_env_destroy(rocks->env);
     rocksdb_block_based_options_destroy(rocks->table);
     rocksdb_cache_destroy(rocks->cache);
+    free(rocks->condemned);
     free(rocks);
+}
+
+/* Is there a store, one of whose files names another one that is not there? */
+static bool names_what_is_missing(const char *path, const char *failure)
+{
+    struct buf current = {0};
+    buf_printf(&current, "%s/CURRENT", path);
+    bool there = access(buf_text(&current), F_OK) == 0;
+    buf_close(&current);
+    return there && strstr(failure, "No such file or directory") != NULL;
 }
 
 enum status kv_open_rocksdb(const char *path, size_t cache_size, struct kv **out, char **error)
 {
     struct rocks *rocks = mem_zalloc(sizeof *rocks);
     rocks->kv.kind = &rocks_kind;
+    struct buf name = {0};
+    buf_printf(&name, "%s/CONDEMNED", path);
+    buf_text(&name);
+    rocks->condemned = (char *)buf_take(&name);
     options_set(rocks, cache_size);
+    if (access(rocks->condemned, F_OK) == 0) {
+        *error = mem_copy_text(slice_text("damage was found in it"));
+        rocks_close(&rocks->kv);
+        return STATUS_CORRUPT;
+    }
     char *failure = NULL;
     rocks->db = rocksdb_open(rocks->options, path, &failure);
-    if (failure != NULL) {
-        *error = mem_copy_text(slice_text(failure));
-        rocks->db = NULL;
-        rocks_close(&rocks->kv);
-        return status_of(failure);
+    if (failure == NULL) {
+        *out = &rocks->kv;
+        return STATUS_OK;
     }
-    *out = &rocks->kv;
-    return STATUS_OK;
+    *error = mem_copy_text(slice_text(failure));
+    bool misled = names_what_is_missing(path, failure);
+    rocks->db = NULL;
+    rocks_close(&rocks->kv);
+    enum status status = status_of(failure);
+    return status == STATUS_IO && misled ? STATUS_CORRUPT : status;
 }
 
 static enum status rocks_get(struct kv *kv, struct slice key, struct buf *out)
@@ -194,6 +219,17 @@ static enum status rocks_flush(struct kv *kv)
     return status_of(failure);
 }
 
+/* Should this fail, the damage will be found again. */
+static void rocks_condemn(struct kv *kv)
+{
+    const struct rocks *rocks = (const struct rocks *)kv;
+    int file = open(rocks->condemned, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file >= 0) {
+        fsync(file);
+        close(file);
+    }
+}
+
 static struct kv_iterator *rocks_iterate(struct kv *kv, struct slice from, struct slice to)
 {
     struct rocks *rocks = (struct rocks *)kv;
@@ -245,6 +281,7 @@ static const struct kv_kind rocks_kind = {
     .get = rocks_get,
     .write = rocks_write,
     .flush = rocks_flush,
+    .condemn = rocks_condemn,
     .iterate = rocks_iterate,
     .iterate_frozen = rocks_iterate, // Every iterator of RocksDB is.
     .iterator_next = rocks_iterator_next,

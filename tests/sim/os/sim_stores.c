@@ -263,6 +263,11 @@ static enum status kv_store_flush(struct kv *kv)
     return status;
 }
 
+static void kv_store_condemn(struct kv *kv)
+{
+    kv_note_damage(twin_of(kv));
+}
+
 static struct kv_iterator *kv_store_iterate(struct kv *kv, struct slice from, struct slice to);
 static struct kv_iterator *kv_store_iterate_frozen(struct kv *kv, struct slice from,
                                                    struct slice to);
@@ -285,6 +290,7 @@ static const struct kv_kind store_kind = {
     .get = kv_store_get,
     .write = kv_store_write,
     .flush = kv_store_flush,
+    .condemn = kv_store_condemn,
     .iterate = kv_store_iterate,
     .iterate_frozen = kv_store_iterate_frozen,
     .iterator_next = kv_store_iterator_next,
@@ -311,8 +317,11 @@ static struct kv_iterator *kv_store_iterate_frozen(struct kv *kv, struct slice f
 enum status kv_open_rocksdb(const char *path, size_t cache_size, struct kv **out, char **error)
 {
     (void)cache_size;
-    (void)error;
     struct sim_store *store = sim_host_store(host(), path);
+    if (store->kv != NULL && kv_damaged(store->kv)) {
+        *error = mem_copy_text(slice_text("damage was found in it"));
+        return STATUS_CORRUPT;
+    }
     if (store->kv == NULL) {
         struct sim_owner *owner = sim_memory_use(NULL);
         store->kv = kv_open_memory();

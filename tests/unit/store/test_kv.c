@@ -263,21 +263,60 @@ static void a_directory_in_use_is_told_apart(void **state)
     kv_close(kv);
 }
 
-static void damage_is_told_apart(void **state)
+/* Read or replace a small file. */
+static size_t file_bytes(const char *path, const char *mode, char *bytes, size_t size)
+{
+    FILE *file = fopen(path, mode);
+    assert_non_null(file);
+    size = mode[0] == 'r' ? fread(bytes, 1, size, file) : fwrite(bytes, 1, size, file);
+    fclose(file);
+    return size;
+}
+
+/* Whichever bit of them flips: RocksDB may not care, but else it is damage, and not an error of the
+ * disk that a person has to look at. */
+static void damage_of_the_files_that_it_begins_with_is_told_apart(void **state)
 {
     (void)state;
-    kv_close(open_rocksdb("damaged"));
-    char path[160];
-    snprintf(path, sizeof path, "%s/damaged/CURRENT", directory);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs("no manifest\n", file);
-    fclose(file);
-    struct kv *kv = NULL;
-    char *error = NULL;
-    snprintf(path, sizeof path, "%s/damaged", directory);
-    assert_int_equal(kv_open_rocksdb(path, 1 << 20, &kv, &error), STATUS_CORRUPT);
-    free(error);
+    char store[64];
+    char path[320];
+    char bytes[4096];
+    char name[64];
+    snprintf(store, sizeof store, "%s/flipped", directory);
+    struct kv *kv = open_rocksdb("flipped");
+    put(kv, "a", "1");
+    assert_int_equal(kv_flush(kv), STATUS_OK);
+    kv_close(kv);
+    snprintf(path, sizeof path, "%s/CURRENT", store);
+    size_t size = file_bytes(path, "r", name, sizeof name);
+    unsigned damaged = 0;
+    for (size_t at = 0; at < size; at++) {
+        name[at] ^= 4;
+        file_bytes(path, "w", name, size);
+        name[at] ^= 4;
+        char *error = NULL;
+        enum status status = kv_open_rocksdb(store, 1 << 20, &kv, &error);
+        assert_int_equal(status, STATUS_CORRUPT);
+        free(error);
+    }
+    file_bytes(path, "w", name, size);
+    snprintf(path, sizeof path, "%s/%.*s", store, (int)size - 1, name);
+    size = file_bytes(path, "r", bytes, sizeof bytes);
+    for (size_t at = 0; at < size; at += 7) {
+        bytes[at] ^= 4;
+        file_bytes(path, "w", bytes, size);
+        bytes[at] ^= 4;
+        char *error = NULL;
+        enum status status = kv_open_rocksdb(store, 1 << 20, &kv, &error);
+        assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
+        damaged += status == STATUS_CORRUPT;
+        free(error);
+        if (status == STATUS_OK) {
+            kv_close(kv);
+            return; // It has replaced the file.
+        }
+    }
+    assert_true(damaged > 0);
 }
 
 static void an_append_behind_the_end_is_damage(void **state)
@@ -296,6 +335,51 @@ static void an_append_behind_the_end_is_damage(void **state)
     assert_int_equal(kv_iterator_close(iterator), STATUS_CORRUPT);
     buf_close(&out);
     kv_close(kv);
+}
+
+static void damage_once_found_stays_known(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_open_memory();
+    struct buf out = {0};
+    put(kv, "a", "1");
+    assert_int_equal(kv_get(kv, slice_text("b"), &out), STATUS_NOT_FOUND);
+    assert_false(kv_damaged(kv));
+    struct kv_iterator *frozen = kv_iterate_frozen(kv, slice_text("a"), slice_text("b"));
+    kv_memory_rot(kv);
+    assert_false(kv_damaged(kv)); // Nobody has looked.
+    assert_int_equal(kv_iterator_close(frozen), STATUS_CORRUPT);
+    assert_true(kv_damaged(kv));
+    struct kv_batch *batch = kv_batch_new();
+    assert_int_equal(kv_get(kv, slice_text("a"), &out), STATUS_CORRUPT);
+    assert_int_equal(kv_write(kv, batch), STATUS_CORRUPT);
+    assert_int_equal(kv_flush(kv), STATUS_CORRUPT);
+    kv_batch_free(batch);
+    assert_int_equal(out.size, 0);
+    kv_close(kv);
+}
+
+/* An owner who can build it again never wants to see it again; any other makes do with it. */
+static void a_condemned_store_does_not_open_again(void **state)
+{
+    (void)state;
+    char path[128];
+    snprintf(path, sizeof path, "%s/condemned", directory);
+    for (int condemns = 0; condemns <= 1; condemns++) {
+        struct kv *kv = open_rocksdb("condemned");
+        if (condemns) {
+            kv_condemn_on_damage(kv);
+        }
+        kv_note_damage(kv);
+        kv_note_damage(kv);
+        assert_true(kv_damaged(kv));
+        kv_close(kv);
+    }
+    struct kv *kv = NULL;
+    char *error = NULL;
+    assert_int_equal(kv_open_rocksdb(path, 1 << 20, &kv, &error), STATUS_CORRUPT);
+    assert_string_equal(error, "damage was found in it");
+    free(error);
 }
 
 static void a_path_that_cannot_be_is_an_io_error(void **state)
@@ -331,8 +415,10 @@ int main(void)
         cmocka_unit_test(both_kinds_agree),
         cmocka_unit_test(rocksdb_keeps_what_was_flushed),
         cmocka_unit_test(a_directory_in_use_is_told_apart),
-        cmocka_unit_test(damage_is_told_apart),
+        cmocka_unit_test(damage_of_the_files_that_it_begins_with_is_told_apart),
         cmocka_unit_test(an_append_behind_the_end_is_damage),
+        cmocka_unit_test(damage_once_found_stays_known),
+        cmocka_unit_test(a_condemned_store_does_not_open_again),
         cmocka_unit_test(a_path_that_cannot_be_is_an_io_error),
     };
     return cmocka_run_group_tests_name("kv", tests, directory_make, directory_remove);
