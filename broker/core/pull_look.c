@@ -11,9 +11,10 @@ enum {
     SCAN_STEP = 64,
 };
 
-/* Which entries from the pull's offset on go into the answer. */
-static void scan(struct broker *broker, const struct pull *pull, const struct queue *queue,
-                 struct pull_found *found)
+/* Which entries from the pull's offset on go into the answer. Errors: what came before one that
+ * cannot be read is found all the same. */
+static enum status scan(struct broker *broker, const struct pull *pull, const struct queue *queue,
+                        struct pull_found *found)
 {
     struct index_entry entries[SCAN_STEP];
     size_t bytes = 0;
@@ -21,11 +22,11 @@ static void scan(struct broker *broker, const struct pull *pull, const struct qu
     uint32_t messages_max =
         pull->messages_max < READ_MESSAGES_MAX ? pull->messages_max : READ_MESSAGES_MAX;
     bool full = false;
+    enum status status = STATUS_OK;
     for (uint32_t scanned = 0; scanned < SCAN_MAX && !full && offset < queue->offset_next;) {
         uint32_t count = 0;
-        enum status status =
-            machine_queue_read(broker->machine, queue, offset, SCAN_STEP, entries, &count);
-        if (status != STATUS_OK || count == 0) {
+        status = machine_queue_read(broker->machine, queue, offset, SCAN_STEP, entries, &count);
+        if (status != STATUS_OK) {
             log_error(broker->log, "queue index cannot be read",
                       "topic=%s queue=%d offset=%" PRId64 " status=%s", queue->topic->name.text,
                       queue->id, offset, status_name(status));
@@ -47,11 +48,13 @@ static void scan(struct broker *broker, const struct pull *pull, const struct qu
         }
     }
     found->offset_next = offset;
+    return status;
 }
 
 /* Source of codes and next offsets: DefaultMessageStore.getMessage, PullMessageProcessor. */
 static void look_at_queue(struct broker *broker, const struct pull *pull, struct pull_found *found)
 {
+    found->status = STATUS_OK;
     found->count = 0;
     found->offset_next = 0;
     found->offset_min = 0;
@@ -77,8 +80,11 @@ static void look_at_queue(struct broker *broker, const struct pull *pull, struct
     } else if (pull->filter->sql != NULL) {
         found->code = PULL_SIEVE;
     } else {
-        scan(broker, pull, queue, found);
-        found->code = found->count > 0 ? PULL_FOUND : PULL_RETRY_IMMEDIATELY;
+        found->status = scan(broker, pull, queue, found);
+        bool stuck = found->status != STATUS_OK && found->offset_next == pull->offset;
+        found->code = found->count > 0 ? PULL_FOUND
+                      : stuck          ? PULL_UNREADABLE
+                                       : PULL_RETRY_IMMEDIATELY;
     }
 }
 

@@ -11,11 +11,13 @@ enum {
     PULL_NOT_FOUND = 19,
     PULL_RETRY_IMMEDIATELY = 20,
     PULL_OFFSET_MOVED = 21,
-    PULL_SIEVE = -1, /* No answer: what is there must be read to know. */
+    PULL_SIEVE = -1,      /* No answer: what is there must be read to know. */
+    PULL_UNREADABLE = -2, /* Nor this: the index of the queue cannot be read here. */
 };
 
 struct pull_found {
     int32_t code;
+    enum status status; /* Why it is PULL_UNREADABLE. */
     int64_t offset_next;
     int64_t offset_min;
     int64_t offset_max;

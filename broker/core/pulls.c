@@ -39,6 +39,7 @@ struct sieving {
 };
 
 static void answer(struct broker *broker, const struct pull *pull, const struct pull_found *found);
+static void refuse(struct broker *broker, const struct pull *pull, enum status status);
 static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found);
 static void on_sieved(struct broker *broker, void *context, const struct sieved *sieved);
 static void park(struct pulls *pulls, struct pull *pull);
@@ -95,6 +96,11 @@ bool pulls_send_home(struct pulls *pulls, const struct pull *pull)
 /* Go on with what was found, which is not for parking. Takes the pull. */
 static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found)
 {
+    if (found->code == PULL_UNREADABLE) {
+        refuse(pulls->broker, pull, found->status);
+        message_filter_release(pull->filter);
+        return;
+    }
     if (found->code != PULL_SIEVE) {
         answer(pulls->broker, pull, found);
         message_filter_release(pull->filter);

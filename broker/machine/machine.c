@@ -72,6 +72,12 @@ void machine_close(struct machine *machine)
     free(machine);
 }
 
+enum status machine_note_damage(struct machine *machine)
+{
+    kv_note_damage(machine->kv);
+    return STATUS_CORRUPT;
+}
+
 uint64_t machine_applied_index(const struct machine *machine)
 {
     return machine->meta.applied_index;
@@ -113,9 +119,7 @@ static const struct {
 static enum status load_failed(enum status status, const char *what, char **error)
 {
     struct buf text = {0};
-    buf_printf(&text,
-               "the state store holds %s that cannot be read (%s); remove this replica's state "
-               "directory so that it is built again from the log or a snapshot",
+    buf_printf(&text, "the state store holds %s that cannot be read (%s); it has to be built again",
                what, status_text(status));
     *error = mem_copy_text(buf_slice(&text));
     buf_close(&text);
@@ -388,7 +392,9 @@ uint64_t machine_hash(struct machine *machine)
     {
         const struct topic *topic = CONTAINER_OF(node, struct topic, node);
         for (uint32_t i = 0; i < topic->queue_count; i++) {
-            hash += queue_hash(machine, &topic->queues[i]);
+            if (queue_hash(machine, &topic->queues[i], &hash) != STATUS_OK) {
+                return 0;
+            }
         }
     }
     hash += topics_hash(machine) + groups_hash(machine) + offsets_hash(machine) +
@@ -398,11 +404,5 @@ uint64_t machine_hash(struct machine *machine)
     if (status == STATUS_OK) {
         status = segments_hash(machine, &hash);
     }
-    if (status != STATUS_OK) {
-        FATAL(
-            "the state store cannot be read (%s); remove this replica's state directory so that it "
-            "is built again",
-            status_name(status));
-    }
-    return hash;
+    return status == STATUS_OK ? hash : 0;
 }

@@ -283,7 +283,8 @@ void machine_checkpoint_written(struct machine *machine);
 /* Begun and filled at once, for those who have one thread. */
 struct kv_batch *machine_checkpoint(struct machine *machine);
 
-/* Hash over the whole logical state (not of how it is cached): equal on replicas at one index. */
+/* Hash over the whole logical state (not of how it is cached): equal on replicas at one index.
+ * 0 if the store cannot be read. */
 uint64_t machine_hash(struct machine *machine);
 
 /* --- The log below the state -------------------------------------------------------------- */

@@ -69,9 +69,10 @@ static void queues_cut(struct machine *machine, uint64_t number)
     struct buf packed = {0};
     enum status status = segment_ends_read(machine, number, &packed);
     if (status != STATUS_OK) {
-        FATAL("the state store cannot be read (%s); remove this replica's state directory so that "
-              "it is built again",
-              status_name(status));
+        FATAL("the state machine's store cannot be read (%s); if it is damaged, the next start "
+              "builds "
+              "it again, else check the disk",
+              status_text(status));
     }
     struct topic *topic = NULL;
     for (size_t at = 0; at < packed.size; at += QUEUE_END_SIZE) {

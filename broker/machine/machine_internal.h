@@ -189,6 +189,9 @@ struct machine {
 
 /* --- machine.c ---------------------------------------------------------------------------- */
 
+/* What the store gave contradicts what was written to it. Returns STATUS_CORRUPT. */
+enum status machine_note_damage(struct machine *machine);
+
 /* Commutative hash of one item of the state. */
 uint64_t machine_item_hash(enum key_family family, struct slice key, struct slice value);
 
@@ -254,7 +257,9 @@ void queue_close(struct machine *machine, struct queue *queue);
 void queue_cut(struct machine *machine, struct queue *queue, int64_t offset_first);
 enum status queue_load(struct machine *machine, struct slice key, struct slice value);
 void queues_checkpoint(struct machine *machine, struct kv_batch *batch);
-uint64_t queue_hash(struct machine *machine, const struct queue *queue);
+/* Added to *sum. Errors: as machine_queue_read(). */
+WARN_UNUSED enum status queue_hash(struct machine *machine, const struct queue *queue,
+                                   uint64_t *sum);
 
 /* --- machine_queue_index.c ---------------------------------------------------------------- */
 

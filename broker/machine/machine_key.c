@@ -268,7 +268,7 @@ static enum status search_store(struct machine *machine, struct search *search)
         uint64_t time_ms;
         uint64_t applied;
         if (!key_run_parse(key, &bucket, &time_ms, &applied) || value.size % KEY_ENTRY_SIZE != 0) {
-            status = STATUS_CORRUPT;
+            status = machine_note_damage(machine);
             break;
         }
         bool frozen = machine->keys_frozen.count > 0 && applied == machine->keys_frozen_applied;

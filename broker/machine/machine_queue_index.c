@@ -374,7 +374,7 @@ static enum status part_load(struct machine *machine, struct queue *queue, int64
     }
     enum status status = kv_iterator_close(iterator);
     if (*out == NULL) {
-        return status == STATUS_OK ? STATUS_CORRUPT : status;
+        return status == STATUS_OK ? machine_note_damage(machine) : status;
     }
     clean_evict(machine);
     return STATUS_OK;

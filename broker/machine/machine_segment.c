@@ -152,7 +152,7 @@ enum status segment_ends_read(struct machine *machine, uint64_t number, struct b
         buf_put_slice(out, value);
     }
     enum status status = kv_iterator_close(iterator);
-    return status == STATUS_OK && out->size - begin != size ? STATUS_CORRUPT : status;
+    return status == STATUS_OK && out->size - begin != size ? machine_note_damage(machine) : status;
 }
 
 void segments_forget_ends(struct machine *machine, uint64_t position)

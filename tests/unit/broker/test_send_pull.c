@@ -393,6 +393,45 @@ static void a_flipped_bit_on_the_disk_reaches_nobody(void **state)
     harness_free(harness);
 }
 
+/* Of its queues' indexes it has nothing in memory then. */
+static void reopen_machine(struct harness_replica *replica)
+{
+    const struct machine_events events = broker_machine_events(&replica->broker);
+    struct kv_batch *batch = machine_checkpoint(replica->machine);
+    char *error = NULL;
+    assert_int_equal(kv_write(replica->kv, batch), STATUS_OK);
+    machine_checkpoint_written(replica->machine);
+    kv_batch_free(batch);
+    machine_close(replica->machine);
+    assert_int_equal(machine_open(replica->kv, &events, &replica->machine, &error), STATUS_OK);
+    replica->broker.machine = replica->machine;
+}
+
+/* Not told to ask again at once, for ever. */
+static void a_queue_whose_index_cannot_be_read_is_an_error(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_replica *leader = harness_leader(harness);
+    struct harness_pipe *pipe = harness_connect(leader, 5000);
+    send_text(pipe, 1, "T", "0", "TAGS\001a\002", "one");
+    harness_commit(harness);
+    expect_code(pipe, 1, 0);
+    reopen_machine(leader);
+    kv_memory_rot(leader->kv);
+    send_text(pipe, 2, "T", "0", "TAGS\001a\002", "two");
+    harness_commit(harness);
+    expect_code(pipe, 2, 0);
+    pull(pipe, 3, "0", "6", "*");
+    expect_code(pipe, 3, 1);
+    assert_true(kv_damaged(leader->kv));
+    pull(pipe, 4, "1", "6", "*"); // This one is in memory.
+    expect_code(pipe, 4, 0);
+    assert_int_equal(machine_hash(leader->machine), 0);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void put_topic(struct harness_pipe *pipe, int32_t opaque, const char *topic,
                       const char *attributes)
 {
@@ -556,6 +595,7 @@ int main(void)
         cmocka_unit_test(a_follower_parks_a_pull_beyond_its_end),
         cmocka_unit_test(reads_from_disk_are_answered_like_those_from_memory),
         cmocka_unit_test(a_flipped_bit_on_the_disk_reaches_nobody),
+        cmocka_unit_test(a_queue_whose_index_cannot_be_read_is_an_error),
         cmocka_unit_test(a_message_sent_again_within_its_topics_window_gets_the_first_ones_id),
         cmocka_unit_test(a_batch_gets_dense_offsets_and_one_id_each),
         cmocka_unit_test(offsets_rise_and_negative_ones_are_ignored),
