@@ -46,7 +46,7 @@ void checkpointer_tick(struct checkpointer *checkpointer)
         checkpointer->retry_due_ms = UINT64_MAX; // Under way.
         write_batch(checkpointer);
     }
-    if (checkpointer->busy ||
+    if (checkpointer->busy || checkpointer->given_up ||
         machine_applied_index(checkpointer->machine) == checkpointer->written_index) {
         return;
     }
@@ -66,7 +66,9 @@ void checkpointer_tick(struct checkpointer *checkpointer)
 void checkpointer_finish(struct checkpointer *checkpointer, void (*on_idle)(void *context))
 {
     checkpointer->on_idle = on_idle;
-    if (checkpointer->waiting && checkpointer->retry_due_ms != UINT64_MAX) {
+    if (checkpointer->given_up) {
+        on_idle(checkpointer->context);
+    } else if (checkpointer->waiting && checkpointer->retry_due_ms != UINT64_MAX) {
         write_batch(checkpointer); // A last try.
     } else if (!checkpointer->busy) {
         begin(checkpointer, true);
@@ -116,10 +118,27 @@ static bool wait_for_room(struct checkpointer *checkpointer)
     return true;
 }
 
+/* The store is damaged, and its owner closes it: what it would have got is in the log. */
+static void give_up(struct checkpointer *checkpointer)
+{
+    checkpointer->given_up = true;
+    checkpointer->waiting = false;
+    kv_batch_free(checkpointer->batch);
+    checkpointer->batch = NULL;
+    checkpointer->busy = false;
+    if (checkpointer->on_idle != NULL) {
+        checkpointer->on_idle(checkpointer->context);
+    }
+}
+
 static void on_done(uv_work_t *work, int uv_status)
 {
     struct checkpointer *checkpointer = work->data;
     (void)uv_status; // Work is never canceled.
+    if (checkpointer->status == STATUS_CORRUPT) {
+        give_up(checkpointer);
+        return;
+    }
     if (checkpointer->status == STATUS_DISK_FULL && wait_for_room(checkpointer)) {
         return;
     }

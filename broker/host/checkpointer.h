@@ -2,7 +2,8 @@
  *
  * Nothing is acknowledged because it is in the store: a checkpoint only shortens replay and lets
  * the log be cut at its front. So one for which the disk has no room waits and is tried again,
- * while the changes gather in memory, up to a bound. Loop thread only. */
+ * while the changes gather in memory, up to a bound. One that finds the store damaged is the last:
+ * kv_damaged() tells its owner. Loop thread only. */
 #ifndef BROKER_HOST_CHECKPOINTER_H
 #define BROKER_HOST_CHECKPOINTER_H
 
@@ -37,7 +38,8 @@ struct checkpointer {
     size_t unflushed_size;
     bool flushing;
     bool busy;
-    bool waiting; /* The store had no room; the batch is written again later. */
+    bool waiting;  /* The store had no room; the batch is written again later. */
+    bool given_up; /* The store is damaged. */
     uint64_t retry_due_ms;
     enum status status;
     void (*on_idle)(void *context);
@@ -52,7 +54,7 @@ void checkpointer_tick(struct checkpointer *checkpointer);
 /* Does a checkpoint wait for room on the disk? */
 bool checkpointer_waits(const struct checkpointer *checkpointer);
 
-/* Write everything and flush, then call on_idle from the loop; for an orderly stop. */
+/* Write everything and flush, then call on_idle, perhaps at once; for an orderly stop. */
 void checkpointer_finish(struct checkpointer *checkpointer, void (*on_idle)(void *context));
 
 #endif

@@ -40,6 +40,8 @@ struct group_host {
     struct group_data data;
     bool recover_alone;     /* Closed, or to be closed, to become the only member. */
     bool damaged;           /* Closed, or to be closed, because its log is damaged. */
+    bool store_damaged;     /* Closed, or to be closed, because its store is damaged. */
+    bool store_complained;  /* It is damaged, and cannot be built again. */
     uint64_t hand_over_ms;  /* When leadership began to be handed over for that; 0: not yet. */
     bool behind;            /* Closed, or to be closed, for a copy of another member's data. */
     struct group_copy copy; /* That one: since the replica began to close. */
@@ -64,6 +66,7 @@ struct group_host {
     uint64_t disk_available; /* At the last look, */
     uint64_t disk_total;     /* 0 before the first one. */
     bool disk_low;
+    bool lags; /* Has much to apply yet. */
     bool handing_over;
     uint64_t hand_over_due_ms;
 };
@@ -72,6 +75,9 @@ struct group_host {
  * open): as group_data_prepare(), STATUS_REFUSED, STATUS_LOCKED. */
 WARN_UNUSED enum status group_open(struct group_host *host);
 void group_close_store(struct group_host *host);
+
+/* Are there others to copy from, if log or store are damaged, who can do without us? */
+bool group_can_rebuild(const struct group_host *host);
 
 void group_on_tick(uv_timer_t *timer);
 void group_on_turn_end(uv_check_t *check);
@@ -83,6 +89,13 @@ void group_ports_init(struct group_host *host);
 struct member_ports group_member_ports(struct group_host *host);
 /* Each tick: refuse what the disk has no room for, hand over if even the log has none. */
 void group_look_at_disk(struct group_host *host, uint64_t now);
+
+/* Each tick: decline leadership while much is to be applied. */
+void group_look_at_lag(struct group_host *host, uint64_t now);
+/* A member that could take over at once, 0: none. */
+uint64_t group_ready_member(const struct group_host *host);
+/* Tell the other members whether this replica wants no leadership: drained, or behind. */
+void group_tell_drained(struct group_host *host);
 
 /* A listener's on_pending: accept a client. */
 void group_on_pending(struct listener *listener);

@@ -124,15 +124,34 @@ static enum status change(void *context, uint64_t id, enum member_action action,
     return status;
 }
 
+static bool is_ready(const struct group_host *host, const struct replica_view *view,
+                     const struct replica_member_view *member)
+{
+    return member->role == REPLICA_MEMBER_VOTER && member->connected && !member->draining &&
+           member->match_index >= view->commit_index &&
+           member->last_contact_ms_ago < host->settings->election_timeout_ms;
+}
+
 static bool ready(void *context, uint64_t id)
 {
     const struct group_host *host = context;
     struct replica_view view;
     replica_host_view(host->replica, &view);
     const struct replica_member_view *member = find(&view, id);
-    return member != NULL && member->role == REPLICA_MEMBER_VOTER && member->connected &&
-           !member->draining && member->match_index >= view.commit_index &&
-           member->last_contact_ms_ago < host->settings->election_timeout_ms;
+    return member != NULL && is_ready(host, &view, member);
+}
+
+uint64_t group_ready_member(const struct group_host *host)
+{
+    struct replica_view view;
+    replica_host_view(host->replica, &view);
+    for (size_t i = 0; i < view.member_count; i++) {
+        const struct replica_member_view *member = &view.members[i];
+        if (member->id != host->settings->node_id && is_ready(host, &view, member)) {
+            return member->id;
+        }
+    }
+    return 0;
 }
 
 /* Whom the configuration prefers, or if that one is no voter (any more), one that the group's name
@@ -220,10 +239,16 @@ static bool belongs(void *context)
     return self != NULL && self->role != REPLICA_MEMBER_STRANGER && !view.removed;
 }
 
+void group_tell_drained(struct group_host *host)
+{
+    replica_host_drain(host->replica, host->broker.draining || host->lags);
+}
+
 static void drain(void *context, bool draining)
 {
     struct group_host *host = context;
-    replica_host_drain(host->replica, draining);
+    ASSERT(host->broker.draining == draining);
+    group_tell_drained(host);
 }
 
 static enum status recover(void *context, uint64_t last_index)

@@ -26,6 +26,9 @@ static enum status open_store(struct group_host *host)
     if (status != STATUS_OK) {
         return fail(host, "cannot load the state machine", status, error);
     }
+    if (group_can_rebuild(host)) {
+        kv_condemn_on_damage(host->kv);
+    }
     host->broker.machine = host->machine;
     host->store_source.kv = host->kv;
     return STATUS_OK;
@@ -70,7 +73,7 @@ static void on_behind(void *context)
 static void on_damaged(void *context, bool stuck)
 {
     struct group_host *host = context;
-    if (host->group->member_count >= 3) {
+    if (group_can_rebuild(host)) {
         host->damaged = true; // As above.
     } else if (stuck) {
         FATAL("%s: the log is damaged where it was synced, and there is no majority to copy it "
@@ -203,6 +206,7 @@ enum damage { DAMAGE_NONE, DAMAGE_STORE, DAMAGE_LOG };
 static enum status try_open(struct group_host *host, enum damage *damage)
 {
     *damage = DAMAGE_NONE;
+    host->lags = false;
     group_ports_init(host);
     list_init(&host->clients);
     broker_init(&host->broker, host->settings, host->group, &host->ports, &host->log,

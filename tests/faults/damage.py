@@ -22,9 +22,7 @@ REFUSALS = [
     "belongs to another",
     "cut.0 and cut.1",
     "vote",
-    "index store",
     "the log ends",
-    "store",
     "membership",
 ]
 

@@ -216,26 +216,18 @@ class Flip(Fault):
         offset = self.world.log_size(node)
         self.world.start(node)
         if self.world.wait_started(node, offset):
-            self.wait_level(node, group, offset, folder, target)
+            self.wait_level(node, group, offset, target)
             return
         self.world.wait_end(node)
         said = self.world.log_from(node, offset)
         self.told += ", refused"
-        if "ERROR" not in said or not any(text in said for text in damage.REFUSALS):
+        if target.kind == "store" or "ERROR" not in said or not any(text in said for text in damage.REFUSALS):
             raise AssertionError(f"no clear line after {self.told}:\n{said[-600:]}")
-        self.repair(folder, target, kept)
+        shutil.copyfile(kept, target.path)  # What an operator does.
         self.restart(node)
 
-    @staticmethod
-    def repair(folder, target, kept):
-        """What an operator does: the log from a copy, the store from the log."""
-        if target.kind == "store":
-            shutil.rmtree(os.path.join(folder, "store"))
-        else:
-            shutil.copyfile(kept, target.path)
-
-    def wait_level(self, node, group, offset, folder, target):
-        """It started: then it must catch up, or find the damage while it runs and end."""
+    def wait_level(self, node, group, offset, target):
+        """It started: then it must catch up. Damage of the store is found when it is read."""
         leader = self.world.wait_leader(group)
         wanted = (self.world.status(leader, group) or {}).get("commitIndex", 0)
 
@@ -245,10 +237,7 @@ class Flip(Fault):
 
         wait_for(f"node {node} to catch up after: {self.told}", level, 60.0)
         if target.kind == "store":
-            # Of the store only what is needed is read: have all of it read, or damage stays there
-            # until a member wants a copy. None is answered if that ends the process.
-            wait_for("the store to be read", lambda: not self.world.running(node)
-                     or self.world.status(node, group, hash_too=True), 30.0)
+            self.read_store(node, group, offset)
         if target.kind == damage.COMPLETE:
             self.wait_scrub(node, offset)
         if not self.world.running(node):
@@ -257,9 +246,19 @@ class Flip(Fault):
             if status != 70 or "FATAL" not in said:
                 raise AssertionError(f"ended with {status} after {self.told}:\n{said[-600:]}")
             self.told += ", found while running"
-            self.repair(folder, target, self.world.path(node, "kept"))
             self.restart(node)
 
+    def read_store(self, node, group, offset):
+        """Of a store only what is needed is read: have all of it read, or damage stays there. It
+        builds itself again; only a CUT that needs what is damaged ends the process before."""
+        def whole():
+            status = self.world.status(node, group, hash_too=True)
+            return status and int(status["stateHash"], 16) != 0
+
+        wait_for(f"the store to be whole after: {self.told}",
+                 lambda: not self.world.running(node) or whole(), 60.0)
+        if "closing to build it again" in self.world.log_from(node, offset):
+            self.told += ", built again"
 
     def wait_scrub(self, node, offset):
         """A start does not see it. Applying it, the replica does, or else the scrub: both ways it
@@ -271,25 +270,30 @@ class Flip(Fault):
 
 class LiveFlip(Flip):
     name = "live-flips"
-    help = "a bit flipped in the log of a running node: it is never served, and healed"
+    help = "a bit flipped in log or store of a running node: it is never served, and healed"
 
     def run(self):
         node = self.some_node()
         group = self.chance.choice(self.world.group_names)
         folder = os.path.join(self.world.path(node, "root"), group)
-        below = [t for t in damage.targets(folder, self.chance)
-                 if t.kind == "below the durable mark"]
-        if not below:
-            return
-        target = self.chance.choice(below)
-        self.told = f"flip at running {node}/{group}, {target}"
-        damage.flip(target, self.chance)
+        offset = self.world.log_size(node)
+        try:
+            found = [t for t in damage.targets(folder, self.chance)
+                     if t.kind == "below the durable mark" or t.path.endswith(".sst")]
+            if not found:
+                return
+            target = self.chance.choice(found)
+            self.told = f"flip at running {node}/{group}, {target}"
+            damage.flip(target, self.chance)
+        except FileNotFoundError:
+            return  # A table that was merged into another one meanwhile.
         # Somebody reads all of it, at this replica, which closes to get a copy when it finds it.
         wait_for("all of it to be read", lambda: (
             checks.read_replica(self.world, self.world.history, node, group) or True), 60.0)
-        self.world.kill(node)
-        self.restart(node)
-        self.wait_level(node, group, self.world.log_size(node), folder, target)
+        if target.kind != "store":
+            self.world.kill(node)
+            self.restart(node)
+        self.wait_level(node, group, offset, target)
 
 
 class LostDisk(Fault):

@@ -8,7 +8,7 @@ import threading
 import unittest
 
 from cluster import Cluster, wait_for
-from remoting import Connection, RemotingError, read_queue, send_fields
+from remoting import Connection, RemotingError, pull, read_queue, send_fields
 
 MIB = 1024 * 1024
 SEGMENT = 64 * MIB
@@ -220,6 +220,42 @@ class Copies(unittest.TestCase):
                 cluster.start(node)
                 self.wait_whole(cluster, node)
                 self.assertIn("the state machine's store is damaged", cluster.log(node))
+            self.check_everywhere(cluster, load.sent)
+
+    def test_a_store_that_is_damaged_under_a_running_leader_is_built_again(self):
+        """Nothing notices before something is read: then the leader hands over and begins anew."""
+        settings = {"checkpointIntervalMs": 100, "leaderBalanceDelayMs": 0}
+        with Cluster(groups=1, settings=settings) as cluster:
+            cluster.wait_ready()
+            with Load(cluster) as load:
+                wait_for("a log", lambda: len(load.sent) > 1000)
+                node = follower_of(cluster)
+                cluster.stop(node)  # An orderly stop flushes: what is old is in tables,
+                cluster.start(node)  # and after a start only there.
+                self.wait_whole(cluster, node)
+                cluster.cli("leader", "transfer", "broker-a", "-m", str(node))
+                wait_for("it to lead", lambda: cluster.leader("broker-a") == node)
+                for name in glob.glob(data(cluster, node, "store", "*.sst")):
+                    with open(name, "r+b") as table:
+                        table.write(b"\x5a" * (os.path.getsize(name) // 2))
+
+                def noticed():
+                    """By a consumer's pull, which is refused and not told to ask again at once."""
+                    try:
+                        with cluster.connect("broker-a", node) as connection:
+                            code = pull(connection, "Load", 0, 0).code
+                    except (OSError, RemotingError):
+                        return True
+                    self.assertIn(code, (0, 1, 14))
+                    return code != 0
+
+                wait_for("a pull that cannot be served", noticed)
+                wait_for("another leader", lambda: cluster.leader("broker-a") not in (None, node))
+                wait_for("the store to be set aside",
+                         lambda: os.path.exists(data(cluster, node, "damaged", "store")))
+                self.wait_whole(cluster, node)
+                self.assertIn("closing to build it again", cluster.log(node))
+                self.assertTrue(cluster.running(node))
             self.check_everywhere(cluster, load.sent)
 
     def test_a_member_that_lags_behind_a_cut_log_gets_a_copy_while_it_runs(self):

@@ -17,7 +17,7 @@ set(SIM_WRAPPED
     malloc calloc realloc posix_memalign free
     socket bind connect listen setsockopt getsockname close getpid mkdir statvfs
     log_write broker_apply broker_on_state channel_send_request suggest_broker
-    segment_log_open fetch_run)
+    segment_log_open fetch_run group_data_set_store_aside group_tell_drained)
 list(TRANSFORM SIM_WRAPPED PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE SIM_WRAP_OPTIONS)
 
 set(SIM_RAFT_INCLUDE ${RAFT_INCLUDE_DIRS})

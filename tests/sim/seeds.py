@@ -40,6 +40,7 @@ LEAST_PER_SEED = {
 LEAST_AT_ALL = ["recalls", "calls of unknown outcome", "halves sent again", "messages stored again",
                 "decisions too late", "expirations", "nodes killed", "nodes cut from power",
                 "nodes that gave up", "fault: disk lost", "fault: bits flipped", "copies",
+                "stores set aside", "leadership declined",
                 "segments cut", "members added", "members promoted", "members removed",
                 "fault: node drained", "halves with a delay", "messages consumed in order",
                 "messages recognised", "messages popped again", "popped messages acknowledged",

@@ -14,11 +14,11 @@
 
 enum { WOUNDS_MAX = 64, SECTOR = 512, FLIPS_MAX = 3 };
 
-/* A byte that is not what was written. */
+/* A byte that is not what was written, or a whole store. */
 struct wound {
     char path[SIM_PATH_MAX];
     uint64_t store;
-    char name[DIRECTORY_NAME_MAX];
+    char name[DIRECTORY_NAME_MAX]; // Of the file; "": all of it.
     size_t offset;
     uint8_t byte;
 };
@@ -66,7 +66,13 @@ static bool is_open(const struct wound *wound, struct sim_host *host)
 {
     const struct sim_store *store = sim_host_store_find(host, wound->path);
     size_t size = 0;
-    if (store == NULL || store->number != wound->store || store->disk == NULL) {
+    if (store == NULL || store->number != wound->store) {
+        return false;
+    }
+    if (wound->name[0] == '\0') {
+        return true;
+    }
+    if (store->disk == NULL) {
         return false;
     }
     const uint8_t *bytes = sim_disk_bytes(store->disk, wound->name, &size);
@@ -140,6 +146,25 @@ void atlas_lose_store(size_t node)
     sim_host_remove(host, path);
     sim_trace(host->name, "loses a store", 0, 0);
     mark(node); // If its log was cut, it has to lay all aside for a copy.
+}
+
+bool atlas_rot_store(size_t node)
+{
+    struct sim_host *host = sim_node_host(node);
+    char path[SIM_PATH_MAX];
+    snprintf(path, sizeof path, "/data/%s/store", sim_group_name(any_group()));
+    const struct sim_store *store = sim_host_store_find(host, path);
+    if (store == NULL || store->kv == NULL || atlas.wound_count == WOUNDS_MAX) {
+        return false;
+    }
+    struct wound *wound = &atlas.wounds[atlas.wound_count++];
+    *wound = (struct wound){.store = store->number};
+    memcpy(wound->path, store->path, sizeof wound->path);
+    kv_memory_rot(store->kv);
+    host->disk_faults.failed = true; // A CUT that cannot read it has no other way.
+    sim_trace(host->name, "has a store that rots", 0, 0);
+    mark(node);
+    return true;
 }
 
 /* ---- Damage ---- */

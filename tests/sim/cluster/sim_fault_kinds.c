@@ -290,6 +290,9 @@ static bool flip_bits(void)
         atlas_lose_store(node);
         return true;
     }
+    if (sim_one_in(SIM_FAULT, 6)) {
+        return atlas_rot_store(node);
+    }
     bool stopped = sim_one_in(SIM_FAULT, 2);
     return atlas_damage(node) && (!stopped || kill_node(node, SIM_KILL));
 }

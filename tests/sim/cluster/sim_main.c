@@ -58,6 +58,8 @@ static void add_result(struct sim_result *total, const struct sim_result *one)
     X("members promoted", r->promoted)                                                             \
     X("members removed", r->removed)                                                               \
     X("copies", r->copies)                                                                         \
+    X("stores set aside", r->stores_set_aside)                                                     \
+    X("leadership declined", r->laggards)                                                          \
     X("calls acknowledged", r->clients.acknowledged)                                               \
     X("calls refused", r->clients.refused)                                                         \
     X("calls of unknown outcome", r->clients.unknown)                                              \

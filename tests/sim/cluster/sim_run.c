@@ -94,6 +94,8 @@ static void collect(struct sim_result *result)
     result->promoted = sim_members_promoted();
     result->removed = sim_members_removed();
     result->copies = sim_watch_copies();
+    result->stores_set_aside = sim_watch_stores_set_aside();
+    result->laggards = sim_watch_laggards();
     result->readers_sent = sim_watch_readers_sent();
     result->readers_kept = sim_watch_readers_kept();
     result->ledger = *ledger_counts();

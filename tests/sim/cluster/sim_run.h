@@ -21,7 +21,9 @@ struct sim_result {
     uint64_t added;     /* To groups, as */
     uint64_t promoted;  /* leaders said. */
     uint64_t removed;
-    uint64_t copies;       /* Replicas that got one. */
+    uint64_t copies; /* Replicas that got one. */
+    uint64_t stores_set_aside;
+    uint64_t laggards;     /* Replicas that declined leadership because of what is to be applied. */
     uint64_t readers_sent; /* To followers, and */
     uint64_t readers_kept; /* by them. */
     uint64_t faults[SIM_FAULTS];

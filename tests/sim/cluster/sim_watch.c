@@ -2,6 +2,7 @@
 
 #include "broker/core/broker.h"
 #include "broker/core/suggestion.h"
+#include "broker/host/group_internal.h"
 #include "common/remoting/codes.h"
 #include "raft-glue/fetch.h"
 #include "raft-glue/segment_log.h"
@@ -10,6 +11,8 @@
 
 static size_t cache_size;
 static uint64_t copies;
+static uint64_t stores_set_aside;
+static uint64_t laggards;
 static uint64_t readers_sent;
 static uint64_t readers_kept;
 
@@ -21,6 +24,10 @@ bool __real_channel_send_request(const struct channels *channels, struct channel
                                  struct command *request);
 bool __wrap_channel_send_request(const struct channels *channels, struct channel *channel,
                                  struct command *request);
+enum status __real_group_data_set_store_aside(struct group_data *data);
+enum status __wrap_group_data_set_store_aside(struct group_data *data);
+void __real_group_tell_drained(struct group_host *host);
+void __wrap_group_tell_drained(struct group_host *host);
 uint64_t __real_suggest_broker(struct broker *broker, const struct pull *pull, uint64_t position);
 uint64_t __wrap_suggest_broker(struct broker *broker, const struct pull *pull, uint64_t position);
 enum status __real_segment_log_open(const struct segment_log_options *options,
@@ -32,7 +39,7 @@ enum status __wrap_fetch_run(const struct fetch_options *options);
 
 void sim_watch_open(size_t cache)
 {
-    copies = readers_sent = readers_kept = 0;
+    copies = stores_set_aside = laggards = readers_sent = readers_kept = 0;
     cache_size = cache;
 }
 
@@ -99,6 +106,28 @@ enum status __wrap_fetch_run(const struct fetch_options *options)
 uint64_t sim_watch_copies(void)
 {
     return copies;
+}
+
+enum status __wrap_group_data_set_store_aside(struct group_data *data)
+{
+    stores_set_aside++;
+    return __real_group_data_set_store_aside(data);
+}
+
+uint64_t sim_watch_stores_set_aside(void)
+{
+    return stores_set_aside;
+}
+
+void __wrap_group_tell_drained(struct group_host *host)
+{
+    laggards += host->lags;
+    __real_group_tell_drained(host);
+}
+
+uint64_t sim_watch_laggards(void)
+{
+    return laggards;
 }
 
 uint64_t sim_watch_readers_sent(void)

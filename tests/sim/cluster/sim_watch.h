@@ -8,9 +8,12 @@
 
 /* Size of the cached tails of the logs to come. */
 void sim_watch_open(size_t cache_size);
-/* Since then: copies of a group that were finished, answers of leaders that sent a consumer to a
- * follower, and answers of followers that kept it. */
+/* Since then: copies of a group that were finished, stores that were set aside, replicas that
+ * declined leadership because of what they had to apply, answers of leaders that sent a consumer to
+ * a follower, and answers of followers that kept it. */
 uint64_t sim_watch_copies(void);
+uint64_t sim_watch_stores_set_aside(void);
+uint64_t sim_watch_laggards(void);
 uint64_t sim_watch_readers_sent(void);
 uint64_t sim_watch_readers_kept(void);
 

@@ -11,14 +11,17 @@ struct gate {
     struct kv kv;
     struct kv *behind;
     bool full;
+    bool damaged;
     unsigned refused;
 };
 
 static enum status gate_write(struct kv *kv, const struct kv_batch *batch)
 {
     struct gate *gate = (struct gate *)kv;
-    gate->refused += gate->full;
-    return gate->full ? STATUS_DISK_FULL : gate->behind->kind->write(gate->behind, batch);
+    gate->refused += gate->full || gate->damaged;
+    return gate->damaged ? STATUS_CORRUPT
+           : gate->full  ? STATUS_DISK_FULL
+                         : gate->behind->kind->write(gate->behind, batch);
 }
 
 static enum status gate_flush(struct kv *kv)
@@ -198,6 +201,39 @@ static void the_log_is_needed_as_the_durable_state_needs_it(void **state)
     assert_int_equal(scene.durable_count, 2);
 }
 
+/* Its owner closes it; until then all goes on, and nothing is said to be durable. */
+static void a_store_found_damaged_gets_no_more_checkpoints(void **state)
+{
+    (void)state;
+    send_one();
+    scene.gate.damaged = true;
+    pass(200);
+    assert_int_equal(scene.gate.refused, 1);
+    assert_true(kv_damaged(&scene.gate.kv));
+    send_one();
+    driver_read(&scene.driver, "orders", 0, 0);
+    driver_read(&scene.driver, "orders", 0, 1);
+    pass(FLUSHED_AFTER_MS);
+    assert_int_equal(scene.gate.refused, 1);
+    assert_int_equal(scene.durable_count, 0);
+    checkpointer_finish(&scene.checkpointer, on_idle);
+    uv_run(&scene.loop, UV_RUN_DEFAULT);
+    assert_int_equal(scene.idle_count, 1);
+    assert_int_equal(scene.durable_count, 0);
+}
+
+static void a_stop_during_the_checkpoint_that_finds_damage_ends(void **state)
+{
+    (void)state;
+    send_one();
+    scene.gate.damaged = true;
+    scene.now_ms += 200;
+    checkpointer_tick(&scene.checkpointer);
+    checkpointer_finish(&scene.checkpointer, on_idle);
+    uv_run(&scene.loop, UV_RUN_DEFAULT);
+    assert_int_equal(scene.idle_count, 1);
+}
+
 #define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, open_scene, close_scene)
 
 int main(void)
@@ -206,6 +242,8 @@ int main(void)
         SCENE_TEST(a_checkpoint_without_room_waits_and_is_written_later),
         SCENE_TEST(a_stop_does_not_wait_for_room),
         SCENE_TEST(a_stop_that_finds_room_takes_a_last_checkpoint),
+        SCENE_TEST(a_store_found_damaged_gets_no_more_checkpoints),
+        SCENE_TEST(a_stop_during_the_checkpoint_that_finds_damage_ends),
         SCENE_TEST(the_log_is_needed_as_the_durable_state_needs_it),
     };
     return cmocka_run_group_tests_name("checkpointer", tests, NULL, NULL);
