@@ -1,9 +1,7 @@
-#include "raft-glue/replica_host.h"
+#include "raft-glue/replica_host_internal.h"
 
 #include "common/base/random.h"
 #include "raft-glue/replica_address.h"
-#include "raft-glue/replica_disk.h"
-#include "raft-glue/replica_peers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,37 +10,6 @@ enum {
     CACHE_SIZE = 32 * 1024 * 1024,
     /* Received bytes that wait for the disk before we stop reading from the leader. */
     UNWRITTEN_MAX = 64 * 1024 * 1024,
-};
-
-struct replica_host {
-    struct replica_host_options options;
-    struct replica_member members[MEMBERS_MAX];
-    struct replica_identity identity;
-    struct directory directory;
-    struct replica_storage storage;
-    struct replica *replica;
-    struct replica_peers *peers;
-    uint64_t linked_version; /* Of the known servers that there are links to. */
-    uint64_t settled_change; /* The committed membership that the links were looked through for. */
-    bool draining;
-    struct fetch_server *fetch;
-    struct replica_disk disk;
-    uv_timer_t timer;
-    uint64_t armed_ms; /* When the timer fires; UINT64_MAX: it is not armed. */
-    bool had_room;
-    void (*on_room)(void *context);
-    void *room_context;
-    bool behind_told;
-    bool damage_seen; /* By what is sent to others. */
-    bool damage_told;
-    bool stuck_told;
-    bool removed;
-    bool closing;
-    bool timer_closed;
-    bool peers_closed;
-    bool fetch_closed;
-    void (*on_closed)(void *context);
-    void *closed_context;
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -60,49 +27,6 @@ static void arm_timer(struct replica_host *host)
     host->armed_ms = due;
     uv_update_time(host->options.loop);
     uv_timer_start(&host->timer, on_timer, due > now ? due - now : 0, 0);
-}
-
-/* Have a link to every server that is known, and to no other. */
-static void update_links(struct replica_host *host)
-{
-    struct replica_known known[REPLICA_KNOWN_MAX];
-    uint64_t ids[REPLICA_KNOWN_MAX];
-    uint64_t version = 0;
-    size_t count = replica_known(host->replica, known, &version);
-    if (version == host->linked_version) {
-        return;
-    }
-    host->linked_version = version;
-    for (size_t i = 0; i < count; i++) {
-        ids[i] = known[i].server.id;
-    }
-    replica_peers_keep(host->peers, ids, count);
-    for (size_t i = 0; i < count; i++) {
-        struct host address;
-        if (ids[i] != host->options.id &&
-            replica_address_parse(known[i].server.address, &address) == STATUS_OK) {
-            replica_peers_set(host->peers, ids[i], address);
-        }
-    }
-}
-
-/* A membership was committed: who is not in it hears so when it connects again. */
-static void part_with_removed(struct replica_host *host)
-{
-    bool pending = false;
-    uint64_t change = replica_change_index(host->replica, &pending);
-    if (pending || change == host->settled_change) {
-        return;
-    }
-    host->settled_change = change;
-    struct replica_known known[REPLICA_KNOWN_MAX];
-    uint64_t version = 0;
-    size_t count = replica_known(host->replica, known, &version);
-    for (size_t i = 0; i < count; i++) {
-        if (known[i].role < 0) {
-            replica_peers_renew_from(host->peers, known[i].server.id);
-        }
-    }
 }
 
 static void tell_if_behind(struct replica_host *host)
@@ -136,14 +60,12 @@ static void tell_if_damaged(struct replica_host *host)
     }
 }
 
-/* After anything that happened: start what there is to do. */
-static void pump(struct replica_host *host)
+void replica_host_pump(struct replica_host *host)
 {
     if (host->closing || replica_busy(host->replica)) {
         return;
     }
-    update_links(host);
-    part_with_removed(host);
+    replica_host_keep_links(host);
     replica_disk_pump(&host->disk);
     replica_peers_pause(host->peers, segment_log_unwritten(host->storage.log) > UNWRITTEN_MAX);
     arm_timer(host);
@@ -167,105 +89,7 @@ static void on_timer(uv_timer_t *timer)
     if (clock_monotonic_ms(host->options.clock) >= replica_due_ms(host->replica)) {
         replica_tick(host->replica);
     }
-    pump(host);
-}
-
-static void on_message(void *context, const struct replica_inbound *inbound)
-{
-    struct replica_host *host = context;
-    if (!host->closing) {
-        replica_receive(host->replica, inbound);
-        pump(host);
-    }
-}
-
-static bool may_send(void *context, uint64_t term)
-{
-    struct replica_host *host = context;
-    return !host->closing && replica_leads_term(host->replica, term);
-}
-
-static void send_message(void *context, const struct replica_outbound *outbound)
-{
-    struct replica_host *host = context;
-    // During the very first step there are no links yet.
-    if (host->peers != NULL && !host->closing) {
-        replica_peers_send(host->peers, outbound);
-    }
-}
-
-/* ---- Who may connect, and what they are told ---- */
-
-static enum hello_answer judge_hello(void *context, const struct hello *hello)
-{
-    struct replica_host *host = context;
-    if (host->closing) {
-        return HELLO_NOT_READY;
-    }
-    if (hello->kind == HELLO_PROBE) {
-        // Who has lost its own memory cannot vouch for what was promised.
-        bool vouches =
-            !replica_abstaining(host->replica) && segment_log_last_index(host->storage.log) > 0;
-        return vouches ? HELLO_WELCOME : HELLO_NOT_READY;
-    }
-    if (hello->kind == HELLO_FETCH) {
-        // What is wanted of the copy, and whether we have it, it says when it begins.
-        return segment_log_last_index(host->storage.log) > 0 ? HELLO_WELCOME : HELLO_NOT_READY;
-    }
-    if (replica_removed(host->replica, hello->sender, hello->change)) {
-        return HELLO_REMOVED;
-    }
-    if (hello->raft_host.port == 0) {
-        return replica_knows(host->replica, hello->sender) ? HELLO_WELCOME : HELLO_UNKNOWN_SENDER;
-    }
-    char address[REPLICA_ADDRESS_SIZE];
-    replica_address_format(hello->raft_host, address);
-    replica_meet(host->replica, hello->sender, address);
-    update_links(host);
-    return HELLO_WELCOME;
-}
-
-static void on_removed(void *context, uint64_t by)
-{
-    struct replica_host *host = context;
-    if (!host->removed) {
-        log_error(host->options.log, "this replica was removed from the group",
-                  "says member=%" PRIu64 "; stop this node, or take the group out of its "
-                  "configuration; to bring it back, empty its data directory and use 'raftmq node "
-                  "add'",
-                  by);
-    }
-    host->removed = true;
-}
-
-static void on_damage(void *context, uint64_t index)
-{
-    struct replica_host *host = context;
-    log_error(host->options.log, "entries that another member needs are damaged on disk",
-              "from entry=%" PRIu64, index);
-    host->damage_seen = true;
-}
-
-static uint64_t change_index(void *context)
-{
-    struct replica_host *host = context;
-    bool pending = false;
-    return replica_change_index(host->replica, &pending);
-}
-
-static void describe(void *context, const struct hello *hello, struct probe *probe)
-{
-    struct replica_host *host = context;
-    struct replica_state state = replica_state(host->replica);
-    bool pending = false;
-    probe->counted = replica_identity_counts(&host->identity, hello->sender, hello->identity);
-    probe->leader = state.role == REPLICA_LEADER;
-    probe->identity = host->identity.number;
-    probe->term = state.term;
-    probe->last_index = segment_log_last_index(host->storage.log);
-    probe->leader_id = state.leader_id;
-    probe->change_index = replica_change_index(host->replica, &pending);
-    probe->change = replica_membership(host->replica);
+    replica_host_pump(host);
 }
 
 static void try_free(struct replica_host *host);
@@ -276,7 +100,7 @@ static void on_disk_done(void *context)
     if (host->closing) {
         try_free(host);
     } else {
-        pump(host);
+        replica_host_pump(host);
     }
 }
 
@@ -326,16 +150,6 @@ static enum status open_storage(struct replica_host *host, const struct replica_
     return status;
 }
 
-static struct host own_raft_host(const struct replica_host *host)
-{
-    for (size_t i = 0; i < host->options.member_count; i++) {
-        if (host->members[i].id == host->options.id) {
-            return host->members[i].raft_host;
-        }
-    }
-    UNREACHABLE();
-}
-
 static void on_fetch_idle(void *context)
 {
     struct replica_host *host = context;
@@ -358,36 +172,6 @@ static void start_fetch_server(struct replica_host *host)
     host->fetch = fetch_server_new(&options);
 }
 
-static enum status start_peers(struct replica_host *host, char **error)
-{
-    uint64_t ids[MEMBERS_MAX];
-    for (size_t i = 0; i < host->options.member_count; i++) {
-        ids[i] = host->members[i].id;
-    }
-    struct replica_peers_options options = {
-        .loop = host->options.loop,
-        .log = host->options.log,
-        .self = host->options.id,
-        .raft_host = own_raft_host(host),
-        .client_host = host->options.client_host,
-        .members_hash = hello_members_hash(ids, host->options.member_count),
-        .identity = host->identity.number,
-        .cluster = host->options.cluster,
-        .group = host->options.group,
-        .segments = host->storage.log,
-        .context = host,
-        .on_message = on_message,
-        .may_send = may_send,
-        .judge = judge_hello,
-        .on_damage = on_damage,
-        .on_removed = on_removed,
-        .change_index = change_index,
-        .describe = describe,
-        .fetch = host->fetch,
-    };
-    return replica_peers_start(&options, &host->peers, error);
-}
-
 static enum status start_replica(struct replica_host *host, const struct replica_voter *voters,
                                  char **error)
 {
@@ -403,7 +187,7 @@ static enum status start_replica(struct replica_host *host, const struct replica
         .log = host->options.log,
         .storage = &host->storage,
         .machine = host->options.machine,
-        .ports = {.context = host, .clock = host->options.clock, .send = send_message},
+        .ports = {.context = host, .clock = host->options.clock, .send = replica_host_send},
     };
     return replica_start(&options, &host->replica, error);
 }
@@ -437,7 +221,7 @@ enum status replica_host_start(const struct replica_host_options *options,
     }
     if (status == STATUS_OK) {
         start_fetch_server(host);
-        status = start_peers(host, error);
+        status = replica_host_start_peers(host, error);
     }
     if (status != STATUS_OK) {
         free(host->fetch);
@@ -454,7 +238,7 @@ enum status replica_host_start(const struct replica_host_options *options,
     log_info(options->log, "replica started", "id=%" PRIu64 " last=%" PRIu64 " applied=%" PRIu64,
              options->id, segment_log_last_index(host->storage.log), options->applied_index);
     *out = host;
-    pump(host);
+    replica_host_pump(host);
     return STATUS_OK;
 }
 
@@ -512,7 +296,7 @@ enum status replica_host_propose(struct replica_host *host, uint8_t *payload, si
     }
     enum status status = replica_propose(host->replica, payload, size, proposal);
     if (status == STATUS_OK) {
-        pump(host);
+        replica_host_pump(host);
     }
     return status;
 }
@@ -556,20 +340,20 @@ void replica_host_read(struct replica_host *host, struct replica_read *read)
 {
     read->host = host;
     replica_disk_read(&host->disk, read);
-    pump(host);
+    replica_host_pump(host);
 }
 
 void replica_host_suspect(struct replica_host *host, uint64_t position)
 {
     log_scrub_look_at(&host->disk.scrub, position);
-    pump(host);
+    replica_host_pump(host);
 }
 
 void replica_host_transfer(struct replica_host *host, uint64_t target_id,
                            void (*done)(void *context, enum status status), void *context)
 {
     replica_transfer(host->replica, target_id, done, context);
-    pump(host);
+    replica_host_pump(host);
 }
 
 void replica_host_machine_durable(struct replica_host *host, uint64_t index)
@@ -595,7 +379,7 @@ enum status replica_host_change(struct replica_host *host, uint64_t id, struct h
     bool removes = role == REPLICA_MEMBER_STRANGER;
     enum status status =
         replica_change(host->replica, id, removes ? NULL : address, removes ? 0 : (int)role);
-    pump(host);
+    replica_host_pump(host);
     return status;
 }
 
@@ -605,87 +389,4 @@ void replica_host_drain(struct replica_host *host, bool draining)
     if (host->peers != NULL) {
         replica_peers_drain(host->peers, draining);
     }
-}
-
-/* ---- View ---- */
-
-static void view_member(const struct replica_host *host, const struct replica_known *known,
-                        struct replica_member_view *member)
-{
-    uint64_t id = known->server.id;
-    bool self = id == host->options.id;
-    struct log_entry match = {0};
-    (void)segment_log_entry(host->storage.log, replica_match_index(host->replica, id), &match);
-    *member = (struct replica_member_view){
-        .id = id,
-        .client_host = self ? host->options.client_host : (struct host){0},
-        .role = known->role < 0 ? REPLICA_MEMBER_STRANGER : (enum replica_member_role)known->role,
-        .draining = self && host->draining,
-        .connected = self,
-        .match_index = replica_match_index(host->replica, id),
-        .match_position = match.position,
-        .last_contact_ms_ago = self ? 0 : replica_contact_ms_ago(host->replica, id),
-    };
-    if (!self && host->peers != NULL) {
-        member->client_host = replica_peers_client_host(host->peers, id);
-        member->draining = replica_peers_draining(host->peers, id);
-        member->connected = replica_peers_connected(host->peers, id);
-    }
-    if (replica_address_parse(known->server.address, &member->raft_host) != STATUS_OK) {
-        member->raft_host = (struct host){0};
-    }
-}
-
-static int compare_members(const void *a, const void *b)
-{
-    uint64_t left = ((const struct replica_member_view *)a)->id;
-    uint64_t right = ((const struct replica_member_view *)b)->id;
-    return (left > right) - (left < right);
-}
-
-static_assert((int)REPLICA_MEMBERS_KNOWN == (int)REPLICA_KNOWN_MAX, "a view shows all servers");
-
-static enum replica_room room_of(const struct segment_log *segments)
-{
-    switch (segment_log_room(segments)) {
-    case LOG_ROOM_FINE:
-        return REPLICA_ROOM_FINE;
-    case LOG_ROOM_LOW:
-        return REPLICA_ROOM_LOW;
-    case LOG_ROOM_NONE:
-        break;
-    }
-    return REPLICA_ROOM_NONE;
-}
-
-void replica_host_view(const struct replica_host *host, struct replica_view *view)
-{
-    const struct segment_log *segments = host->storage.log;
-    struct replica_known known[REPLICA_KNOWN_MAX];
-    uint64_t version = 0;
-    *view = (struct replica_view){
-        .state = replica_state(host->replica),
-        .commit_index = replica_commit_index(host->replica),
-        .applied_index = replica_applied_index(host->replica),
-        .first_index = segment_log_first_index(segments),
-        .last_index = segment_log_last_index(segments),
-        .last_term = segment_log_term(segments, segment_log_last_index(segments)),
-        .log_first_position = segment_log_first_position(segments),
-        .log_end_position = segment_log_end_position(segments),
-        .written_bytes = segment_log_appended_bytes(segments),
-        .sync_count = host->disk.sync_count,
-        .behind = replica_behind(host->replica),
-        .abstaining = replica_abstaining(host->replica),
-        .removed = host->removed,
-        .member_count = replica_known(host->replica, known, &version),
-        .log_room = room_of(segments),
-        .scrub_passes = host->disk.scrub.passes,
-        .scrubbed_bytes = host->disk.scrub.bytes,
-        .damaged_frames = host->disk.scrub.damage_count,
-    };
-    view->change_index = replica_change_index(host->replica, &view->change_pending);
-    for (size_t i = 0; i < view->member_count; i++) {
-        view_member(host, &known[i], &view->members[i]);
-    }
-    qsort(view->members, view->member_count, sizeof *view->members, compare_members);
 }
