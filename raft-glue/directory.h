@@ -14,8 +14,8 @@ struct file; /* Each implementation's own. */
 
 enum {
     DIRECTORY_NAME_MAX = 64, /* With the terminating NUL. */
-    /* What writes to a file opened with directory_open_direct() should be aligned to: their
-     * offset, memory and size. */
+    /* What writes and reads of a file opened with directory_open_direct() should be aligned to:
+     * their offset, memory and size. */
     DIRECTORY_BLOCK_SIZE = 4096,
 };
 
@@ -51,9 +51,9 @@ WARN_UNUSED static inline enum status directory_open(const struct directory *dir
     return directory->ops->open(directory->context, name, out);
 }
 
-/* Open an existing file for writing past the cache of the operating system, which reads through
- * other openings of it stay coherent with. Where the file system cannot do that, or a write is not
- * aligned, its writes are like any others. Errors: as directory_open(). */
+/* Open an existing file for writing and reading past the cache of the operating system; reads
+ * through other openings of it stay coherent with that. Where the file system cannot do that, or
+ * something is not aligned, it is like any other. Errors: as directory_open(). */
 WARN_UNUSED static inline enum status directory_open_direct(const struct directory *directory,
                                                             const char *name, struct file **out)
 {

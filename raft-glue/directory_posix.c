@@ -65,7 +65,7 @@ static enum status posix_open_direct(void *context, const char *name, struct fil
     return STATUS_OK;
 }
 
-/* What the file system refuses to write directly is written like anything else from now on. */
+/* What the file system refuses to do directly is done like anything else from now on. */
 static bool leave_direct(struct file *file)
 {
     int flags = file->direct ? fcntl(file->fd, F_GETFL) : -1;
@@ -160,7 +160,7 @@ static enum status posix_read(void *context, struct file *file, uint64_t offset,
     (void)context;
     while (size > 0) {
         ssize_t got = pread(file->fd, to, size, (off_t)offset);
-        if (got < 0 && errno == EINTR) {
+        if (got < 0 && (errno == EINTR || (errno == EINVAL && leave_direct(file)))) {
             continue;
         }
         if (got < 0) {

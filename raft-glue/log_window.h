@@ -1,5 +1,6 @@
 /* A file of the log as recovery looks at it: through a window of a megabyte that slides, so that a
- * start takes no segment's worth of memory. Any thread, one at a time. */
+ * start takes no segment's worth of memory, and past the page cache, which would be filled with the
+ * zeros of what was never written. Any thread, one at a time. */
 #ifndef RAFT_GLUE_LOG_WINDOW_H
 #define RAFT_GLUE_LOG_WINDOW_H
 
@@ -14,7 +15,7 @@ struct log_window {
     const struct directory *directory;
     struct file *file;
     uint64_t end;   /* Of what may be looked at. */
-    uint8_t *bytes; /* [from, from + size) of the file. */
+    uint8_t *bytes; /* [from, from + size) of the file; aligned, as from is. */
     size_t capacity;
     uint64_t from;
     size_t size;

@@ -1,4 +1,5 @@
-/* The directory of the file system: direct writes, and what happens where they are not possible. */
+/* The directory of the file system: direct writes and reads, and what happens where they are not
+ * possible. */
 #include "tests/support/test.h"
 
 #include "raft-glue/directory.h"
@@ -80,6 +81,29 @@ static void a_write_that_cannot_be_direct_is_made_like_any_other(void **state)
     tear_down(&fixture);
 }
 
+/* The end of a file that a crash left short is one. */
+static void a_read_that_cannot_be_direct_is_made_like_any_other(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture);
+    static _Alignas(DIRECTORY_BLOCK_SIZE) uint8_t bytes[FILE_BYTES];
+    static _Alignas(DIRECTORY_BLOCK_SIZE) uint8_t back[FILE_BYTES];
+    memset(bytes, 0x5a, sizeof bytes);
+    write_at(&fixture, 0, bytes, sizeof bytes);
+    const struct directory *directory = &fixture.directory;
+    assert_int_equal(directory_read(directory, fixture.direct, 0, back, sizeof back), STATUS_OK);
+    assert_memory_equal(back, bytes, sizeof back);
+    assert_int_equal(directory_read(directory, fixture.direct, 4001, back + 1, 77), STATUS_OK);
+    assert_int_equal(directory_read(directory, fixture.direct, DIRECTORY_BLOCK_SIZE, back,
+                                    FILE_BYTES - DIRECTORY_BLOCK_SIZE - 5),
+                     STATUS_OK);
+    assert_memory_equal(back, bytes, sizeof back);
+    assert_int_equal(directory_read(directory, fixture.direct, 4001, back, sizeof back),
+                     STATUS_NOT_FOUND);
+    tear_down(&fixture);
+}
+
 static void a_file_that_is_not_there_is_not_found(void **state)
 {
     (void)state;
@@ -96,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_directly_is_read_by_others_though_they_had_it_cached),
         cmocka_unit_test(a_write_that_cannot_be_direct_is_made_like_any_other),
+        cmocka_unit_test(a_read_that_cannot_be_direct_is_made_like_any_other),
         cmocka_unit_test(a_file_that_is_not_there_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
