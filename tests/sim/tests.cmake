@@ -1,7 +1,8 @@
 # The replica simulator: whole groups on one virtual clock, from one seed.
 #   build/dev/tests/sim_replica --seed 42 --trace     replays one with all that happens
 set(SIM ${CMAKE_SOURCE_DIR}/tests/sim)
-add_executable(sim_replica ${SIM}/sim_replica.c ${SIM}/sim_cluster.c ${SIM}/sim_disk.c)
+file(GLOB SIM_REPLICA_SOURCES CONFIGURE_DEPENDS ${SIM}/replica/*.c)
+add_executable(sim_replica ${SIM_REPLICA_SOURCES} ${SIM}/sim_disk.c)
 target_compile_options(sim_replica PRIVATE ${RAFTMQ_WARNINGS})
 target_link_libraries(sim_replica PRIVATE raftmq_glue)
 set_target_properties(sim_replica PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

@@ -1,7 +1,7 @@
 /* The simulator's command: sim_replica [--seed N] [--count N] [--actions N] [--changes] [--trace].
  *
  * Runs seeds N, N + 1, ...; each 16th twice, to prove that a seed replays exactly. */
-#include "tests/sim/sim_cluster.h"
+#include "tests/sim/replica/group_sim.h"
 
 #include <inttypes.h>
 #include <stdio.h>

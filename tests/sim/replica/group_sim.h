@@ -2,8 +2,8 @@
  *
  * Everything follows from the seed. A broken promise ends the program with one line that names the
  * seed. */
-#ifndef TESTS_SIM_SIM_CLUSTER_H
-#define TESTS_SIM_SIM_CLUSTER_H
+#ifndef TESTS_SIM_REPLICA_GROUP_SIM_H
+#define TESTS_SIM_REPLICA_GROUP_SIM_H
 
 #include <stdbool.h>
 #include <stddef.h>
