@@ -80,6 +80,11 @@ bool checkpointer_waits(const struct checkpointer *checkpointer)
     return checkpointer->waiting;
 }
 
+bool checkpointer_ended(const struct checkpointer *checkpointer)
+{
+    return checkpointer->given_up;
+}
+
 /* Pool thread: touches nothing but the batch, what was frozen for it, and the store. */
 static void run(uv_work_t *work)
 {

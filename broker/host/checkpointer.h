@@ -53,6 +53,8 @@ void checkpointer_tick(struct checkpointer *checkpointer);
 
 /* Does a checkpoint wait for room on the disk? */
 bool checkpointer_waits(const struct checkpointer *checkpointer);
+/* Did one find the store damaged? There is no other. */
+bool checkpointer_ended(const struct checkpointer *checkpointer);
 
 /* Write everything and flush, then call on_idle, perhaps at once; for an orderly stop. */
 void checkpointer_finish(struct checkpointer *checkpointer, void (*on_idle)(void *context));

@@ -176,33 +176,6 @@ static void on_handed_over(void *context, enum status status)
     (void)status; // Looked at by who leads then.
 }
 
-bool group_can_rebuild(const struct group_host *host)
-{
-    return host->group->member_count >= 3;
-}
-
-/* What a replica finds damaged when it reads its store, or RocksDB when it compacts it. */
-static void look_at_store(struct group_host *host)
-{
-    if (!kv_damaged(host->kv) || host->store_damaged || host->store_complained) {
-        return;
-    }
-    if (group_can_rebuild(host)) {
-        log_error(&host->log, "the state machine's store is damaged",
-                  "directory=%s; closing to build it again from the log, or from a copy",
-                  host->directory);
-        host->store_damaged = true;
-    } else {
-        log_error(&host->log,
-                  "the state machine's store is damaged, and there is no majority to copy "
-                  "it from",
-                  "directory=%s; some messages cannot be looked up. If the log was never cut, stop "
-                  "this node, remove the directory store, and start: it is built again",
-                  host->directory);
-        host->store_complained = true;
-    }
-}
-
 /* A damaged replica closes for a copy; one that leads hands over first, if that works at once. */
 static bool may_close_damaged(struct group_host *host, uint64_t now)
 {
@@ -224,7 +197,7 @@ void group_on_tick(uv_timer_t *timer)
     if (host->stopping == TRANSFERRING && now >= host->stop_deadline_ms) {
         close_network(host);
     }
-    look_at_store(host);
+    group_look_at_store(host, now);
     if (host->stopping == RUNNING &&
         (host->behind || host->recover_alone || may_close_damaged(host, now))) {
         close_network(host);

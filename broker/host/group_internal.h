@@ -38,13 +38,15 @@ struct group_host {
     uv_async_t stop;
     bool stop_wanted;
     struct group_data data;
-    bool recover_alone;     /* Closed, or to be closed, to become the only member. */
-    bool damaged;           /* Closed, or to be closed, because its log is damaged. */
-    bool store_damaged;     /* Closed, or to be closed, because its store is damaged. */
-    bool store_complained;  /* It is damaged, and cannot be built again. */
-    uint64_t hand_over_ms;  /* When leadership began to be handed over for that; 0: not yet. */
-    bool behind;            /* Closed, or to be closed, for a copy of another member's data. */
-    struct group_copy copy; /* That one: since the replica began to close. */
+    bool recover_alone;      /* Closed, or to be closed, to become the only member. */
+    bool damaged;            /* Closed, or to be closed, because its log is damaged. */
+    bool store_damaged;      /* Closed, or to be closed, because its store is damaged. */
+    bool store_complained;   /* It is damaged, and cannot be built again, or not yet. */
+    unsigned rebuilds;       /* Of the store, one soon after the other. */
+    uint64_t rebuild_due_ms; /* No other one before that. */
+    uint64_t hand_over_ms;   /* When leadership began to be handed over for that; 0: not yet. */
+    bool behind;             /* Closed, or to be closed, for a copy of another member's data. */
+    struct group_copy copy;  /* That one: since the replica began to close. */
     uv_timer_t tick;
     uv_check_t turn_end;
     struct kv *kv;
@@ -74,10 +76,16 @@ struct group_host {
 /* Open everything, if need be with a copy of another member's data. Errors (logged; nothing is
  * open): as group_data_prepare(), STATUS_REFUSED, STATUS_LOCKED. */
 WARN_UNUSED enum status group_open(struct group_host *host);
-void group_close_store(struct group_host *host);
+/* Say what failed, and return the status. Takes error, which may be NULL. */
+enum status group_fail(struct group_host *host, const char *what, enum status status, char *error);
 
+/* Store and machine. Errors: as kv_open_rocksdb() and machine_open(), logged. */
+WARN_UNUSED enum status group_open_store(struct group_host *host);
+void group_close_store(struct group_host *host);
+/* Each tick: is it damaged? */
+void group_look_at_store(struct group_host *host, uint64_t now);
 /* Are there others to copy from, if log or store are damaged, who can do without us? */
-bool group_can_rebuild(const struct group_host *host);
+bool group_can_copy(const struct group_host *host);
 
 void group_on_tick(uv_timer_t *timer);
 void group_on_turn_end(uv_check_t *check);

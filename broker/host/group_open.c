@@ -4,46 +4,12 @@
 
 #include <stdlib.h>
 
-static enum status fail(struct group_host *host, const char *what, enum status status, char *error)
+enum status group_fail(struct group_host *host, const char *what, enum status status, char *error)
 {
     log_error(&host->log, what, "directory=%s: %s", host->directory,
               error != NULL ? error : status_text(status));
     free(error);
     return status;
-}
-
-static enum status open_store(struct group_host *host)
-{
-    char path[GROUP_PATH_SIZE];
-    char *error = NULL;
-    group_data_path(&host->data, "store", path);
-    enum status status = kv_open_rocksdb(path, host->settings->store_cache_size, &host->kv, &error);
-    if (status != STATUS_OK) {
-        return fail(host, "cannot open the state machine's store", status, error);
-    }
-    const struct machine_events events = broker_machine_events(&host->broker);
-    status = machine_open(host->kv, &events, &host->machine, &error);
-    if (status != STATUS_OK) {
-        return fail(host, "cannot load the state machine", status, error);
-    }
-    if (group_can_rebuild(host)) {
-        kv_condemn_on_damage(host->kv);
-    }
-    host->broker.machine = host->machine;
-    host->store_source.kv = host->kv;
-    return STATUS_OK;
-}
-
-void group_close_store(struct group_host *host)
-{
-    if (host->machine != NULL) {
-        machine_close(host->machine);
-        host->machine = NULL;
-    }
-    if (host->kv != NULL) {
-        kv_close(host->kv);
-        host->kv = NULL;
-    }
 }
 
 static void apply(void *context, const struct replica_entry *entry, void *proposal)
@@ -73,7 +39,7 @@ static void on_behind(void *context)
 static void on_damaged(void *context, bool stuck)
 {
     struct group_host *host = context;
-    if (group_can_rebuild(host)) {
+    if (group_can_copy(host)) {
         host->damaged = true; // As above.
     } else if (stuck) {
         FATAL("%s: the log is damaged where it was synced, and there is no majority to copy it "
@@ -118,7 +84,8 @@ static enum status open_replica(struct group_host *host)
         .needs_context = host,
     };
     enum status status = replica_host_start(&options, &host->replica, &error);
-    return status == STATUS_OK ? status : fail(host, "cannot start the replica", status, error);
+    return status == STATUS_OK ? status
+                               : group_fail(host, "cannot start the replica", status, error);
 }
 
 static enum status open_listener(struct group_host *host)
@@ -211,7 +178,7 @@ static enum status try_open(struct group_host *host, enum damage *damage)
     list_init(&host->clients);
     broker_init(&host->broker, host->settings, host->group, &host->ports, &host->log,
                 random_system());
-    enum status status = open_store(host);
+    enum status status = group_open_store(host);
     if (status == STATUS_CORRUPT) {
         *damage = DAMAGE_STORE;
     }

@@ -24,14 +24,17 @@ void kv_close(struct kv *kv)
 
 void kv_note_damage(struct kv *kv)
 {
-    if (!atomic_exchange(&kv->damaged, true) && kv->damage_condemns) {
+    if (!atomic_exchange(&kv->damaged, true) && atomic_load(&kv->damage_condemns)) {
         kv->kind->condemn(kv);
     }
 }
 
 void kv_condemn_on_damage(struct kv *kv)
 {
-    kv->damage_condemns = true;
+    atomic_store(&kv->damage_condemns, true);
+    if (kv_damaged(kv)) {
+        kv->kind->condemn(kv);
+    }
 }
 
 bool kv_damaged(const struct kv *kv)

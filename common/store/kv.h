@@ -37,8 +37,8 @@ void kv_close(struct kv *kv);
 bool kv_damaged(const struct kv *kv);
 /* What it gave is not what was put into it, though it does not know. Any thread. */
 void kv_note_damage(struct kv *kv);
-/* Let damage condemn the store as soon as it is found: then it cannot be opened again. For owners
- * who can build it anew. */
+/* Let damage condemn the store as soon as it is found, or now, if it was: then it cannot be opened
+ * again. For owners who can build it anew. */
 void kv_condemn_on_damage(struct kv *kv);
 
 /* Append the value of key to out; STATUS_NOT_FOUND if absent; STATUS_IO, STATUS_CORRUPT. Any

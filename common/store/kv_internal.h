@@ -24,7 +24,7 @@ struct kv_kind {
 struct kv {
     const struct kv_kind *kind;
     atomic_bool damaged;
-    bool damage_condemns;
+    atomic_bool damage_condemns;
 };
 
 struct kv_iterator {

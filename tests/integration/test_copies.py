@@ -64,6 +64,13 @@ def marked(cluster, node):
         return 0
 
 
+def damage_tables(cluster, node):
+    """The first half of each: what a start reads, a process that runs has read already."""
+    for name in glob.glob(data(cluster, node, "store", "*.sst")):
+        with open(name, "r+b") as table:
+            table.write(b"\x5a" * (os.path.getsize(name) // 2))
+
+
 def follower_of(cluster):
     leader = cluster.wait_leader("broker-a")
     return next(n for n in cluster.nodes if n != leader)
@@ -235,9 +242,7 @@ class Copies(unittest.TestCase):
                 self.wait_whole(cluster, node)
                 cluster.cli("leader", "transfer", "broker-a", "-m", str(node))
                 wait_for("it to lead", lambda: cluster.leader("broker-a") == node)
-                for name in glob.glob(data(cluster, node, "store", "*.sst")):
-                    with open(name, "r+b") as table:
-                        table.write(b"\x5a" * (os.path.getsize(name) // 2))
+                damage_tables(cluster, node)
 
                 def noticed():
                     """By a consumer's pull, which is refused and not told to ask again at once."""
@@ -257,6 +262,30 @@ class Copies(unittest.TestCase):
                 self.assertIn("closing to build it again", cluster.log(node))
                 self.assertTrue(cluster.running(node))
             self.check_everywhere(cluster, load.sent)
+
+    def test_a_lone_replica_with_a_damaged_store_serves_what_it_can(self):
+        """Nobody can lead meanwhile: a person says when it is built again, and loses nothing."""
+        with Cluster(nodes=1, groups=1, settings={"checkpointIntervalMs": 100}) as cluster:
+            cluster.wait_ready()
+            bodies = [f"old-{i}".encode() for i in range(1000)]
+            with cluster.connect("broker-a") as connection:
+                for body in bodies:
+                    connection.send(send_fields("Load", 0, {}), body)
+            cluster.stop(1)
+            cluster.start(1)
+            cluster.wait_ready()
+            damage_tables(cluster, 1)
+            with cluster.connect("broker-a") as connection:
+                self.assertEqual(pull(connection, "Load", 0, 0).code, 1)
+                connection.send(send_fields("Load", 0, {}), b"new")
+                self.assertEqual(pull(connection, "Load", 0, len(bodies)).code, 0)
+            wait_for("a line for the operator", lambda: "is used on" in cluster.log(1))
+            self.assertTrue(cluster.running(1))
+            cluster.kill(1)  # As the line says, more or less.
+            shutil.rmtree(data(cluster, 1, "store"))
+            cluster.start(1)
+            cluster.wait_ready()
+            self.check_everywhere(cluster, bodies + [b"new"])
 
     def test_a_member_that_lags_behind_a_cut_log_gets_a_copy_while_it_runs(self):
         settings = {"logSizeMax": 2 * SEGMENT, "checkpointIntervalMs": 200}

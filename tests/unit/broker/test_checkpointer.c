@@ -210,6 +210,7 @@ static void a_store_found_damaged_gets_no_more_checkpoints(void **state)
     pass(200);
     assert_int_equal(scene.gate.refused, 1);
     assert_true(kv_damaged(&scene.gate.kv));
+    assert_true(checkpointer_ended(&scene.checkpointer));
     send_one();
     driver_read(&scene.driver, "orders", 0, 0);
     driver_read(&scene.driver, "orders", 0, 1);

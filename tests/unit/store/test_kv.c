@@ -5,6 +5,7 @@
 #include "common/store/kv.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static char directory[] = "/tmp/raftmq-test-kv-XXXXXX";
 
@@ -365,21 +366,32 @@ static void a_condemned_store_does_not_open_again(void **state)
     (void)state;
     char path[128];
     snprintf(path, sizeof path, "%s/condemned", directory);
-    for (int condemns = 0; condemns <= 1; condemns++) {
+    enum { NEVER, BEFORE, AFTER };
+    for (int condemns = NEVER; condemns <= AFTER; condemns++) {
         struct kv *kv = open_rocksdb("condemned");
-        if (condemns) {
+        if (condemns == BEFORE) {
             kv_condemn_on_damage(kv);
         }
         kv_note_damage(kv);
-        kv_note_damage(kv);
         assert_true(kv_damaged(kv));
+        if (condemns == AFTER) {
+            kv_condemn_on_damage(kv);
+        }
         kv_close(kv);
+        char *error = NULL;
+        enum status status = kv_open_rocksdb(path, 1 << 20, &kv, &error);
+        assert_int_equal(status, condemns == NEVER ? STATUS_OK : STATUS_CORRUPT);
+        if (status == STATUS_OK) {
+            assert_false(kv_damaged(kv));
+            kv_close(kv);
+        } else {
+            assert_string_equal(error, "damage was found in it");
+            free(error);
+            snprintf(path, sizeof path, "%s/condemned/CONDEMNED", directory);
+            assert_int_equal(unlink(path), 0);
+            snprintf(path, sizeof path, "%s/condemned", directory);
+        }
     }
-    struct kv *kv = NULL;
-    char *error = NULL;
-    assert_int_equal(kv_open_rocksdb(path, 1 << 20, &kv, &error), STATUS_CORRUPT);
-    assert_string_equal(error, "damage was found in it");
-    free(error);
 }
 
 static void a_path_that_cannot_be_is_an_io_error(void **state)
