@@ -98,6 +98,7 @@ static void on_wake(uv_async_t *async)
         for (int i = 0; i < FAKE_BROKERS; i++) {
             loop_peer_drop(&fake->peers[i]);
         }
+        atomic_fetch_add(&fake->drops, 1);
     }
 }
 

@@ -46,6 +46,7 @@ struct fake_held {
     int32_t queue_id;
     int64_t offset;
     uint64_t since;
+    bool counted; /* In pulls_held. */
 };
 
 /* One who waits to be told of messages. */
@@ -64,6 +65,7 @@ struct fake_broker {
     uv_timer_t tick;
     atomic_bool stopping;
     atomic_bool drop_connections;         /* Once: close all connections. */
+    atomic_int drops;                     /* How often that was done. */
     struct loop_peer peers[FAKE_BROKERS]; /* The first one is the nameserver, too. */
     struct fake_queue queues[FAKE_BROKERS][FAKE_QUEUES];
     struct fake_half halves[FAKE_HALVES_MAX];
@@ -120,6 +122,7 @@ struct fake_broker {
     atomic_int sql_pulls;
     atomic_int skips;       /* Pulls that were moved by skip_to. */
     atomic_int pulls_ahead; /* Pulls at or above it. */
+    atomic_int pulls_held;  /* Now, at ends of queues of T. */
     atomic_int pulls_led;   /* From leaders, and */
     atomic_int pulls_followed;
     atomic_int commits_followed; /* of these, with an offset to commit. */

@@ -128,6 +128,8 @@ static void on_pull(struct fake_broker *fake, int peer, struct conn *conn,
     held->offset = offset;
     held->since = uv_now(&fake->loop);
     list_append(&fake->held, &held->node);
+    held->counted = slice_equals_text(fake_field(command, "topic"), "T");
+    atomic_fetch_add(&fake->pulls_held, held->counted);
 }
 
 void fake_consumer_on_tick(struct fake_broker *fake)
@@ -145,6 +147,7 @@ void fake_consumer_on_tick(struct fake_broker *fake)
                         held->queue_id, held->offset);
         }
         list_remove(&held->node);
+        atomic_fetch_sub(&fake->pulls_held, held->counted);
         free(held);
     }
 }

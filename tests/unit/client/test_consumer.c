@@ -154,7 +154,8 @@ static void a_new_group_may_begin_at_the_end(void **state)
     send_numbers(fixture, 0, 20, NULL);
     fixture->consumer = consume(fixture, fixture->client, "*", RAFTMQ_FROM_LAST);
     WAIT_FOR(raftmq_consumer_queue_count(fixture->consumer) >= FAKE_BROKERS * FAKE_QUEUES);
-    usleep(100000); // Until the offsets are known; what is sent before is skipped rightly.
+    // Until it waits at the ends of all: what is sent before that is skipped rightly.
+    WAIT_FOR(atomic_load(&fixture->fake.pulls_held) == FAKE_BROKERS * FAKE_QUEUES);
     send_numbers(fixture, 20, 20, NULL);
     WAIT_FOR(atomic_load(&fixture->deliveries) >= 20);
     assert_int_equal(seen_once(fixture, 20), 0);

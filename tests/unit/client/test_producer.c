@@ -204,7 +204,7 @@ static void a_lost_connection_is_made_again(void **state)
     assert_int_equal(send_hello(fixture, 0), RAFTMQ_OK);
     for (int i = 0; i < 5; i++) {
         fake_broker_drop(&fixture->fake);
-        usleep(5000);
+        wait_for(&fixture->fake.drops, i + 1);
         assert_int_equal(send_hello(fixture, 0), RAFTMQ_OK);
     }
 }
