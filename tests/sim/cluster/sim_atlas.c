@@ -167,6 +167,17 @@ bool atlas_rot_store(size_t node)
     return true;
 }
 
+bool atlas_rots(size_t *node)
+{
+    bool rots = false;
+    for (size_t i = 0; atlas_hurt() >= 0 && i < atlas.wound_count; i++) {
+        rots = rots || (atlas.wounds[i].name[0] == '\0' &&
+                        is_open(&atlas.wounds[i], sim_node_host((size_t)atlas.node)));
+    }
+    *node = rots ? (size_t)atlas.node : 0;
+    return rots && sim_node_up(*node);
+}
+
 /* ---- Damage ---- */
 
 /* Up to where a log is vouched for by a frame that is committed and on the medium. */

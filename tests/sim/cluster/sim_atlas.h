@@ -26,6 +26,8 @@ void atlas_lose_disks(size_t node);
 void atlas_lose_store(size_t node);
 /* A group's store, though it is there, cannot be read any more. False if there is none. */
 bool atlas_rot_store(size_t node);
+/* Does a node that runs use one? */
+bool atlas_rots(size_t *node);
 /* Bits change, or a sector is written to where it does not belong, in a file of a group's log.
  * False if chance has found nothing to damage. */
 bool atlas_damage(size_t node);
