@@ -19,6 +19,7 @@ enum {
 static void on_result(void *context, uint32_t ordinal, const struct operation *operation,
                       const struct operation_result *result);
 static void on_queue_grown(void *context, const struct queue *queue, int64_t first);
+static void count_grown(struct broker *broker);
 static void on_topic_changed(void *context, const struct topic *topic, bool deleted);
 
 void broker_init(struct broker *broker, const struct settings *settings,
@@ -163,6 +164,7 @@ void broker_apply(struct broker *broker, const struct replica_entry *entry, void
     struct batch *batch = proposal;
     broker->applying = batch;
     machine_apply(broker->machine, entry->index, entry->position, entry->payload);
+    count_grown(broker);
     log_clock_saw(&broker->log_clock, machine_clock_ms(broker->machine));
     broker->applying = NULL;
     if (batch != NULL) {
@@ -209,19 +211,34 @@ static void on_result(void *context, uint32_t ordinal, const struct operation *o
     }
 }
 
+/* Where messages of an entry go to many queues, those of a topic are counted together. */
+static void count_grown(struct broker *broker)
+{
+    const struct topic_growth *grown = &broker->grown;
+    if (grown->topic == NULL) {
+        return;
+    }
+    struct slice topic = name_slice(&grown->topic->name);
+    if (broker_leads(broker) && grown->messages > 0) {
+        rates_add(&broker->rates, RATE_TOPIC_PUT_NUMS, topic, grown->messages);
+        rates_add(&broker->rates, RATE_TOPIC_PUT_SIZE, topic, grown->bytes);
+        rates_add(&broker->rates, RATE_BROKER_PUT_NUMS, name_slice(&broker->settings->cluster),
+                  grown->messages);
+    }
+    pops_on_topic_grown(&broker->pops, topic);
+    broker->grown = (struct topic_growth){0};
+}
+
 static void on_queue_grown(void *context, const struct queue *queue, int64_t first)
 {
     struct broker *broker = context;
-    uint64_t count = (uint64_t)(queue->offset_next - first);
-    if (broker_leads(broker) && count > 0) {
-        struct slice topic = name_slice(&queue->topic->name);
-        rates_add(&broker->rates, RATE_TOPIC_PUT_NUMS, topic, count);
-        rates_add(&broker->rates, RATE_TOPIC_PUT_SIZE, topic, queue->grown_size);
-        rates_add(&broker->rates, RATE_BROKER_PUT_NUMS, name_slice(&broker->settings->cluster),
-                  count);
+    if (broker->grown.topic != queue->topic) {
+        count_grown(broker);
+        broker->grown.topic = queue->topic;
     }
+    broker->grown.messages += (uint64_t)(queue->offset_next - first);
+    broker->grown.bytes += queue->grown_size;
     pulls_on_queue_grown(&broker->pulls, queue);
-    pops_on_queue_grown(&broker->pops, queue);
 }
 
 static void on_topic_changed(void *context, const struct topic *topic, bool deleted)
@@ -229,6 +246,7 @@ static void on_topic_changed(void *context, const struct topic *topic, bool dele
     struct broker *broker = context;
     (void)topic;
     (void)deleted;
+    count_grown(broker); // It may be about to go.
     broker->ports->register_soon(broker->ports->context);
 }
 

@@ -94,6 +94,13 @@ struct broker_counters {
     uint64_t dead_letters; /* or no more. */
 };
 
+/* What queues of one topic grew by, while an entry is applied. */
+struct topic_growth {
+    const struct topic *topic; /* NULL: none. */
+    uint64_t messages;
+    uint64_t bytes;
+};
+
 struct broker {
     const struct settings *settings;
     const struct group_settings *group;
@@ -124,6 +131,7 @@ struct broker {
     bool disk_full;         /* Messages are refused until there is room, */
     bool log_full;          /* and everything else, too, while we lead. */
     struct batch *applying; /* The batch whose entry is being applied. */
+    struct topic_growth grown;
     bool stopping;
     struct buf properties; /* Scratch of whoever stores a message. */
     struct buf ids;        /* Scratch of process_send.c. */

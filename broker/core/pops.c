@@ -337,9 +337,9 @@ static void wake(struct pops *pops, struct slice name)
     }
 }
 
-void pops_on_queue_grown(struct pops *pops, const struct queue *queue)
+void pops_on_topic_grown(struct pops *pops, struct slice topic)
 {
-    wake(pops, name_slice(&queue->topic->name));
+    wake(pops, topic);
 }
 
 /* Is it one of a group for which this has been found out? */

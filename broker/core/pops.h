@@ -43,8 +43,8 @@ void pops_serve(struct pops *pops, struct pop *pop);
 size_t pops_waiting(const struct pops *pops, struct slice group, struct slice topic,
                     int32_t queue_id);
 
-/* A queue has new messages, or an offset was reset. */
-void pops_on_queue_grown(struct pops *pops, const struct queue *queue);
+/* Queues of a topic have new messages, or an offset was reset. */
+void pops_on_topic_grown(struct pops *pops, struct slice topic);
 /* We do not lead any more: those who wait are to ask again. */
 void pops_on_deposed(struct pops *pops);
 /* Look at what was woken; end of the loop turn. */

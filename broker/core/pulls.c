@@ -330,6 +330,9 @@ static struct pull unpark(struct pulls *pulls, struct parked *parked)
 void pulls_on_queue_grown(struct pulls *pulls, const struct queue *queue)
 {
     uint8_t key[NAME_MAX_SIZE + 4];
+    if (pulls->queues.count == 0) {
+        return; // Nobody waits: spare it the key.
+    }
     struct map_node *node =
         map_find(&pulls->queues, queue_key(name_slice(&queue->topic->name), queue->id, key));
     if (node != NULL) {
