@@ -206,7 +206,7 @@ void machine_apply(struct machine *machine, uint64_t index, uint64_t position, s
 {
     ASSERT(index > machine->meta.applied_index);
     struct entry_reader reader;
-    struct operation operation;
+    struct operation operations[2]; // The one that is applied, and the one behind it.
     enum status status = entry_reader_init(&reader, payload);
     if (status == STATUS_OK && reader.time_ms > machine->meta.clock_ms) {
         machine->meta.clock_ms = reader.time_ms;
@@ -214,15 +214,18 @@ void machine_apply(struct machine *machine, uint64_t index, uint64_t position, s
     machine->entry_index = index;
     machine->entry_position = position;
     segments_enter(machine);
+    status = status == STATUS_OK ? entry_reader_next(&reader, &operations[0]) : status;
     for (uint32_t ordinal = 0; status == STATUS_OK; ordinal++) {
-        status = entry_reader_next(&reader, &operation);
-        if (status != STATUS_OK) {
-            break;
+        const struct operation *operation = &operations[ordinal % 2];
+        struct operation *next = &operations[(ordinal + 1) % 2];
+        status = entry_reader_next(&reader, next);
+        if (status == STATUS_OK) {
+            message_foresee(machine, next);
         }
         struct operation_result result = {0};
-        operation_apply(machine, &operation, &result);
+        operation_apply(machine, operation, &result);
         if (machine->events.on_result != NULL) {
-            machine->events.on_result(machine->events.context, ordinal, &operation, &result);
+            machine->events.on_result(machine->events.context, ordinal, operation, &result);
         }
     }
     if (status != STATUS_NOT_FOUND) {

@@ -44,19 +44,22 @@ static inline uint32_t stored_message_crc(struct slice bytes)
 struct queue {
     struct topic *topic;
     int32_t id;
+    uint32_t grown_count; /* private: messages since it was linked in `grown`. */
     int64_t offset_first; /* [first, next) */
     int64_t offset_next;
     /* private from here, to machine_queue.c and machine_queue_index.c */
     struct queue_index *index; /* What of it is in memory. */
     struct part *open;         /* The part of it that goes on; NULL: not known. */
+    uint8_t *open_end;         /* Where that goes on, or did: to be fetched early. */
     int64_t chunk_first;       /* Where the last chunk of the index begins; -1: not known. */
     struct list dirty;
-    struct list grown; /* Linked while on_queue_grown is due. */
-    int64_t grown_first;
-    uint64_t grown_size;   /* Bytes of the messages since grown_first: for on_queue_grown. */
+    struct list grown;     /* Linked while on_queue_grown is due. */
+    uint64_t grown_size;   /* Bytes of those messages: for on_queue_grown. */
     struct list touched;   /* Linked if it grew in the newest segment of the log, */
     uint64_t grew_segment; /* and which segment it last grew in. */
 };
+
+static_assert(sizeof(struct queue) == 128, "one of thousands costs two cache lines");
 
 struct topic {
     struct map_node node; /* By name. */

@@ -205,6 +205,9 @@ void message_terms_read(struct slice properties, uint64_t topic_hash, struct mes
  * The queue offset it got. */
 int64_t message_show(struct machine *machine, struct queue *queue,
                      const struct hidden_message *message, uint64_t position);
+/* It is applied soon: have its queue in the cache by then, if that is of the topic of the message
+ * before it, as it mostly is. */
+void message_foresee(const struct machine *machine, const struct operation *operation);
 /* The queue of a stored message, as far as it may be stored. */
 enum status message_queue_find(struct machine *machine, struct slice topic, int32_t queue_id,
                                struct queue **queue);
@@ -240,8 +243,7 @@ void queue_report(struct machine *machine, struct queue *queue);
 /* Tell of all queues that grew. */
 void queues_report_grown(struct machine *machine);
 void queue_init(struct queue *queue, struct topic *topic, int32_t id);
-/* It is about to get a message. One of thousands is in no cache: fetch it while the message is
- * checked. */
+/* It is about to get a message. One of thousands is in no cache. */
 static inline void queue_prefetch(const struct queue *queue)
 {
     enum { LINE = 64 };

@@ -42,11 +42,10 @@ static enum status batch_check(struct machine *machine, struct slice body, uint3
         if (status != STATUS_OK) {
             return status;
         }
-        queue_prefetch(checked->queue);
+        queue_index_prefetch(checked->queue);
         checked->properties = message.properties;
         checked->size = (uint32_t)size;
         checked->crc = stored_message_crc(slice_of(body.data, size));
-        queue_index_prefetch(checked->queue);
         body = slice_from(body, size);
         *count += 1;
     }
@@ -118,6 +117,18 @@ int64_t message_show(struct machine *machine, struct queue *queue,
         key_add(machine, message->keys[i], &entry);
     }
     return offset;
+}
+
+void message_foresee(const struct machine *machine, const struct operation *operation)
+{
+    const struct topic *topic = machine->topic_last;
+    if (operation->type == OPERATION_MESSAGE && operation->body.size >= MESSAGE_FIXED_SIZE &&
+        topic != NULL) {
+        uint32_t queue_id = be32_get(operation->body.data + MESSAGE_AT_QUEUE_ID);
+        if (queue_id < topic->queue_count) {
+            queue_prefetch(&topic->queues[queue_id]);
+        }
+    }
 }
 
 enum status message_queue_find(struct machine *machine, struct slice topic_name, int32_t queue_id,

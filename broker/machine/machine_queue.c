@@ -16,6 +16,7 @@ int64_t queue_append(struct machine *machine, struct queue *queue, const struct 
         list_append(&machine->queues_touched, &queue->touched);
     }
     queue_report(machine, queue);
+    queue->grown_count++;
     queue->grown_size += entry->size;
     return queue->offset_next++;
 }
@@ -23,7 +24,7 @@ int64_t queue_append(struct machine *machine, struct queue *queue, const struct 
 void queue_report(struct machine *machine, struct queue *queue)
 {
     if (!list_linked(&queue->grown)) {
-        queue->grown_first = queue->offset_next;
+        queue->grown_count = 0;
         queue->grown_size = 0;
         list_append(&machine->queues_grown, &queue->grown);
     }
@@ -34,7 +35,8 @@ void queues_report_grown(struct machine *machine)
     for (struct list *node; (node = list_pop(&machine->queues_grown)) != NULL;) {
         const struct queue *queue = CONTAINER_OF(node, struct queue, grown);
         if (machine->events.on_queue_grown != NULL) {
-            machine->events.on_queue_grown(machine->events.context, queue, queue->grown_first);
+            machine->events.on_queue_grown(machine->events.context, queue,
+                                           queue->offset_next - queue->grown_count);
         }
     }
 }

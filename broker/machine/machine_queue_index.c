@@ -181,10 +181,9 @@ static struct part *part_open(struct machine *machine, struct queue *queue)
 
 void queue_index_prefetch(const struct queue *queue)
 {
-    const struct part *part = queue->open;
-    if (part != NULL) {
-        __builtin_prefetch(part->entries + (size_t)part->count * INDEX_ENTRY_SIZE, 1);
-    }
+    // By what the queue itself knows: to look into the part would be to wait for it.
+    __builtin_prefetch(queue->open, 1);
+    __builtin_prefetch(queue->open_end, 1);
 }
 
 void queue_index_append(struct machine *machine, struct queue *queue,
@@ -200,6 +199,7 @@ void queue_index_append(struct machine *machine, struct queue *queue,
     }
     index_entry_encode(entry, part->entries + (size_t)part->count * INDEX_ENTRY_SIZE);
     part->count++;
+    queue->open_end = part->entries + (size_t)part->count * INDEX_ENTRY_SIZE;
     machine->dirty_size += INDEX_ENTRY_SIZE;
 }
 
