@@ -135,7 +135,7 @@ def queues_rate(options, many):
             topics = [f"many-{number}" for number in range(QUEUE_TOPICS)]
         for topic in sorted(set(topics)):
             cluster.cli("topic", "create", topic, "-q", "1000" if many else "8")
-        loads = [begin(cluster, "send", topic, 1, 102, options.seconds) for topic in topics]
+        loads = [begin(cluster, "send", topic, 1, 102, options.queue_seconds) for topic in topics]
         rate = sum(result(load)["messagesPerSecond"] for load in loads)
         memory = max(resident_mb(cluster, node) for node in cluster.nodes)
     print(f"sends, 10 x 102, one group, {'ten thousand' if many else 'eight'} queues: "
@@ -160,7 +160,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
     parser.add_argument("--seconds", type=int, default=8, help="that count, of each load (8)")
-    parser.add_argument("--turns", type=int, default=5, help="of the comparison of queues (5)")
+    parser.add_argument("--turns", type=int, default=5, help="of the comparison of queues (5),")
+    parser.add_argument("--queue-seconds", type=int, default=20, help="each so long (20)")
     options = parser.parse_args()
     for name in options.figures or FIGURES:
         if name not in FIGURES:
