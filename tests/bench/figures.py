@@ -20,9 +20,10 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 os.environ.setdefault("RAFTMQ_BIN", os.path.join(ROOT, "build", "release", "bin"))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
-from cluster import BINARIES, Cluster, wait_for  # noqa: E402
+from cluster import BINARIES, Cluster, NotInTime, wait_for  # noqa: E402
 
 QUEUE_TOPICS = 10  # Of a thousand queues each.
+START_SECONDS_MAX = 30
 
 
 def resident_mb(cluster, node):
@@ -42,12 +43,13 @@ def started_ms(cluster, node):
             socket.create_connection((host, int(port)), timeout=1).close()
         return True
 
-    while True:
+    while time.monotonic() < begun + START_SECONDS_MAX:
         try:
             accepts()
             return (time.monotonic() - begun) * 1000
         except OSError:
-            time.sleep(0.001)
+            time.sleep(0.001)  # wait_for() looks too rarely for this.
+    raise NotInTime(f"node {node} does not listen {START_SECONDS_MAX} s after its start")
 
 
 def begin(cluster, verb, topic, connections, depth, seconds, warm_up=2):
