@@ -1,66 +1,8 @@
 /* The log's stored mark on a simulated disk: what it makes of damage at the log's end, and that it
  * never says too much, whenever power fails. */
-#include "tests/support/test.h"
+#include "tests/unit/raft-glue/log_fixture.h"
 
-#include "common/base/crc32c.h"
-#include "raft-glue/segment_file.h"
-#include "raft-glue/segment_log.h"
-#include "tests/sim/sim_disk.h"
-
-enum { GROUP = 42, SEGMENT_BYTES = 16 * 1024, SEEDS = 8 };
-
-static enum status try_open(struct sim_disk *disk, struct segment_log **log)
-{
-    struct segment_log_options options = {.directory = sim_disk_directory(disk),
-                                          .group = GROUP,
-                                          .segment_size = SEGMENT_BYTES,
-                                          .cache_size = 1024 * 1024};
-    char *error = NULL;
-    enum status status = segment_log_open(&options, log, &error);
-    assert_true((status == STATUS_OK) == (error == NULL));
-    free(error);
-    return status;
-}
-
-static struct segment_log *open_log(struct sim_disk *disk)
-{
-    struct segment_log *log = NULL;
-    assert_int_equal(try_open(disk, &log), STATUS_OK);
-    return log;
-}
-
-static void append(struct segment_log *log, uint64_t term, size_t size)
-{
-    struct block *block = block_new(size);
-    memset(block->data, (int)(1 + term), size);
-    segment_log_append(log, term, LOG_FRAME_COMMAND, block, slice_of(block->data, size),
-                       crc32c(0, block->data, size));
-    block_release(block);
-}
-
-static enum status try_write(struct segment_log *log)
-{
-    enum status status = STATUS_OK;
-    while (status == STATUS_OK && segment_log_wants_write(log)) {
-        struct log_write *write = segment_log_write_begin(log);
-        status = log_write_run(write);
-        if (status == STATUS_OK) {
-            segment_log_write_end(log, write);
-        } else {
-            segment_log_write_abandon(log, write);
-        }
-    }
-    return status;
-}
-
-/* Each synced before the next is appended. */
-static void fill(struct segment_log *log, unsigned count, uint64_t term)
-{
-    for (unsigned i = 0; i < count; i++) {
-        append(log, term, 20 + i % 11);
-        assert_int_equal(try_write(log), STATUS_OK);
-    }
-}
+enum { SEEDS = 8 };
 
 static enum status try_mark(struct segment_log *log)
 {
@@ -72,7 +14,7 @@ static enum status try_mark(struct segment_log *log)
 }
 
 /* A log of `marked` entries, then a mark, then `more`. */
-static struct sim_disk *disk_with(unsigned marked, unsigned more)
+static struct sim_disk *marked_disk(unsigned marked, unsigned more)
 {
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
@@ -92,26 +34,6 @@ static struct log_entry place(struct sim_disk *disk, uint64_t index)
     return entry;
 }
 
-static uint8_t *byte_at(struct sim_disk *disk, uint64_t position)
-{
-    char name[DIRECTORY_NAME_MAX];
-    size_t size = 0;
-    segment_name_format(position / SEGMENT_BYTES, name);
-    uint8_t *bytes = sim_disk_bytes(disk, name, &size);
-    assert_non_null(bytes);
-    assert_true(position % SEGMENT_BYTES < size);
-    return bytes + position % SEGMENT_BYTES;
-}
-
-static void flip_file(struct sim_disk *disk, const char *name, size_t at)
-{
-    size_t size = 0;
-    uint8_t *bytes = sim_disk_bytes(disk, name, &size);
-    assert_non_null(bytes);
-    assert_true(at < size);
-    bytes[at] ^= 0x20;
-}
-
 /* ---- Damage ---- */
 
 /* Refused with any byte of this entry flipped, and unchanged by that. */
@@ -121,7 +43,7 @@ static void assert_vouched_for(struct sim_disk *disk, uint64_t index, uint64_t l
     for (size_t i = 0; i < log_frame_size(entry.payload_size); i++) {
         struct sim_disk *copy = sim_disk_copy(disk, 1);
         struct segment_log *log = NULL;
-        uint8_t *byte = byte_at(copy, entry.position + i);
+        uint8_t *byte = log_byte(copy, entry.position + i);
         *byte ^= 0x10;
         assert_int_equal(try_open(copy, &log), STATUS_CORRUPT);
         *byte ^= 0x10;
@@ -135,7 +57,7 @@ static void assert_vouched_for(struct sim_disk *disk, uint64_t index, uint64_t l
 static void any_flipped_byte_of_the_last_marked_frame_is_refused_and_not_cut(void **state)
 {
     (void)state;
-    struct sim_disk *disk = disk_with(6, 0);
+    struct sim_disk *disk = marked_disk(6, 0);
     assert_vouched_for(disk, 6, 6);
     sim_disk_free(disk);
 }
@@ -146,15 +68,15 @@ static void a_last_frame_alone_in_its_segment_is_vouched_for_with_the_header(voi
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
     append(log, 1, SEGMENT_BYTES - 400);
-    assert_int_equal(try_write(log), STATUS_OK);
+    write_all(log);
     append(log, 1, 400);
-    assert_int_equal(try_write(log), STATUS_OK);
+    write_all(log);
     assert_int_equal(try_mark(log), STATUS_OK);
     segment_log_close(log);
     assert_vouched_for(disk, 2, 2);
     for (size_t at = 0; at < SEGMENT_HEADER_SIZE; at++) {
         struct sim_disk *copy = sim_disk_copy(disk, 1);
-        *byte_at(copy, SEGMENT_BYTES + at) ^= 0x80;
+        *log_byte(copy, SEGMENT_BYTES + at) ^= 0x80;
         assert_int_equal(try_open(copy, &log), STATUS_CORRUPT);
         sim_disk_free(copy);
     }
@@ -164,11 +86,11 @@ static void a_last_frame_alone_in_its_segment_is_vouched_for_with_the_header(voi
 static void what_lies_behind_the_mark_may_be_a_torn_tail(void **state)
 {
     (void)state;
-    struct sim_disk *disk = disk_with(6, 1);
+    struct sim_disk *disk = marked_disk(6, 1);
     struct log_entry last = place(disk, 7);
     for (size_t i = 0; i < log_frame_size(last.payload_size); i++) {
         struct sim_disk *copy = sim_disk_copy(disk, 1);
-        *byte_at(copy, last.position + i) ^= 0x10;
+        *log_byte(copy, last.position + i) ^= 0x10;
         struct segment_log *log = open_log(copy);
         assert_int_equal(segment_log_last_index(log), 6);
         segment_log_close(log);
@@ -180,10 +102,10 @@ static void what_lies_behind_the_mark_may_be_a_torn_tail(void **state)
 static void a_log_without_its_segments_is_refused(void **state)
 {
     (void)state;
-    struct sim_disk *disk = disk_with(3, 0);
+    struct sim_disk *disk = marked_disk(3, 0);
     struct directory directory = sim_disk_directory(disk);
     struct segment_log *log = NULL;
-    assert_int_equal(directory_remove(&directory, "segment-0000000000000000"), STATUS_OK);
+    assert_int_equal(directory_remove(&directory, first_segment), STATUS_OK);
     assert_int_equal(try_open(disk, &log), STATUS_CORRUPT);
     sim_disk_free(disk);
 }
@@ -193,14 +115,14 @@ static void a_log_without_its_segments_is_refused(void **state)
 static void a_log_of_another_term_is_refused(void **state)
 {
     (void)state;
-    struct sim_disk *disk = disk_with(3, 0);
+    struct sim_disk *disk = marked_disk(3, 0);
     struct sim_disk *other = sim_disk_new(2);
     struct segment_log *log = open_log(other);
     fill(log, 5, 2);
     segment_log_close(log);
     size_t size = 0;
-    const uint8_t *bytes = sim_disk_bytes(other, "segment-0000000000000000", &size);
-    memcpy(byte_at(disk, 0), bytes, size);
+    const uint8_t *bytes = sim_disk_bytes(other, first_segment, &size);
+    memcpy(log_byte(disk, 0), bytes, size);
     assert_int_equal(try_open(disk, &log), STATUS_CORRUPT);
     sim_disk_free(other);
     sim_disk_free(disk);
@@ -211,7 +133,7 @@ static void a_log_of_another_term_is_refused(void **state)
 static void damage_to_either_file_brings_no_lower_mark_back(void **state)
 {
     (void)state;
-    struct sim_disk *disk = disk_with(4, 1);
+    struct sim_disk *disk = marked_disk(4, 1);
     struct segment_log *log = open_log(disk);
     assert_int_equal(try_mark(log), STATUS_OK);
     segment_log_close(log);
@@ -220,8 +142,8 @@ static void damage_to_either_file_brings_no_lower_mark_back(void **state)
     assert_non_null(sim_disk_bytes(disk, "durable.0", &size));
     for (size_t at = 0; at < 2 * size; at++) {
         struct sim_disk *copy = sim_disk_copy(disk, 1);
-        flip_file(copy, at % 2 == 0 ? "durable.0" : "durable.1", at / 2);
-        *byte_at(copy, last.position) ^= 1;
+        *file_byte(copy, at % 2 == 0 ? "durable.0" : "durable.1", at / 2) ^= 0x20;
+        *log_byte(copy, last.position) ^= 1;
         assert_int_equal(try_open(copy, &log), STATUS_CORRUPT);
         sim_disk_free(copy);
     }
@@ -233,12 +155,12 @@ static void damage_to_either_file_brings_no_lower_mark_back(void **state)
 static void without_a_mark_that_can_be_read_the_log_opens_and_is_marked_anew(void **state)
 {
     (void)state;
-    struct sim_disk *disk = disk_with(4, 0);
-    flip_file(disk, "durable.0", 30);
-    flip_file(disk, "durable.1", 9);
+    struct sim_disk *disk = marked_disk(4, 0);
+    *file_byte(disk, "durable.0", 30) ^= 0x20;
+    *file_byte(disk, "durable.1", 9) ^= 0x20;
     struct log_entry last = place(disk, 4);
     struct sim_disk *damaged = sim_disk_copy(disk, 1);
-    *byte_at(damaged, last.position) ^= 1;
+    *log_byte(damaged, last.position) ^= 1;
     struct segment_log *log = open_log(damaged);
     assert_int_equal(segment_log_last_index(log), 3);
     segment_log_close(log);
@@ -298,7 +220,7 @@ static void a_log_whose_first_mark_found_no_room_can_be_truncated(void **state)
         status = try_mark(log);
         segment_log_truncate(log, 2);
         append(log, 2, 5);
-        assert_int_equal(try_write(log), STATUS_OK);
+        write_all(log);
         segment_log_close(log);
         log = open_log(disk);
         assert_int_equal(segment_log_last_index(log), 2);
@@ -348,7 +270,7 @@ static bool replaced_until(struct sim_disk *disk, uint64_t step)
     segment_log_truncate(log, 5);
     append(log, 2, 30);
     sim_disk_die_after(disk, step);
-    bool lived = try_write(log) == STATUS_OK;
+    bool lived = try_write_all(log) == STATUS_OK;
     segment_log_close(log);
     return lived;
 }
@@ -423,7 +345,7 @@ static void truncations_that_are_carried_out_as_one_lower_the_mark_to_the_deepes
     segment_log_truncate(log, 4);
     append(log, 3, 10);
     segment_log_truncate(log, 4); // What the disk never saw: nothing changes.
-    assert_int_equal(try_write(log), STATUS_OK);
+    write_all(log);
     segment_log_close(log);
     log = open_log(disk);
     assert_int_equal(segment_log_last_index(log), 3);
@@ -434,12 +356,12 @@ static void truncations_that_are_carried_out_as_one_lower_the_mark_to_the_deepes
 static void a_mark_below_the_front_of_a_cut_log_says_nothing(void **state)
 {
     (void)state;
-    struct sim_disk *disk = disk_with(3, 700); // Several segments.
+    struct sim_disk *disk = marked_disk(3, 700); // Several segments.
     struct segment_log *log = open_log(disk);
     uint64_t last = segment_log_last_index(log);
     uint64_t first = segment_log_remove_prefix(log, last);
     assert_true(first > 3);
-    assert_int_equal(try_write(log), STATUS_OK);
+    write_all(log);
     segment_log_close(log);
     log = open_log(disk);
     assert_int_equal(segment_log_first_index(log), first);
@@ -460,7 +382,7 @@ static void a_log_without_entries_needs_no_mark(void **state)
     assert_false(segment_log_mark_lags(log));
     append(log, 7, 10);
     assert_false(segment_log_mark_lags(log)); // Nor what is not durable.
-    assert_int_equal(try_write(log), STATUS_OK);
+    write_all(log);
     assert_true(segment_log_mark_lags(log));
     segment_log_close(log);
     sim_disk_free(disk);

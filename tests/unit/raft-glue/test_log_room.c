@@ -1,45 +1,15 @@
 /* The log on a full disk: it waits, loses nothing, and goes on by itself; before that it has its
  * reserve. */
-#include "tests/support/test.h"
+#include "tests/unit/raft-glue/log_fixture.h"
 
-#include "common/base/crc32c.h"
 #include "common/base/random.h"
-#include "raft-glue/segment_file.h"
-#include "raft-glue/segment_log.h"
-#include "tests/sim/sim_disk.h"
 
-enum { GROUP = 42, SEGMENT_BYTES = 16 * 1024, PAYLOAD = 1000, PER_SEGMENT = 15 };
+enum { PAYLOAD = 1000, PER_SEGMENT = 15 };
 
-static struct segment_log *open_log(struct sim_disk *disk)
-{
-    const struct segment_log_options options = {
-        .directory = sim_disk_directory(disk), .group = GROUP, .segment_size = SEGMENT_BYTES};
-    struct segment_log *log = NULL;
-    char *error = NULL;
-    if (segment_log_open(&options, &log, &error) != STATUS_OK) {
-        fail_msg("%s", error);
-    }
-    return log;
-}
-
-static void append(struct segment_log *log, uint64_t term, unsigned count)
+static void append_many(struct segment_log *log, uint64_t term, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        struct block *block = block_new(PAYLOAD);
-        uint64_t index = segment_log_last_index(log) + 1;
-        memset(block->data, (int)(1 + (index * 7 + term * 31) % 255), PAYLOAD);
-        segment_log_append(log, term, LOG_FRAME_COMMAND, block, slice_of(block->data, PAYLOAD),
-                           crc32c(0, block->data, PAYLOAD));
-        block_release(block);
-    }
-}
-
-static void write_all(struct segment_log *log)
-{
-    while (segment_log_wants_write(log)) {
-        struct log_write *write = segment_log_write_begin(log);
-        assert_int_equal(log_write_run(write), STATUS_OK);
-        segment_log_write_end(log, write);
+        append(log, term, PAYLOAD);
     }
 }
 
@@ -78,10 +48,10 @@ static void without_room_writes_wait_and_go_on_by_themselves(void **state)
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
-    append(log, 1, 3);
+    append_many(log, 1, 3);
     write_all(log);
     fill_disk(disk);
-    append(log, 1, 2 * PER_SEGMENT); // In one group commit.
+    append_many(log, 1, 2 * PER_SEGMENT); // In one group commit.
     write_all(log);
     // The segment that was there is full, and synced.
     assert_int_equal(segment_log_durable_index(log), PER_SEGMENT);
@@ -95,7 +65,7 @@ static void without_room_writes_wait_and_go_on_by_themselves(void **state)
         assert_int_equal(segment_log_durable_index(log), PER_SEGMENT);
         assert_int_equal(segment_log_room(log), LOG_ROOM_NONE);
     }
-    append(log, 1, 1);
+    append(log, 1, PAYLOAD);
     assert_false(segment_log_wants_write(log));
     sim_disk_limit(disk, UINT64_MAX);
     segment_log_retry(log);
@@ -112,16 +82,16 @@ static void the_log_goes_on_in_its_reserve(void **state)
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
-    append(log, 1, 1);
+    append(log, 1, PAYLOAD);
     write_all(log);
     assert_int_equal(make_reserve(log), STATUS_OK);
     assert_int_equal(segment_log_room(log), LOG_ROOM_FINE);
     fill_disk(disk);
-    append(log, 1, PER_SEGMENT);
+    append_many(log, 1, PER_SEGMENT);
     write_all(log);
     assert_int_equal(segment_log_durable_index(log), 1 + PER_SEGMENT);
     assert_int_equal(segment_log_room(log), LOG_ROOM_LOW);
-    append(log, 1, PER_SEGMENT);
+    append_many(log, 1, PER_SEGMENT);
     write_all(log);
     assert_int_equal(segment_log_durable_index(log), 2 * PER_SEGMENT);
     assert_int_equal(segment_log_room(log), LOG_ROOM_NONE);
@@ -142,7 +112,7 @@ static void a_disk_without_room_for_a_reserve_counts_as_low(void **state)
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
-    append(log, 1, 1);
+    append(log, 1, PAYLOAD);
     write_all(log);
     fill_disk(disk);
     assert_int_equal(segment_log_room(log), LOG_ROOM_FINE); // Nobody has tried.
@@ -157,7 +127,7 @@ static void a_reserve_is_found_again_at_the_next_start(void **state)
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
-    append(log, 1, 1);
+    append(log, 1, PAYLOAD);
     write_all(log);
     assert_int_equal(make_reserve(log), STATUS_OK);
     segment_log_close(log);
@@ -165,7 +135,7 @@ static void a_reserve_is_found_again_at_the_next_start(void **state)
     log = open_log(disk);
     assert_false(segment_log_reserve_begin(log, &(struct log_reserve_job){0}));
     fill_disk(disk);
-    append(log, 1, PER_SEGMENT);
+    append_many(log, 1, PER_SEGMENT);
     write_all(log);
     assert_int_equal(segment_log_durable_index(log), 1 + PER_SEGMENT);
     segment_log_close(log);
@@ -178,10 +148,10 @@ static void segments_cut_at_the_front_give_room(void **state)
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
-    append(log, 1, 3 * PER_SEGMENT);
+    append_many(log, 1, 3 * PER_SEGMENT);
     write_all(log);
     fill_disk(disk);
-    append(log, 1, PER_SEGMENT);
+    append_many(log, 1, PER_SEGMENT);
     write_all(log);
     assert_int_equal(segment_log_room(log), LOG_ROOM_NONE);
     assert_int_equal(segment_log_remove_prefix(log, PER_SEGMENT + 1), PER_SEGMENT + 1);
@@ -201,12 +171,12 @@ static void most_segments_cut_at_the_front_leave_the_disk(void **state)
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
     for (int i = 0; i < 30; i++) {
-        append(log, 1, PER_SEGMENT);
+        append_many(log, 1, PER_SEGMENT);
         write_all(log);
     }
     assert_int_equal(count_files(disk, "segment-"), 30);
     segment_log_remove_prefix(log, 28 * PER_SEGMENT + 1);
-    append(log, 1, 1);
+    append(log, 1, PAYLOAD);
     struct log_write *write = segment_log_write_begin(log);
     assert_int_equal(log_write_run(write), STATUS_OK);
     segment_log_write_end(log, write);
@@ -266,7 +236,7 @@ static void a_segment_file_without_its_blocks_is_made_anew(void **state)
     struct sim_disk *disk = sim_disk_new(1);
     struct directory directory = sim_disk_directory(disk);
     struct segment_log *log = open_log(disk);
-    append(log, 1, PER_SEGMENT);
+    append_many(log, 1, PER_SEGMENT);
     write_all(log);
     struct file *file = NULL;
     assert_int_equal(directory_create(&directory, "segment-0000000000000001", 100, &file),
@@ -274,7 +244,7 @@ static void a_segment_file_without_its_blocks_is_made_anew(void **state)
     directory_close_file(&directory, file);
     segment_log_close(log);
     log = open_log(disk);
-    append(log, 1, 1);
+    append(log, 1, PAYLOAD);
     write_all(log);
     size_t size = 0;
     assert_non_null(sim_disk_bytes(disk, "segment-0000000000000001", &size));
@@ -289,7 +259,7 @@ static void a_write_that_fails_in_the_middle_of_a_segment_is_an_error(void **sta
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
-    append(log, 1, 1);
+    append(log, 1, PAYLOAD);
     struct log_write *write = segment_log_write_begin(log);
     sim_disk_die_after(disk, 2); // The file is there; the write itself fails.
     assert_int_equal(log_write_run(write), STATUS_IO);
@@ -339,7 +309,7 @@ static void step(struct life *life)
         }
         return;
     default:
-        append(log, life->term, 1 + (unsigned)random_below(&life->random, 8));
+        append_many(log, life->term, 1 + (unsigned)random_below(&life->random, 8));
         for (uint64_t i = last + 1; i <= segment_log_last_index(log); i++) {
             life->terms[i] = life->term;
         }

@@ -1,14 +1,9 @@
 /* The scrub: finds every damaged frame of complete segments, once, and takes its time. */
-#include "tests/support/test.h"
+#include "tests/unit/raft-glue/log_fixture.h"
 
-#include "common/base/crc32c.h"
 #include "raft-glue/log_scrub.h"
-#include "raft-glue/segment_file.h"
-#include "tests/sim/sim_disk.h"
 
 enum {
-    GROUP = 42,
-    SEGMENT_BYTES = 16 * 1024,
     PAYLOAD = 700,
     ENTRIES = 100,
     RATE = 1000 * 1000,
@@ -22,36 +17,15 @@ struct scene {
     uint64_t now_ms;
 };
 
-static void append(struct segment_log *log, uint64_t term)
-{
-    struct block *block = block_new(PAYLOAD);
-    memset(block->data, 1 + (int)(segment_log_last_index(log) % 200), PAYLOAD);
-    segment_log_append(log, term, LOG_FRAME_COMMAND, block, slice_of(block->data, PAYLOAD),
-                       crc32c(0, block->data, PAYLOAD));
-    block_release(block);
-}
-
-static void write_all(struct segment_log *log)
-{
-    while (segment_log_wants_write(log)) {
-        struct log_write *write = segment_log_write_begin(log);
-        assert_int_equal(log_write_run(write), STATUS_OK);
-        segment_log_write_end(log, write);
-    }
-}
-
 static void scene_open(struct scene *scene, uint64_t rate)
 {
     *scene = (struct scene){.disk = sim_disk_new(1), .now_ms = 5000};
     log_init(&scene->logger, stderr, LOG_SILENT, "scrub");
-    const struct segment_log_options options = {.directory = sim_disk_directory(scene->disk),
-                                                .log = &scene->logger,
-                                                .group = GROUP,
-                                                .segment_size = SEGMENT_BYTES};
-    char *error = NULL;
-    assert_int_equal(segment_log_open(&options, &scene->log, &error), STATUS_OK);
+    struct segment_log_options options = log_options(scene->disk);
+    options.log = &scene->logger;
+    assert_int_equal(try_open_with(&options, &scene->log), STATUS_OK);
     for (int i = 0; i < ENTRIES; i++) {
-        append(scene->log, 1);
+        append(scene->log, 1, PAYLOAD);
     }
     write_all(scene->log);
     log_scrub_init(&scene->scrub, scene->log, &scene->logger, rate);
@@ -80,11 +54,8 @@ static void scrub_for(struct scene *scene, uint64_t ms)
 static void damage(struct scene *scene, uint64_t index, size_t at)
 {
     struct log_entry entry;
-    char name[DIRECTORY_NAME_MAX];
-    size_t size;
     assert_true(segment_log_entry(scene->log, index, &entry));
-    segment_name_format(entry.position / SEGMENT_BYTES, name);
-    sim_disk_bytes(scene->disk, name, &size)[entry.position % SEGMENT_BYTES + at] ^= 1;
+    *log_byte(scene->disk, entry.position + at) ^= 1;
 }
 
 static void a_pass_reads_all_complete_segments_at_the_rate_that_is_set(void **state)
@@ -172,7 +143,7 @@ static void what_is_truncated_meanwhile_is_no_damage(void **state)
     } while (true);
     segment_log_truncate(scene.log, load.first_index + 3);
     for (int i = 0; i < ENTRIES; i++) {
-        append(scene.log, 2);
+        append(scene.log, 2, PAYLOAD);
     }
     struct log_write *write = segment_log_write_begin(scene.log);
     sim_disk_die_after(scene.disk, 6); // Marked in both files, zeroed, and no further.

@@ -1,60 +1,19 @@
 /* Summaries of complete segments: a start believes them exactly as far as the segments agree. The
  * oracle is the same disk without them. */
-#include "tests/support/test.h"
+#include "tests/unit/raft-glue/log_fixture.h"
 
-#include "common/base/crc32c.h"
 #include "common/base/random.h"
-#include "raft-glue/segment_file.h"
-#include "raft-glue/segment_log.h"
-#include "tests/sim/sim_disk.h"
 
 #include <stdio.h>
 
-enum { GROUP = 42, SEGMENT_BYTES = 16 * 1024, CACHE_BYTES = 1024 * 1024, SEGMENTS_MAX = 64 };
+enum { SEGMENTS_MAX = 64 };
 
 static enum status try_open_settled(struct sim_disk *disk, uint64_t settled,
                                     struct segment_log **log)
 {
-    struct segment_log_options options = {.directory = sim_disk_directory(disk),
-                                          .group = GROUP,
-                                          .segment_size = SEGMENT_BYTES,
-                                          .cache_size = CACHE_BYTES,
-                                          .settled_index = settled};
-    char *error = NULL;
-    enum status status = segment_log_open(&options, log, &error);
-    free(error);
-    return status;
-}
-
-static enum status try_open(struct sim_disk *disk, struct segment_log **log)
-{
-    return try_open_settled(disk, 0, log);
-}
-
-static struct segment_log *open_log(struct sim_disk *disk)
-{
-    struct segment_log *log = NULL;
-    assert_int_equal(try_open(disk, &log), STATUS_OK);
-    return log;
-}
-
-static void append(struct segment_log *log, uint64_t term, enum log_frame_type type, size_t size)
-{
-    struct block *block = block_new(size);
-    uint64_t index = segment_log_last_index(log) + 1;
-    memset(block->data, (int)(1 + (index * 7 + term * 31) % 255), size);
-    segment_log_append(log, term, (uint8_t)type, block, slice_of(block->data, size),
-                       crc32c(0, block->data, size));
-    block_release(block);
-}
-
-static void write_all(struct segment_log *log)
-{
-    while (segment_log_wants_write(log)) {
-        struct log_write *write = segment_log_write_begin(log);
-        assert_int_equal(log_write_run(write), STATUS_OK);
-        segment_log_write_end(log, write);
-    }
+    struct segment_log_options options = log_options(disk);
+    options.settled_index = settled;
+    return try_open_with(&options, log);
 }
 
 /* Write the summaries that are due; how many. */
@@ -90,15 +49,6 @@ static bool has_summary(struct sim_disk *disk, uint64_t number)
     return sim_disk_bytes(disk, summary_name(number), &size) != NULL;
 }
 
-static void flip(struct sim_disk *disk, const char *name, size_t at)
-{
-    size_t size = 0;
-    uint8_t *bytes = sim_disk_bytes(disk, name, &size);
-    assert_non_null(bytes);
-    assert_true(at < size);
-    bytes[at] ^= 0x10;
-}
-
 static void put_file(struct sim_disk *disk, const char *name, const uint8_t *bytes, size_t size)
 {
     struct directory directory = sim_disk_directory(disk);
@@ -119,7 +69,8 @@ static struct sim_disk *sample_disk(void)
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
     for (uint64_t i = 0; segment_log_end_position(log) < 4 * SEGMENT_BYTES + 2000; i++) {
-        append(log, 1 + i / 30, i % 25 == 0 ? LOG_FRAME_CHANGE : LOG_FRAME_COMMAND, 400 + i % 300);
+        append_typed(log, 1 + i / 30, i % 25 == 0 ? LOG_FRAME_CHANGE : LOG_FRAME_COMMAND,
+                     400 + i % 300);
         write_all(log);
     }
     assert_int_equal(summarize(log), 4);
@@ -184,8 +135,7 @@ static void a_start_takes_complete_segments_from_their_summaries(void **state)
     assert_true(segment_log_entry(log, 30, &entry));
     segment_log_close(log);
     // The proof that segments are not read: a payload in one is damaged.
-    flip(disk, segment_name(entry.position / SEGMENT_BYTES),
-         entry.position % SEGMENT_BYTES + LOG_FRAME_HEADER_SIZE + 10);
+    *log_byte(disk, entry.position + LOG_FRAME_HEADER_SIZE + 10) ^= 0x10;
     log = open_log(disk);
     assert_int_equal(segment_log_last_index(log), last);
     segment_log_close(log);
@@ -203,7 +153,7 @@ static void a_segment_gets_its_summary_when_it_is_complete_and_durable(void **st
     struct segment_log *log = open_log(disk);
     while (segment_log_end_position(log) < SEGMENT_BYTES) {
         assert_int_equal(summarize(log), 0);
-        append(log, 1, LOG_FRAME_COMMAND, 1000);
+        append(log, 1, 1000);
     }
     assert_int_equal(summarize(log), 0);
     assert_int_equal(segment_log_complete_index(log), 0);
@@ -233,7 +183,7 @@ static void a_damaged_or_missing_summary_costs_only_its_making(void **state)
         sim_disk_free(cut);
         struct sim_disk *flipped = sim_disk_copy(disk, 1);
         if (at < size) {
-            flip(flipped, summary_name(1), at);
+            *file_byte(flipped, summary_name(1), at) ^= 0x10;
             log = open_log(flipped);
             assert_int_equal(summarize(log), 1);
             segment_log_close(log);
@@ -262,7 +212,7 @@ static void damage_that_a_summary_could_hide_is_seen_where_it_matters(void **sta
     };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         struct sim_disk *copy = sim_disk_copy(disk, 1);
-        flip(copy, segment_name(1), places[i]);
+        *file_byte(copy, segment_name(1), places[i]) ^= 0x10;
         assert_int_equal(try_open(copy, &log), STATUS_CORRUPT);
         sim_disk_free(copy);
     }
@@ -273,8 +223,7 @@ static void damage_that_a_summary_could_hide_is_seen_where_it_matters(void **sta
     struct log_entry change;
     assert_true(segment_log_entry(log, at, &change));
     segment_log_close(log);
-    flip(copy, segment_name(change.position / SEGMENT_BYTES),
-         change.position % SEGMENT_BYTES + LOG_FRAME_HEADER_SIZE);
+    *log_byte(copy, change.position + LOG_FRAME_HEADER_SIZE) ^= 0x10;
     assert_int_equal(try_open(copy, &log), STATUS_CORRUPT);
     sim_disk_free(copy);
     sim_disk_free(disk);
@@ -307,7 +256,7 @@ static void a_summary_from_before_a_truncation_is_found_out(void **state)
         struct sim_disk *disk = sim_disk_new(1);
         struct segment_log *log = open_log(disk);
         for (uint64_t i = 0; i < 70; i++) {
-            append(log, 1, LOG_FRAME_COMMAND, 700);
+            append(log, 1, 700);
         }
         write_all(log);
         unsigned before = summarize(log);
@@ -315,7 +264,7 @@ static void a_summary_from_before_a_truncation_is_found_out(void **state)
         uint64_t last = segment_log_last_index(log);
         segment_log_truncate(log, last + 1 - back);
         for (uint64_t i = 0; i < back; i++) {
-            append(log, 2, LOG_FRAME_COMMAND, 700);
+            append(log, 2, 700);
         }
         write_all(log);
         for (uint64_t number = 0; number < before; number++) {
@@ -340,14 +289,14 @@ static void a_segment_that_takes_a_frame_again_is_complete_no_more(void **state)
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
-    append(log, 1, LOG_FRAME_COMMAND, SEGMENT_BYTES - 1000);
-    append(log, 1, LOG_FRAME_COMMAND, 5000);
+    append(log, 1, SEGMENT_BYTES - 1000);
+    append(log, 1, 5000);
     write_all(log);
     assert_int_equal(summarize(log), 1);
     segment_log_truncate(log, 2);
     assert_int_equal(segment_log_complete_index(log), 0);
-    append(log, 2, LOG_FRAME_COMMAND, 100);
-    append(log, 2, LOG_FRAME_COMMAND, 5000);
+    append(log, 2, 100);
+    append(log, 2, 5000);
     write_all(log);
     struct log_entry entry;
     assert_true(segment_log_entry(log, 2, &entry));
@@ -368,7 +317,7 @@ static void a_crash_at_any_step_of_making_one_leaves_the_log_as_it_is(void **sta
         struct sim_disk *disk = sim_disk_new(steps);
         struct segment_log *log = open_log(disk);
         for (uint64_t i = 0; i < 40; i++) {
-            append(log, 1, LOG_FRAME_COMMAND, 700);
+            append(log, 1, 700);
         }
         write_all(log);
         struct log_summary_job job;
@@ -405,7 +354,7 @@ static void one_that_cannot_be_written_is_made_at_the_next_start(void **state)
     struct sim_disk *disk = sim_disk_new(1);
     struct segment_log *log = open_log(disk);
     for (uint64_t i = 0; i < 40; i++) {
-        append(log, 1, LOG_FRAME_COMMAND, 700);
+        append(log, 1, 700);
     }
     write_all(log);
     struct log_summary_job job;
@@ -440,7 +389,7 @@ static struct segment_log *many_small_entries(struct sim_disk *disk, uint64_t co
 {
     struct segment_log *log = open_log(disk);
     for (uint64_t i = 0; i < count; i++) {
-        append(log, 1 + i / 1000, LOG_FRAME_COMMAND, i % 50);
+        append(log, 1 + i / 1000, i % 50);
     }
     write_all(log);
     return log;
@@ -453,11 +402,11 @@ static void entries_are_packed_once_they_are_settled_and_summarized(void **state
     struct segment_log *log = many_small_entries(disk, 3000);
     struct segment_log *bare = NULL;
     segment_log_settle(log, 1600);
-    append(log, 3, LOG_FRAME_COMMAND, 10);
+    append(log, 3, 10);
     write_all(log);
     assert_int_equal(packed(log), 0); // No summary yet.
     summarize(log);
-    append(log, 3, LOG_FRAME_COMMAND, 10);
+    append(log, 3, 10);
     write_all(log);
     assert_int_equal(packed(log), 1600 / LOG_CHUNK_ENTRIES * LOG_CHUNK_ENTRIES - 1);
     struct sim_disk *copy = sim_disk_copy(disk, 1);
@@ -486,11 +435,11 @@ static void what_follows_the_settled_may_be_truncated(void **state)
         struct segment_log *log = many_small_entries(disk, 2000);
         summarize(log);
         segment_log_settle(log, settled);
-        append(log, 2, LOG_FRAME_COMMAND, 10);
+        append(log, 2, 10);
         write_all(log);
         assert_true(packed(log) > 0);
         segment_log_truncate(log, settled + 1);
-        append(log, 7, LOG_FRAME_COMMAND, 30);
+        append(log, 7, 30);
         write_all(log);
         segment_log_close(log);
         assert_as_without(disk);
@@ -520,7 +469,7 @@ static void a_start_packs_what_it_takes_from_summaries(void **state)
     assert_int_equal(try_open_settled(disk, 3000, &log), STATUS_OK);
     assert_int_equal(packed(log), 0);
     assert_int_equal(summarize(log), 1);
-    append(log, 3, LOG_FRAME_COMMAND, 10);
+    append(log, 3, 10);
     write_all(log);
     assert_int_equal(packed(log), count);
     segment_log_close(log);
@@ -557,8 +506,9 @@ static void change_at_random(struct random *random, struct segment_log *log, uin
         return;
     }
     default:
-        append(log, *term, random_below(random, 20) == 0 ? LOG_FRAME_CHANGE : LOG_FRAME_COMMAND,
-               random_below(random, 10) == 0 ? 6000 : 20 + random_below(random, 900));
+        append_typed(log, *term,
+                     random_below(random, 20) == 0 ? LOG_FRAME_CHANGE : LOG_FRAME_COMMAND,
+                     random_below(random, 10) == 0 ? 6000 : 20 + random_below(random, 900));
     }
 }
 

@@ -1,30 +1,24 @@
 /* Files read through a window, and a log whose frames are larger than one. */
-#include "tests/support/test.h"
+#include "tests/unit/raft-glue/log_fixture.h"
 
-#include "common/base/crc32c.h"
 #include "common/base/limits.h"
 #include "raft-glue/log_window.h"
-#include "raft-glue/segment_file.h"
-#include "raft-glue/segment_log.h"
-#include "tests/sim/sim_disk.h"
 
 enum {
     FILE_BYTES = 3 * LOG_WINDOW_SIZE + 5,
-    SEGMENT_BYTES = 16 * LOG_WINDOW_SIZE,
+    LONG_SEGMENT = 16 * LOG_WINDOW_SIZE,
     LARGE = LOG_WINDOW_SIZE + LOG_WINDOW_SIZE / 2 + 3,
 };
-
-static const char name[] = "segment-0000000000000000";
 
 static struct sim_disk *disk_with_file(void)
 {
     struct sim_disk *disk = sim_disk_new(1);
     struct directory directory = sim_disk_directory(disk);
     struct file *file = NULL;
-    assert_int_equal(directory_create(&directory, name, FILE_BYTES, &file), STATUS_OK);
+    assert_int_equal(directory_create(&directory, first_segment, FILE_BYTES, &file), STATUS_OK);
     directory_close_file(&directory, file);
     size_t size = 0;
-    uint8_t *bytes = sim_disk_bytes(disk, name, &size);
+    uint8_t *bytes = sim_disk_bytes(disk, first_segment, &size);
     for (size_t i = 0; i < size; i++) {
         bytes[i] = (uint8_t)(i * 2654435761u >> 24);
     }
@@ -37,9 +31,9 @@ static void whatever_is_looked_at_is_what_the_file_holds(void **state)
     struct sim_disk *disk = disk_with_file();
     struct directory directory = sim_disk_directory(disk);
     size_t size = 0;
-    const uint8_t *bytes = sim_disk_bytes(disk, name, &size);
+    const uint8_t *bytes = sim_disk_bytes(disk, first_segment, &size);
     struct log_window window;
-    assert_int_equal(log_window_open(&window, &directory, name, UINT64_MAX), STATUS_OK);
+    assert_int_equal(log_window_open(&window, &directory, first_segment, UINT64_MAX), STATUS_OK);
     struct random random = {7};
     for (unsigned i = 0; i < 200; i++) {
         uint64_t offset = random_below(&random, FILE_BYTES + 16);
@@ -61,7 +55,7 @@ static void what_lies_behind_the_limit_is_not_looked_at(void **state)
     struct directory directory = sim_disk_directory(disk);
     struct log_window window;
     struct slice seen;
-    assert_int_equal(log_window_open(&window, &directory, name, 100), STATUS_OK);
+    assert_int_equal(log_window_open(&window, &directory, first_segment, 100), STATUS_OK);
     assert_int_equal(log_window_look(&window, 90, 64, &seen), STATUS_OK);
     assert_int_equal(seen.size, 10);
     assert_int_equal(log_window_look(&window, 100, 1, &seen), STATUS_OK);
@@ -72,41 +66,19 @@ static void what_lies_behind_the_limit_is_not_looked_at(void **state)
     sim_disk_free(disk);
 }
 
-static enum status try_open(struct sim_disk *disk, struct segment_log **log)
+static enum status try_open_long(struct sim_disk *disk, struct segment_log **log)
 {
-    struct segment_log_options options = {.directory = sim_disk_directory(disk),
-                                          .group = 42,
-                                          .segment_size = SEGMENT_BYTES,
-                                          .cache_size = 1};
-    char *error = NULL;
-    enum status status = segment_log_open(&options, log, &error);
-    free(error);
-    return status;
+    struct segment_log_options options = log_options(disk);
+    options.segment_size = LONG_SEGMENT;
+    options.cache_size = 1;
+    return try_open_with(&options, log);
 }
 
-static struct segment_log *open_log(struct sim_disk *disk)
+static struct segment_log *open_long(struct sim_disk *disk)
 {
     struct segment_log *log = NULL;
-    assert_int_equal(try_open(disk, &log), STATUS_OK);
+    assert_int_equal(try_open_long(disk, &log), STATUS_OK);
     return log;
-}
-
-static void append(struct segment_log *log, size_t size)
-{
-    struct block *block = block_new(size);
-    memset(block->data, 0x5a, size);
-    segment_log_append(log, 1, LOG_FRAME_COMMAND, block, slice_of(block->data, size),
-                       crc32c(0, block->data, size));
-    block_release(block);
-}
-
-static void write_all(struct segment_log *log)
-{
-    while (segment_log_wants_write(log)) {
-        struct log_write *write = segment_log_write_begin(log);
-        assert_int_equal(log_write_run(write), STATUS_OK);
-        segment_log_write_end(log, write);
-    }
 }
 
 static uint64_t place_of(struct segment_log *log, uint64_t index)
@@ -130,14 +102,14 @@ static void frames_of_any_size_are_found_again(void **state)
     static const size_t sizes[] = {1, LARGE, 100, LOG_WINDOW_SIZE - 200, 7, 8, LARGE, 2000};
     enum { COUNT = sizeof sizes / sizeof sizes[0] };
     struct sim_disk *disk = sim_disk_new(1);
-    struct segment_log *log = open_log(disk);
+    struct segment_log *log = open_long(disk);
     for (size_t i = 0; i < 4 * COUNT; i++) { // More than two segments.
-        append(log, sizes[i % COUNT]);
+        append(log, 1, sizes[i % COUNT]);
     }
     write_all(log);
     uint64_t end = segment_log_end_position(log);
     segment_log_close(log);
-    log = open_log(disk);
+    log = open_long(disk);
     assert_int_equal(segment_log_last_index(log), 4 * COUNT);
     assert_int_equal(segment_log_end_position(log), end);
     segment_log_close(log);
@@ -148,18 +120,18 @@ static void a_frame_further_away_than_a_window_vouches_for_what_is_damaged(void 
 {
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
-    struct segment_log *log = open_log(disk);
-    append(log, 10);
-    append(log, LARGE);
+    struct segment_log *log = open_long(disk);
+    append(log, 1, 10);
+    append(log, 1, LARGE);
     write_all(log);
-    append(log, 10); // Says that what is before it was synced.
+    append(log, 1, 10); // Says that what is before it was synced.
     write_all(log);
     uint64_t large = place_of(log, 2);
     segment_log_close(log);
     lose_stored_mark(disk);
     size_t size = 0;
-    sim_disk_bytes(disk, name, &size)[large + 1000] ^= 1;
-    assert_int_equal(try_open(disk, &log), STATUS_CORRUPT);
+    sim_disk_bytes(disk, first_segment, &size)[large + 1000] ^= 1;
+    assert_int_equal(try_open_long(disk, &log), STATUS_CORRUPT);
     sim_disk_free(disk);
 }
 
@@ -167,22 +139,22 @@ static void a_torn_tail_of_many_windows_reads_as_zeros(void **state)
 {
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
-    struct segment_log *log = open_log(disk);
-    append(log, 10);
+    struct segment_log *log = open_long(disk);
+    append(log, 1, 10);
     write_all(log);
-    append(log, LARGE); // One write, so no frame vouches for another one.
-    append(log, LARGE);
-    append(log, 10);
+    append(log, 1, LARGE); // One write, so no frame vouches for another one.
+    append(log, 1, LARGE);
+    append(log, 1, 10);
     uint64_t torn = place_of(log, 2);
     write_all(log);
     segment_log_close(log);
     lose_stored_mark(disk);
     size_t size = 0;
-    sim_disk_bytes(disk, name, &size)[torn + 1000] ^= 1;
-    log = open_log(disk);
+    sim_disk_bytes(disk, first_segment, &size)[torn + 1000] ^= 1;
+    log = open_long(disk);
     assert_int_equal(segment_log_last_index(log), 1);
     segment_log_close(log);
-    const uint8_t *bytes = sim_disk_bytes(disk, name, &size);
+    const uint8_t *bytes = sim_disk_bytes(disk, first_segment, &size);
     for (size_t at = torn; at < size; at++) {
         assert_int_equal(bytes[at], 0);
     }
