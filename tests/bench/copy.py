@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """How fast a replica whose data was deleted is whole again under load, and what sends feel of it.
 
-    RAFTMQ_BIN=build/release/bin tests/bench/copy.py --gigabytes 4 --rate 2000
+    tests/bench/copy.py --gigabytes 4 --rate 2000
+
+Runs the release build.
 """
 
 import argparse
@@ -12,7 +14,9 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+os.environ.setdefault("RAFTMQ_BIN", os.path.join(ROOT, "build", "release", "bin"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 from cluster import BINARIES, Cluster, wait_for  # noqa: E402
 

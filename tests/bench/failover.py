@@ -2,7 +2,9 @@
 """How long a group takes no writes when its leader is killed: from kill -9 to the first acknowledged
 send, tried every few milliseconds through whichever replicas live.
 
-    RAFTMQ_BIN=build/release/bin tests/bench/failover.py --kills 50
+    tests/bench/failover.py --kills 50
+
+Runs the release build.
 """
 
 import argparse
@@ -11,7 +13,9 @@ import statistics
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+os.environ.setdefault("RAFTMQ_BIN", os.path.join(ROOT, "build", "release", "bin"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 from cluster import Cluster, wait_for  # noqa: E402
 from remoting import Connection, RemotingError, send_fields  # noqa: E402
