@@ -5,6 +5,7 @@
 #include "raft-glue/fetch_server.h"
 #include "raft-glue/replica_host.h"
 #include "raft-glue/replica_recover.h"
+#include "tests/support/held_port.h"
 #include "tests/support/temp_directory.h"
 
 #include <arpa/inet.h>
@@ -18,6 +19,7 @@ struct fixture {
     struct log log;
     struct temp_directory leader_directory;
     struct temp_directory copy_directory;
+    struct held_port port;
     struct replica_member self;
     struct replica_host *host;
     struct replica_state state;
@@ -90,17 +92,6 @@ static enum status image_read(void *image, struct buf *out, size_t size, bool *e
 static void image_close(void *image)
 {
     ((struct fixture *)image)->images_open--;
-}
-
-static uint32_t free_port(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    close(fd);
-    return ntohs(address.sin_port);
 }
 
 /* A voter that does not exist: with it we do not lead. */
@@ -267,7 +258,8 @@ static struct fixture *fixture_open(void)
     uv_loop_init(&f->loop);
     temp_directory_make(&f->leader_directory);
     temp_directory_make(&f->copy_directory);
-    f->self = (struct replica_member){1, {INADDR_LOOPBACK, free_port()}};
+    held_port_take(&f->port);
+    f->self = (struct replica_member){1, {INADDR_LOOPBACK, f->port.number}};
     start_leader(f);
     return f;
 }
@@ -293,6 +285,7 @@ static void fixture_close(struct fixture *f)
     assert_int_equal(uv_loop_close(&f->loop), 0);
     temp_directory_remove(&f->leader_directory);
     temp_directory_remove(&f->copy_directory);
+    held_port_release(&f->port);
     buf_close(&f->image);
     free(f);
 }
