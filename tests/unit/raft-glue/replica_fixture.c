@@ -244,6 +244,31 @@ enum status fixture_propose(struct fixture *f, size_t size)
     return status;
 }
 
+struct fixture_entry fixture_command(uint64_t term)
+{
+    return (struct fixture_entry){
+        .term = term, .type = LOG_FRAME_COMMAND, .payload = slice_text("payload")};
+}
+
+struct raft_message fixture_vote_request(uint64_t from, uint64_t term, uint64_t last,
+                                         uint64_t last_term)
+{
+    struct raft_message message = {.type = RAFT_REQUEST_VOTE};
+    message.request_vote = (struct raft_request_vote){
+        .version = 2,
+        .term = term,
+        .candidate_id = from,
+        .last_log_index = last,
+        .last_log_term = last_term,
+    };
+    return message;
+}
+
+uint64_t fixture_term(const struct fixture *f)
+{
+    return raft_current_term(&f->replica->raft);
+}
+
 const struct replica_outbound *fixture_sent(const struct fixture *f, enum raft_message_type type)
 {
     for (size_t i = f->sent_count; i > 0; i--) {

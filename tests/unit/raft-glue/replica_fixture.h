@@ -44,6 +44,12 @@ struct fixture_entry {
     struct slice payload;
 };
 
+/* A command of that term. */
+struct fixture_entry fixture_command(uint64_t term);
+/* RequestVote of `from`, whose log ends with an entry of that index and term. */
+struct raft_message fixture_vote_request(uint64_t from, uint64_t term, uint64_t last,
+                                         uint64_t last_term);
+
 /* Replica 1 of `voters`, on an empty disk; of `members` addresses. */
 void fixture_open(struct fixture *f, size_t voters, size_t members);
 /* The same, but it has lost its disk, or is to join. */
@@ -67,6 +73,8 @@ void fixture_append_result(struct fixture *f, uint64_t from, uint64_t last);
 void fixture_elect(struct fixture *f);
 enum status fixture_propose(struct fixture *f, size_t size);
 
+/* The replica's own term. */
+uint64_t fixture_term(const struct fixture *f);
 /* The last message of that type that was sent, NULL if none. */
 const struct replica_outbound *fixture_sent(const struct fixture *f, enum raft_message_type type);
 

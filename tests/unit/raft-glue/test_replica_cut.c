@@ -255,17 +255,11 @@ static void a_damaged_base_of_a_cut_log_is_refused(void **state)
 
 /* ---- Beginning with nothing ---- */
 
-static struct raft_message vote_request(uint64_t term, uint64_t last, uint64_t last_term)
+/* Of member 3, and even a leader that is heard has to step down for it. */
+static struct raft_message disruption(uint64_t term, uint64_t last, uint64_t last_term)
 {
-    struct raft_message message = {.type = RAFT_REQUEST_VOTE};
-    message.request_vote = (struct raft_request_vote){
-        .version = 2,
-        .term = term,
-        .candidate_id = 3,
-        .last_log_index = last,
-        .last_log_term = last_term,
-        .disrupt_leader = true,
-    };
+    struct raft_message message = fixture_vote_request(3, term, last, last_term);
+    message.request_vote.disrupt_leader = true;
     return message;
 }
 
@@ -308,14 +302,14 @@ static void who_lost_its_disk_stays_out_of_elections_until_its_log_is_of_a_later
     f.sent_count = 0;
     // A member of the group now, and its leader falls silent.
     fixture_pass(&f, 5 * FIXTURE_E, true);
-    fixture_receive(&f, 3, vote_request(9, 50, 8));
+    fixture_receive(&f, 3, disruption(9, 50, 8));
     fixture_write(&f);
     assert_int_equal(f.sent_count, 0);
     assert_true(replica_abstaining(f.replica));
     // Also after a restart.
     fixture_restart(&f);
     fixture_pass(&f, 5 * FIXTURE_E, true);
-    fixture_receive(&f, 3, vote_request(9, 50, 8));
+    fixture_receive(&f, 3, disruption(9, 50, 8));
     fixture_write(&f);
     assert_int_equal(f.sent_count, 0);
     struct fixture_entry second = {
@@ -327,7 +321,7 @@ static void who_lost_its_disk_stays_out_of_elections_until_its_log_is_of_a_later
     f.sent_count = 0;
     fixture_pass(&f, 5 * FIXTURE_E, true);
     assert_true(f.sent_count > 0);
-    fixture_receive(&f, 3, vote_request(99, 50, 8));
+    fixture_receive(&f, 3, disruption(99, 50, 8));
     fixture_write(&f);
     const struct replica_outbound *answer = fixture_sent(&f, RAFT_REQUEST_VOTE_RESULT);
     assert_non_null(answer);

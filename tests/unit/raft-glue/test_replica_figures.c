@@ -3,18 +3,12 @@
 
 #include "tests/unit/raft-glue/replica_fixture.h"
 
-static struct fixture_entry command(uint64_t term)
-{
-    return (struct fixture_entry){
-        .term = term, .type = LOG_FRAME_COMMAND, .payload = slice_text("payload")};
-}
-
 /* As a follower of whoever led: entries of these terms behind what there is, durable. */
 static void hold(struct fixture *f, const uint64_t *terms, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         uint64_t last = segment_log_last_index(f->storage.log);
-        struct fixture_entry entry = command(terms[i]);
+        struct fixture_entry entry = fixture_command(terms[i]);
         fixture_append(f, 2, terms[i], last, segment_log_term(f->storage.log, last), 1, &entry, 1);
         fixture_write(f);
     }
@@ -38,9 +32,9 @@ static bool figure_7_offer(struct fixture *f, uint64_t index)
     struct fixture_entry entries[FIGURE_7_ENTRIES + 1];
     unsigned count = 0;
     for (uint64_t i = index; i < FIGURE_7_FIRST + FIGURE_7_ENTRIES; i++) {
-        entries[count++] = command(figure_7_term(i));
+        entries[count++] = fixture_command(figure_7_term(i));
     }
-    entries[count++] = command(8);
+    entries[count++] = fixture_command(8);
     f->sent_count = 0;
     fixture_append(f, 3, 8, index - 1, figure_7_term(index - 1), 1, entries, count);
     fixture_write(f);
@@ -119,14 +113,14 @@ static void a_truncation_while_a_write_is_in_flight_leaves_only_the_new_entries(
     (void)state;
     struct fixture f;
     fixture_open(&f, 3, 3);
-    struct fixture_entry old[] = {command(2), command(2), command(2)};
+    struct fixture_entry old[] = {fixture_command(2), fixture_command(2), fixture_command(2)};
     fixture_append(&f, 2, 2, 1, 1, 1, old, 3);
     fixture_write(&f); // Term and entries.
-    struct fixture_entry more[] = {command(2), command(2)};
+    struct fixture_entry more[] = {fixture_command(2), fixture_command(2)};
     fixture_append(&f, 2, 2, 4, 2, 1, more, 2);
     struct replica_disk_job job;
     assert_true(replica_disk_take(f.replica, &job)); // In flight: entries 5 and 6 of term 2.
-    struct fixture_entry new = command(3);
+    struct fixture_entry new = fixture_command(3);
     fixture_append(&f, 3, 3, 2, 2, 1, &new, 1);
     assert_int_equal(segment_log_last_index(f.storage.log), 3);
     f.sent_count = 0;
@@ -152,17 +146,17 @@ static void a_change_that_is_taken_back_while_entries_follow_it_is_forgotten(voi
     fixture_open(&f, 3, 4);
     const int roles[] = {RAFT_VOTER, RAFT_VOTER, RAFT_VOTER, RAFT_VOTER};
     struct fixture_entry entries[] = {
-        command(2),
+        fixture_command(2),
         {.term = 2, .type = LOG_FRAME_CHANGE, .payload = fixture_membership(&f, roles, 4)},
-        command(2),
-        command(2),
+        fixture_command(2),
+        fixture_command(2),
     };
     fixture_append(&f, 2, 2, 1, 1, 1, entries, 4);
     struct replica_disk_job job;
     bool writing = replica_disk_take(f.replica, &job);
     assert_true(writing);
     assert_int_equal(f.replica->raft.configuration.n, 4);
-    struct fixture_entry new = command(3);
+    struct fixture_entry new = fixture_command(3);
     fixture_append(&f, 3, 3, 2, 2, 1, &new, 1);
     assert_int_equal(f.replica->raft.configuration.n, 3);
     assert_int_equal(replica_voter_count(f.replica), 3);
@@ -188,7 +182,7 @@ static void entries_and_our_own_snapshot_go_on_beside_an_offered_one(void **stat
     for (uint64_t last = 1; last < COMPACT_EVERY + 10;) {
         struct fixture_entry entries[WIRE_ENTRIES_MAX];
         for (unsigned i = 0; i < WIRE_ENTRIES_MAX; i++) {
-            entries[i] = command(2);
+            entries[i] = fixture_command(2);
         }
         fixture_append(&f, 2, 2, last, segment_log_term(f.storage.log, last),
                        last + WIRE_ENTRIES_MAX, entries, WIRE_ENTRIES_MAX);

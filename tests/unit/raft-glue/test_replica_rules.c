@@ -8,42 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct slice text(void)
-{
-    return slice_text("payload");
-}
-
-static struct fixture_entry command(uint64_t term)
-{
-    return (struct fixture_entry){.term = term, .type = LOG_FRAME_COMMAND, .payload = text()};
-}
-
-static struct raft_message vote_request(uint64_t from, uint64_t term, uint64_t last,
-                                        uint64_t last_term, bool pre_vote)
-{
-    struct raft_message message = {.type = RAFT_REQUEST_VOTE};
-    message.request_vote = (struct raft_request_vote){
-        .version = 2,
-        .term = term,
-        .candidate_id = from,
-        .last_log_index = last,
-        .last_log_term = last_term,
-        .pre_vote = pre_vote,
-    };
-    return message;
-}
-
-static uint64_t term_of(const struct fixture *f)
-{
-    return raft_current_term(&f->replica->raft);
-}
-
 static void r1_no_message_leaves_before_term_and_vote_are_durable(void **state)
 {
     (void)state;
     struct fixture f;
     fixture_open(&f, 3, 3);
-    fixture_receive(&f, 2, vote_request(2, 5, 1, 1, false));
+    fixture_receive(&f, 2, fixture_vote_request(2, 5, 1, 1));
     assert_int_equal(f.sent_count, 0);
     // Nor does a message of a later update.
     fixture_append(&f, 2, 5, 7, 5, 1, NULL, 0);
@@ -54,7 +24,7 @@ static void r1_no_message_leaves_before_term_and_vote_are_durable(void **state)
     assert_true(f.sent[0].message.request_vote_result.vote_granted);
     assert_int_equal(f.sent[1].message.type, RAFT_APPEND_ENTRIES_RESULT);
     fixture_restart(&f);
-    assert_int_equal(term_of(&f), 5);
+    assert_int_equal(fixture_term(&f), 5);
     assert_int_equal(raft_voted_for(&f.replica->raft), 2);
     fixture_close(&f);
 }
@@ -66,9 +36,9 @@ static void r3_a_change_is_recorded_under_its_own_index(void **state)
     fixture_open(&f, 3, 4);
     const int roles[] = {RAFT_VOTER, RAFT_VOTER, RAFT_VOTER, RAFT_STANDBY};
     struct fixture_entry entries[] = {
-        command(1),
+        fixture_command(1),
         {.term = 1, .type = LOG_FRAME_CHANGE, .payload = fixture_membership(&f, roles, 4)},
-        command(1),
+        fixture_command(1),
     };
     fixture_append(&f, 2, 1, 1, 1, 1, entries, 3);
     assert_int_equal(segment_log_last_index(f.storage.log), 4);
@@ -97,7 +67,7 @@ static void r4_an_older_change_is_settled_before_a_newer_one_is_fed(void **state
     assert_int_equal(f.replica->raft.configuration_uncommitted_index, 3);
     fixture_write(&f);
     // A new leader without the second: back to the first, not to the beginning.
-    struct fixture_entry other = command(2);
+    struct fixture_entry other = fixture_command(2);
     fixture_append(&f, 3, 2, 2, 1, 1, &other, 1);
     assert_int_equal(f.replica->raft.configuration.n, 4);
     assert_int_equal(f.replica->raft.configuration.servers[3].role, RAFT_STANDBY);
@@ -134,14 +104,14 @@ static void r6_a_lone_voter_starts_in_a_new_term(void **state)
     (void)state;
     struct fixture f;
     fixture_open(&f, 1, 1);
-    uint64_t term = term_of(&f);
+    uint64_t term = fixture_term(&f);
     assert_int_equal(term, 2);
     assert_int_equal(replica_raft_state(f.replica), RAFT_LEADER);
     fixture_restart(&f);
-    assert_int_equal(term_of(&f), term + 1);
+    assert_int_equal(fixture_term(&f), term + 1);
     // And it was durable before the start.
     fixture_restart(&f);
-    assert_int_equal(term_of(&f), term + 2);
+    assert_int_equal(fixture_term(&f), term + 2);
     fixture_close(&f);
 }
 
@@ -151,11 +121,11 @@ static void r6_a_lone_voter_that_lost_leadership_takes_a_new_term(void **state)
     struct fixture f;
     fixture_open(&f, 1, 2);
     fixture_write(&f);
-    struct raft_message request = vote_request(2, 9, 1, 1, false);
+    struct raft_message request = fixture_vote_request(2, 9, 1, 1);
     request.request_vote.disrupt_leader = true;
     fixture_receive(&f, 2, request);
     assert_int_equal(replica_raft_state(f.replica), RAFT_FOLLOWER);
-    assert_int_equal(term_of(&f), 9);
+    assert_int_equal(fixture_term(&f), 9);
     fixture_write(&f);
     struct raft_message now = {.type = RAFT_TIMEOUT_NOW};
     now.timeout_now =
@@ -166,7 +136,7 @@ static void r6_a_lone_voter_that_lost_leadership_takes_a_new_term(void **state)
     assert_int_equal(replica_raft_state(f.replica), RAFT_FOLLOWER); // Not before it is durable.
     fixture_write(&f);
     assert_int_equal(replica_raft_state(f.replica), RAFT_LEADER);
-    assert_int_equal(term_of(&f), 10);
+    assert_int_equal(fixture_term(&f), 10);
     fixture_close(&f);
 }
 
@@ -178,7 +148,7 @@ static void r7_a_stale_append_is_answered_without_a_claim(void **state)
     fixture_append(&f, 2, 5, 1, 1, 1, NULL, 0);
     fixture_write(&f);
     f.sent_count = 0;
-    struct fixture_entry entry = command(1);
+    struct fixture_entry entry = fixture_command(1);
     fixture_append(&f, 3, 4, 1, 1, 1, &entry, 1);
     const struct replica_outbound *answer = fixture_sent(&f, RAFT_APPEND_ENTRIES_RESULT);
     assert_non_null(answer);
@@ -203,7 +173,7 @@ static void r8_a_vote_result_reaches_only_a_candidate(void **state)
     f.now += 5;
     fixture_receive(&f, 3, result);
     assert_int_equal(f.replica->raft.now, stepped); // raft_step() was not even called.
-    assert_int_equal(term_of(&f), 5);
+    assert_int_equal(fixture_term(&f), 5);
     assert_int_equal(replica_raft_state(f.replica), RAFT_FOLLOWER);
     fixture_close(&f);
 }
@@ -215,7 +185,9 @@ static void r9_a_denied_pre_vote_tells_of_a_higher_term(void **state)
     fixture_open(&f, 3, 3);
     fixture_append(&f, 2, 7, 1, 1, 1, NULL, 0);
     fixture_write(&f);
-    fixture_receive(&f, 3, vote_request(3, 4, 1, 1, true));
+    struct raft_message request = fixture_vote_request(3, 4, 1, 1);
+    request.request_vote.pre_vote = true;
+    fixture_receive(&f, 3, request);
     const struct replica_outbound *answer = fixture_sent(&f, RAFT_REQUEST_VOTE_RESULT);
     assert_non_null(answer);
     assert_false(answer->message.request_vote_result.vote_granted);
@@ -228,11 +200,11 @@ static void r10_a_superseded_write_is_not_reported(void **state)
     (void)state;
     struct fixture f;
     fixture_open(&f, 3, 3);
-    struct fixture_entry old[] = {command(1), command(1), command(1)};
+    struct fixture_entry old[] = {fixture_command(1), fixture_command(1), fixture_command(1)};
     fixture_append(&f, 2, 1, 1, 1, 1, old, 3);
     struct replica_disk_job job;
     assert_true(replica_disk_take(f.replica, &job));
-    struct fixture_entry new[] = {command(2), command(2)};
+    struct fixture_entry new[] = {fixture_command(2), fixture_command(2)};
     fixture_append(&f, 3, 2, 2, 1, 1, new, 2);
     replica_disk_run(&job);
     f.sent_count = 0;
@@ -252,7 +224,7 @@ static void r11_what_is_committed_is_applied_only_when_it_is_durable_here(void *
     (void)state;
     struct fixture f;
     fixture_open(&f, 3, 3);
-    struct fixture_entry entries[] = {command(1), command(1)};
+    struct fixture_entry entries[] = {fixture_command(1), fixture_command(1)};
     fixture_append(&f, 2, 1, 1, 1, 3, entries, 2);
     assert_int_equal(replica_commit_index(f.replica), 3);
     assert_int_equal(f.applied_count, 0);
@@ -267,7 +239,7 @@ static void r12_the_commit_index_is_capped_and_never_goes_back(void **state)
     (void)state;
     struct fixture f;
     fixture_open(&f, 3, 3);
-    struct fixture_entry entries[] = {command(1), command(1), command(1)};
+    struct fixture_entry entries[] = {fixture_command(1), fixture_command(1), fixture_command(1)};
     fixture_append(&f, 2, 1, 1, 1, 10, entries, 3);
     fixture_write(&f);
     assert_int_equal(replica_commit_index(f.replica), 4);
@@ -286,7 +258,7 @@ static void receive_many(struct fixture *f)
         struct fixture_entry entries[WIRE_ENTRIES_MAX];
         unsigned count = 0;
         while (count < WIRE_ENTRIES_MAX && prev + count < MANY) {
-            entries[count++] = command(1);
+            entries[count++] = fixture_command(1);
         }
         fixture_append(f, 2, 1, prev, 1, prev + count, entries, count);
         fixture_write(f);
@@ -310,7 +282,7 @@ static void r13_an_append_below_the_floor_is_anchored_at_the_snapshot(void **sta
     f.sent_count = 0;
     struct fixture_entry entries[62];
     for (unsigned i = 0; i < 62; i++) {
-        entries[i] = command(1);
+        entries[i] = fixture_command(1);
     }
     // From far below the floor up to two entries that are new.
     fixture_append(&f, 2, 1, MANY - 60, 1, MANY, entries, 62);
@@ -331,7 +303,7 @@ static void r14_r15_install_snapshot_never_reaches_c_raft(void **state)
     message.install_snapshot =
         (struct raft_install_snapshot){.version = 1, .term = 3, .last_index = 50, .last_term = 2};
     fixture_receive(&f, 2, message);
-    assert_int_equal(term_of(&f), 1);
+    assert_int_equal(fixture_term(&f), 1);
     assert_int_equal(raft_last_index(&f.replica->raft), 1);
     assert_int_equal(replica_behind(f.replica),
                      50); // What we have stays; a copy is made beside it.
@@ -343,7 +315,7 @@ static void r7_r15_a_snapshot_that_is_stale_or_known_changes_nothing(void **stat
     (void)state;
     struct fixture f;
     fixture_open(&f, 3, 3);
-    struct fixture_entry entry = command(4);
+    struct fixture_entry entry = fixture_command(4);
     fixture_append(&f, 2, 4, 1, 1, 2, &entry, 1);
     fixture_write(&f);
     f.sent_count = 0;
@@ -373,8 +345,11 @@ static void a_follower_below_the_log_is_offered_a_copy(void **state)
     f.sent_count = 0;
     // Its log ends at 5: C-Raft goes back there with each rejection, and has nothing for it.
     struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT};
-    message.append_entries_result = (struct raft_append_entries_result){
-        .version = 2, .term = term_of(&f), .rejected = MANY, .last_log_index = 5, .features = 1};
+    message.append_entries_result = (struct raft_append_entries_result){.version = 2,
+                                                                        .term = fixture_term(&f),
+                                                                        .rejected = MANY,
+                                                                        .last_log_index = 5,
+                                                                        .features = 1};
     fixture_receive(&f, 3, message);
     fixture_pass(&f, FIXTURE_E / 2, true);
     const struct replica_outbound *offer = fixture_sent(&f, RAFT_INSTALL_SNAPSHOT);
@@ -510,7 +485,7 @@ static void r19_a_member_that_may_not_vote_answers_requests_for_votes(void **sta
     fixture_append(&f, 2, 1, 1, 1, 1, &change, 1);
     fixture_write(&f);
     f.now += 2 * FIXTURE_E; // No word of the leader.
-    fixture_receive(&f, 3, vote_request(3, 2, 2, 1, false));
+    fixture_receive(&f, 3, fixture_vote_request(3, 2, 2, 1));
     fixture_write(&f);
     const struct replica_outbound *answer = fixture_sent(&f, RAFT_REQUEST_VOTE_RESULT);
     assert_non_null(answer);
@@ -602,7 +577,7 @@ static void r22_out_of_memory_inside_c_raft_stops_the_process(void **state)
             _exit(1);
         }
         raft_heap_set(&heap);
-        struct fixture_entry entry = command(1);
+        struct fixture_entry entry = fixture_command(1);
         fixture_append(&f, 2, 1, 1, 1, 1, &entry, 1);
         _exit(0);
     }
@@ -612,142 +587,13 @@ static void r22_out_of_memory_inside_c_raft_stops_the_process(void **state)
     assert_int_equal(WEXITSTATUS(result), 70);
 }
 
-/* ---- Proposals ---- */
-
-static void a_leader_serves_when_its_first_entry_is_applied(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_open(&f, 3, 3);
-    struct fixture_entry entry = command(1);
-    fixture_append(&f, 2, 1, 1, 1, 1, &entry, 1); // Not known to be committed.
-    fixture_write(&f);
-    fixture_elect(&f);
-    assert_int_equal(f.state.role, REPLICA_ELECTED);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_NO_LEADER);
-    fixture_write(&f);
-    fixture_append_result(&f, 3, 3); // The barrier.
-    assert_int_equal(f.state.role, REPLICA_LEADER);
-    assert_int_equal(f.applied_count, 1);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
-    fixture_write(&f);
-    fixture_append_result(&f, 3, 4);
-    assert_int_equal(f.own_applied, 1);
-    fixture_close(&f);
-}
-
-static void a_full_window_refuses_proposals(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_open(&f, 3, 3);
-    fixture_elect(&f);
-    unsigned taken = 0;
-    while (fixture_propose(&f, 8) == STATUS_OK) {
-        taken++;
-        f.sent_count = 0;
-    }
-    assert_int_equal(taken, REPLICA_UNCOMMITTED_MAX - 1); // The barrier of its term is one, too.
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OVERLOADED);
-    fixture_write(&f);
-    f.sent_count = 0;
-    fixture_append_result(&f, 2, 128);
-    assert_int_equal(f.own_applied, 126);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
-    fixture_write(&f);
-    fixture_close(&f);
-    assert_int_equal(f.own_applied + f.dropped, REPLICA_UNCOMMITTED_MAX);
-}
-
-static void a_proposal_that_is_overwritten_ends_as_unknown(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_open(&f, 3, 3);
-    fixture_elect(&f);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
-    fixture_write(&f);
-    struct fixture_entry other = command(9);
-    fixture_append(&f, 3, 9, 1, 1, 1, &other, 1);
-    assert_int_equal(f.dropped, 1);
-    assert_int_equal(f.dropped_why, STATUS_UNKNOWN_OUTCOME);
-    fixture_write(&f);
-    fixture_close(&f);
-    assert_int_equal(f.dropped, 1);
-}
-
-static void a_proposal_committed_by_the_next_leader_is_acknowledged(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_open(&f, 3, 3);
-    fixture_elect(&f);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
-    fixture_write(&f);
-    uint64_t term = term_of(&f);
-    fixture_append(&f, 3, term + 1, 3, term, 3, NULL, 0);
-    assert_int_equal(f.own_applied, 1);
-    assert_int_equal(f.dropped, 0);
-    fixture_write(&f);
-    fixture_close(&f);
-}
-
-static void a_proposal_in_doubt_ends_after_an_election_timeout(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_open(&f, 3, 3);
-    fixture_elect(&f);
-    assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
-    fixture_write(&f);
-    fixture_receive(&f, 3, vote_request(3, 50, 9, 9, false));
-    // C-Raft lets a leader step down for a vote only if it is told to disrupt; silence does it too.
-    fixture_pass(&f, 2 * FIXTURE_E, true);
-    assert_int_not_equal(replica_raft_state(f.replica), RAFT_LEADER);
-    fixture_pass(&f, FIXTURE_E, true);
-    assert_int_equal(f.dropped, 1);
-    assert_int_equal(f.dropped_why, STATUS_UNKNOWN_OUTCOME);
-    fixture_close(&f);
-}
-
-static void a_large_append_is_split_into_messages_of_bounded_size(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_open(&f, 3, 3);
-    fixture_elect(&f);
-    for (unsigned i = 0; i < 12; i++) {
-        assert_int_equal(fixture_propose(&f, 300 * 1024), STATUS_OK);
-    }
-    fixture_write(&f);
-    // A follower that lost all of them gets them again.
-    fixture_pass(&f, 3 * FIXTURE_H, true);
-    unsigned with_entries = 0;
-    uint64_t next = 0;
-    for (size_t i = 0; i < f.sent_count; i++) {
-        const struct raft_message *message = &f.sent[i].message;
-        if (message->type != RAFT_APPEND_ENTRIES || f.sent[i].to != 2) {
-            continue;
-        }
-        const struct raft_append_entries *append = &message->append_entries;
-        assert_true(append->n_entries <= 3);
-        with_entries += append->n_entries > 0;
-        if (append->n_entries > 0 && append->prev_log_index == next) {
-            assert_int_equal(append->prev_log_term, segment_log_term(f.storage.log, next));
-        }
-        next = append->prev_log_index + append->n_entries;
-    }
-    assert_true(with_entries >= 4);
-    fixture_close(&f);
-}
-
 /* Whether a copy is needed, and how far it must reach at least. */
 static void what_is_lacking_is_looked_at_anew_and_an_entry_that_conflicts_is_lacking(void **state)
 {
     (void)state;
     struct fixture f;
     fixture_open(&f, 3, 3);
-    struct fixture_entry entries[] = {command(2), command(2), command(2)};
+    struct fixture_entry entries[] = {fixture_command(2), fixture_command(2), fixture_command(2)};
     fixture_append(&f, 2, 2, 1, 1, 1, entries, 3); // Entries 2 to 4, not committed.
     fixture_write(&f);
     struct raft_message offer = {.type = RAFT_INSTALL_SNAPSHOT};
@@ -756,7 +602,7 @@ static void what_is_lacking_is_looked_at_anew_and_an_entry_that_conflicts_is_lac
     fixture_receive(&f, 3, offer);
     assert_int_equal(replica_behind(f.replica), 3);
     // A leader whose log goes further back has meanwhile sent what was committed there.
-    struct fixture_entry other[] = {command(3), command(3)};
+    struct fixture_entry other[] = {fixture_command(3), fixture_command(3)};
     fixture_append(&f, 3, 3, 1, 1, 3, other, 2);
     assert_int_equal(replica_behind(f.replica), 0);
     fixture_close(&f);
@@ -791,12 +637,6 @@ int main(void)
         cmocka_unit_test(r20_a_leader_syncs_a_change_before_it_is_sent),
         cmocka_unit_test(r21_no_tracer_no_capacity_threshold_and_a_seed),
         cmocka_unit_test(r22_out_of_memory_inside_c_raft_stops_the_process),
-        cmocka_unit_test(a_leader_serves_when_its_first_entry_is_applied),
-        cmocka_unit_test(a_full_window_refuses_proposals),
-        cmocka_unit_test(a_proposal_that_is_overwritten_ends_as_unknown),
-        cmocka_unit_test(a_proposal_committed_by_the_next_leader_is_acknowledged),
-        cmocka_unit_test(a_proposal_in_doubt_ends_after_an_election_timeout),
-        cmocka_unit_test(a_large_append_is_split_into_messages_of_bounded_size),
     };
     return cmocka_run_group_tests_name("replica_rules", tests, NULL, NULL);
 }

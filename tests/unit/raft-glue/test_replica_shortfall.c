@@ -3,18 +3,13 @@
 
 #include "tests/unit/raft-glue/replica_fixture.h"
 
-static uint64_t term_of(const struct fixture *f)
-{
-    return raft_current_term(&f->replica->raft);
-}
-
 /* Member `from` says that its log ends at `last`, before `prev`, where a message was to join it. */
 static void reject(struct fixture *f, uint64_t from, uint64_t prev, uint64_t last)
 {
     struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT};
     message.append_entries_result = (struct raft_append_entries_result){
         .version = 2,
-        .term = term_of(f),
+        .term = fixture_term(f),
         .rejected = prev,
         .last_log_index = last,
         .features = 1,
@@ -54,15 +49,15 @@ static void a_leader_that_cannot_hand_over_steps_down_for_a_member_that_lost_ent
     (void)state;
     struct fixture f;
     open_leader(&f, false);
-    uint64_t term = term_of(&f);
+    uint64_t term = fixture_term(&f);
     reject(&f, 2, 3, 2);
-    for (unsigned i = 0; i < 4 * FIXTURE_E && term_of(&f) == term; i++) {
+    for (unsigned i = 0; i < 4 * FIXTURE_E && fixture_term(&f) == term; i++) {
         assert_int_equal(replica_raft_state(f.replica), RAFT_LEADER);
         f.sent_count = 0;
         fixture_pass(&f, 1, true);
         reject(&f, 2, 3, 2); // It answers, and so C-Raft has its majority.
     }
-    assert_int_equal(term_of(&f), term + 1);
+    assert_int_equal(fixture_term(&f), term + 1);
     assert_int_equal(replica_raft_state(f.replica), RAFT_FOLLOWER);
     // The next leader sends it what it lacks.
     f.sent_count = 0;

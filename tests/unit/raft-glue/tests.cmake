@@ -18,6 +18,7 @@ raftmq_unit_test(raft-glue/host_links LINK raftmq_glue SOURCES ${HOSTS_FIXTURE})
 raftmq_unit_test(raft-glue/formats LINK raftmq_glue
                  SOURCES ${SIM_DISK} ${CMAKE_SOURCE_DIR}/tests/support/golden.c)
 raftmq_unit_test(raft-glue/replica_rules LINK raftmq_glue SOURCES ${REPLICA_FIXTURE})
+raftmq_unit_test(raft-glue/replica_proposals LINK raftmq_glue SOURCES ${REPLICA_FIXTURE})
 raftmq_unit_test(raft-glue/replica_shortfall LINK raftmq_glue SOURCES ${REPLICA_FIXTURE})
 raftmq_unit_test(raft-glue/replica_transfer LINK raftmq_glue SOURCES ${REPLICA_FIXTURE})
 raftmq_unit_test(raft-glue/replica_cut LINK raftmq_glue SOURCES ${REPLICA_FIXTURE})
