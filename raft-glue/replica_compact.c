@@ -74,12 +74,26 @@ static void finish_cut(struct replica *replica)
     take_snapshot(replica, index, floor);
 }
 
-/* Segments go for which the base stands, and that neither C-Raft knows nor the machine needs.
- * C-Raft's floor alone says nothing: a start does not tell it of all that the log holds. */
+/* The first entry that somebody copies; UINT64_MAX: nobody copies any. */
+static uint64_t pinned(const struct replica *replica)
+{
+    uint64_t pin = replica->cut.pin;
+    if (pin <= segment_log_first_position(replica->log)) {
+        return segment_log_first_index(replica->log);
+    }
+    uint64_t first = segment_log_segment_first(replica->log, pin);
+    return first == 0 ? UINT64_MAX : first;
+}
+
+/* Segments go for which the base stands, and that neither C-Raft knows nor the machine needs nor
+ * anybody copies, who may have begun after the base was stored. C-Raft's floor alone says nothing:
+ * a start does not tell it of all that the log holds. */
 static void remove_prefix(struct replica *replica)
 {
     uint64_t base = replica->options.storage->base.index;
+    uint64_t copied = pinned(replica);
     uint64_t last = base < replica->floor ? base : replica->floor;
+    last = last < copied ? last : copied - 1;
     if (segment_log_first_index(replica->log) <= last && last <= settled(replica)) {
         segment_log_remove_prefix(replica->log, last + 1);
     }
@@ -87,6 +101,10 @@ static void remove_prefix(struct replica *replica)
 
 void replica_compact(struct replica *replica)
 {
+    // Before another snapshot takes the point at which it could have lifted the floor.
+    if (replica->cut.phase == CUT_STORED) {
+        finish_cut(replica);
+    }
     uint64_t index = settled(replica);
     if (index >= replica->snapshot_index + COMPACT_EVERY && index >= replica->floor) {
         take_snapshot(replica, index, replica->floor);
@@ -94,9 +112,6 @@ void replica_compact(struct replica *replica)
     uint64_t first = replica->cut.phase == CUT_NONE ? cut_target(replica) : 0;
     if (first != 0) {
         begin_cut(replica, first);
-    }
-    if (replica->cut.phase == CUT_STORED) {
-        finish_cut(replica);
     }
     remove_prefix(replica);
 }

@@ -117,6 +117,64 @@ static void a_cut_waits_for_the_machine_and_for_who_copies_the_log(void **state)
     fixture_close(&f);
 }
 
+/* Small ones, many in a message, and the machine is durable up to them. */
+static void receive_many(struct fixture *f, unsigned count)
+{
+    enum { TOGETHER = 100 };
+    struct fixture_entry entries[TOGETHER];
+    for (unsigned i = 0; i < TOGETHER; i++) {
+        entries[i] = fixture_command(1);
+    }
+    for (unsigned i = 0; i < count; i += TOGETHER) {
+        uint64_t last = segment_log_last_index(f->storage.log);
+        fixture_append(f, 2, 1, last, 1, last + TOGETHER, entries, TOGETHER);
+        fixture_write(f);
+        f->sent_count = 0;
+    }
+    durable(f, segment_log_last_index(f->storage.log));
+}
+
+/* Each checkpoint is far beyond the one before it, and would be a snapshot point of its own. */
+static void a_cut_under_load_waits_for_no_quiet_moment(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    receive_large(&f, 1, 3 * PER_SEGMENT);
+    replica_cut(f.replica, FIXTURE_SEGMENT);
+    receive_many(&f, COMPACT_EVERY + 100);
+    receive_many(&f, COMPACT_EVERY + 100);
+    assert_int_equal(segment_log_first_position(f.storage.log), FIXTURE_SEGMENT);
+    replica_cut(f.replica, 2 * FIXTURE_SEGMENT);
+    receive_many(&f, COMPACT_EVERY + 100);
+    receive_many(&f, COMPACT_EVERY + 100);
+    assert_int_equal(segment_log_first_position(f.storage.log), 2 * FIXTURE_SEGMENT);
+    fixture_close(&f);
+}
+
+static void a_cut_that_was_prepared_waits_for_who_begins_to_copy(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    receive_large(&f, 1, 5 * PER_SEGMENT);
+    uint64_t last = segment_log_last_index(f.storage.log);
+    replica_cut(f.replica, FIXTURE_SEGMENT);
+    durable(&f, last);
+    uint64_t first = segment_log_first_index(f.storage.log);
+    replica_cut(f.replica, 2 * FIXTURE_SEGMENT);
+    durable(&f, last);
+    assert_true(f.storage.base.index >= first); // Stored, and waiting for a newer snapshot point.
+    replica_pin(f.replica, segment_log_first_position(f.storage.log));
+    receive_large(&f, last, 1);
+    durable(&f, last + 1);
+    assert_int_equal(segment_log_first_index(f.storage.log), first);
+    replica_pin(f.replica, UINT64_MAX);
+    durable(&f, last + 1);
+    assert_int_equal(segment_log_first_position(f.storage.log), 2 * FIXTURE_SEGMENT);
+    fixture_close(&f);
+}
+
 static void r16_a_cut_waits_for_a_newer_snapshot_point(void **state)
 {
     (void)state;
@@ -356,6 +414,8 @@ int main(void)
         cmocka_unit_test(a_cut_drops_whole_segments_and_survives_a_restart),
         cmocka_unit_test(what_c_raft_is_not_told_of_stays_until_it_is_cut),
         cmocka_unit_test(a_cut_waits_for_the_machine_and_for_who_copies_the_log),
+        cmocka_unit_test(a_cut_under_load_waits_for_no_quiet_moment),
+        cmocka_unit_test(a_cut_that_was_prepared_waits_for_who_begins_to_copy),
         cmocka_unit_test(r16_a_cut_waits_for_a_newer_snapshot_point),
         cmocka_unit_test(a_crash_at_any_step_of_a_cut_loses_nothing),
         cmocka_unit_test(the_membership_below_a_cut_is_kept),
