@@ -316,6 +316,15 @@ void replica_disk_run(struct replica_disk_job *job)
     }
 }
 
+void replica_disk_check(const struct replica_disk_job *job)
+{
+    if (job->status != STATUS_OK) {
+        FATAL("the log or the term and vote cannot be written (%s); check the disk, then restart "
+              "this node",
+              status_text(job->status));
+    }
+}
+
 void replica_disk_abandon(struct replica *replica, struct replica_disk_job *job)
 {
     replica->disk_under_way = false;
@@ -339,11 +348,7 @@ static void report_durable(struct replica *replica)
 
 void replica_disk_done(struct replica *replica, struct replica_disk_job *job)
 {
-    if (job->status != STATUS_OK) {
-        FATAL("the log or the term and vote cannot be written (%s); check the disk, then restart "
-              "this node",
-              status_text(job->status));
-    }
+    replica_disk_check(job);
     replica_enter(replica);
     replica->disk_under_way = false;
     if (job->has_vote) {

@@ -125,8 +125,12 @@ struct replica_disk_job {
 };
 /* false: nothing to write, or a job is under way. */
 bool replica_disk_take(struct replica *replica, struct replica_disk_job *job);
-/* Any thread; sets job->status. An error must stop the process. */
+/* Any thread; sets job->status. */
 void replica_disk_run(struct replica_disk_job *job);
+/* An error ends the process: whoever opened the files again would take for durable what the system
+ * has given up to write. */
+void replica_disk_check(const struct replica_disk_job *job);
+/* With that check. */
 void replica_disk_done(struct replica *replica, struct replica_disk_job *job);
 /* Instead of done, when the replica is being closed: only frees. */
 void replica_disk_abandon(struct replica *replica, struct replica_disk_job *job);

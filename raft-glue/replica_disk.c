@@ -60,6 +60,7 @@ static void after_job(uv_work_t *work, int status)
     struct replica_disk *disk = work->data;
     disk->sync_count++;
     if (disk->closing) {
+        replica_disk_check(&disk->job);
         replica_disk_abandon(disk->replica, &disk->job);
     } else {
         replica_disk_done(disk->replica, &disk->job);

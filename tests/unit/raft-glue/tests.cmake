@@ -25,4 +25,5 @@ raftmq_unit_test(raft-glue/replica_cut LINK raftmq_glue SOURCES ${REPLICA_FIXTUR
 raftmq_unit_test(raft-glue/replica_admission LINK raftmq_glue)
 raftmq_unit_test(raft-glue/replica_full LINK raftmq_glue SOURCES ${REPLICA_FIXTURE})
 raftmq_unit_test(raft-glue/fetch LINK raftmq_glue)
+raftmq_unit_test(raft-glue/replica_disk LINK raftmq_glue SOURCES ${REPLICA_FIXTURE})
 raftmq_unit_test(raft-glue/replica_figures LINK raftmq_glue SOURCES ${REPLICA_FIXTURE})
