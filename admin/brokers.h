@@ -42,6 +42,10 @@ enum cli_exit call_leader_once(struct cli *cli, const struct broker_data *group,
 enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,
                          const struct command *request, struct cli_reply *reply);
 
+/* Does this answer to a message say that it is stored, be it that it is not yet as safe as the
+ * broker would have it? */
+bool is_stored(const struct command *answer);
+
 /* Tell the person of a response that is not success; the code that says which kind it is. */
 enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response);
 

@@ -11,11 +11,14 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum { ARGUMENTS_MAX = 16 };
+enum { ARGUMENTS_MAX = 16, NO_ANSWER = -1 };
 
 /* What the server answers and what it was asked. */
 struct script {
     struct answer_server *fake;
+    struct answer_server *second; /* Another replica of the same group, or NULL. */
+    int32_t once_codes[2];        /* Answers to what must not be done twice, one after the other. */
+    const char *once_remark;
     const char *role;
     const char *second_replica; /* Address of another member, or NULL. */
     bool quorum_stale;
@@ -31,14 +34,43 @@ static struct script script;
 static char output[65536];
 static char errors[4096];
 
+static void put_broker(struct buf *out)
+{
+    buf_printf(out, "{\"brokerAddrs\":{0:\"%s\"", answer_server_address(script.fake));
+    if (script.second != NULL) {
+        buf_printf(out, ",1:\"%s\"", answer_server_address(script.second));
+    }
+    buf_put_text(out, "},\"brokerName\":\"broker-a\",\"cluster\":\"C\"}");
+}
+
 static bool answer_cluster(struct command *response, struct buf *scratch)
 {
-    buf_printf(scratch,
-               "{\"brokerAddrTable\":{\"broker-a\":{\"brokerAddrs\":{0:\"%s\"},\"brokerName\":"
-               "\"broker-a\",\"cluster\":\"C\"}},\"clusterAddrTable\":{\"C\":[\"broker-a\"]}}",
-               answer_server_address(script.fake));
+    buf_put_text(scratch, "{\"brokerAddrTable\":{\"broker-a\":");
+    put_broker(scratch);
+    buf_put_text(scratch, "},\"clusterAddrTable\":{\"C\":[\"broker-a\"]}}");
     response->body = buf_slice(scratch);
     return true;
+}
+
+static bool answer_route(struct command *response, struct buf *scratch)
+{
+    buf_put_text(scratch, "{\"brokerDatas\":[");
+    put_broker(scratch);
+    buf_put_text(scratch, "],\"queueDatas\":[{\"brokerName\":\"broker-a\",\"perm\":6,"
+                          "\"readQueueNums\":1,\"writeQueueNums\":1}]}");
+    response->body = buf_slice(scratch);
+    return true;
+}
+
+static bool answer_once(struct command *response)
+{
+    int32_t code = script.once_codes[script.asked++ == 0 ? 0 : 1];
+    response->code = code;
+    response->remark = slice_text(script.once_remark == NULL ? "" : script.once_remark);
+    command_add(response, "msgId", slice_text("7F00000100002A9F0000000000000400"));
+    command_add(response, "queueOffset", slice_text("17"));
+    command_add(response, "queueId", slice_text("3"));
+    return code != NO_ANSWER;
 }
 
 static bool answer_status(struct command *response, struct buf *scratch)
@@ -105,6 +137,10 @@ static bool answer(void *context, const struct command *request, struct command 
     switch (request->code) {
     case REQUEST_GET_BROKER_CLUSTER_INFO:
         return answer_cluster(response, scratch);
+    case REQUEST_GET_ROUTEINFO_BY_TOPIC:
+        return answer_route(response, scratch);
+    case REQUEST_SEND_MESSAGE_V2:
+        return answer_once(response);
     case REQUEST_RAFTMQ_STATUS:
         return answer_status(response, scratch);
     case REQUEST_RAFTMQ_TXN_LIST:
@@ -127,6 +163,15 @@ static bool answer(void *context, const struct command *request, struct command 
     }
 }
 
+/* Before and after a command line. */
+static void sync_servers(void)
+{
+    answer_server_sync(script.fake);
+    if (script.second != NULL) {
+        answer_server_sync(script.second);
+    }
+}
+
 /* Run a command line, words parted by spaces; @ stands for the server's address. */
 static enum cli_exit run(const char *line)
 {
@@ -144,9 +189,9 @@ static enum cli_exit run(const char *line)
     FILE *err = fmemopen(errors, sizeof errors, "w");
     memset(output, 0, sizeof output);
     memset(errors, 0, sizeof errors);
-    answer_server_sync(script.fake);
+    sync_servers();
     enum cli_exit code = cli_main(count, arguments, out, err);
-    answer_server_sync(script.fake);
+    sync_servers();
     fclose(out);
     fclose(err);
     return code;
@@ -171,6 +216,16 @@ static int close_server(void **state)
 {
     (void)state;
     answer_server_stop(script.fake);
+    if (script.second != NULL) {
+        answer_server_stop(script.second);
+    }
+    return 0;
+}
+
+static int open_servers(void **state)
+{
+    open_server(state);
+    script.second = answer_server_start(answer, NULL);
     return 0;
 }
 
@@ -365,6 +420,50 @@ static void a_hint_at_the_leader_is_followed(void **state)
     assert_int_equal(script.hints_given, 2); // Asked again, at the place hinted at.
 }
 
+/* Whoever does not answer may have stored it; the next replica would store it again. */
+static void a_message_is_sent_on_only_if_it_is_surely_not_stored(void **state)
+{
+    (void)state;
+    const struct {
+        int32_t first;
+        const char *remark;
+        enum cli_exit code;
+        int asked;
+    } cases[] = {
+        {NO_ANSWER, NULL, CLI_UNREACHABLE, 1},
+        {RESPONSE_SERVICE_NOT_AVAILABLE, NULL, CLI_OK, 2},
+        {RESPONSE_MESSAGE_ILLEGAL, NULL, CLI_FAILED, 1},
+        {RESPONSE_SUCCESS, NULL, CLI_OK, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        script.asked = 0;
+        script.once_codes[0] = cases[i].first;
+        script.once_remark = cases[i].remark;
+        assert_int_equal(run("message send Orders hello -t 200 -n @"), cases[i].code);
+        assert_int_equal(script.asked, cases[i].asked);
+        if (cases[i].code == CLI_UNREACHABLE) {
+            assert_contains(errors, "may have been done");
+        }
+    }
+    assert_contains(output, "7F00000100002A9F0000000000000400");
+    assert_contains(output, "SEND_OK");
+}
+
+static void a_message_that_is_stored_but_not_yet_safe_is_sent(void **state)
+{
+    (void)state;
+    const int32_t codes[] = {RESPONSE_FLUSH_DISK_TIMEOUT, RESPONSE_SLAVE_NOT_AVAILABLE,
+                             RESPONSE_FLUSH_SLAVE_TIMEOUT};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        script.asked = 0;
+        script.once_codes[0] = codes[i];
+        assert_int_equal(run("message send Orders hello -n @"), CLI_OK);
+        assert_int_equal(script.asked, 1);
+        assert_contains(output, response_code_name(codes[i]));
+        assert_contains(output, "7F00000100002A9F0000000000000400");
+    }
+}
+
 static void a_topic_is_created_as_the_flags_say(void **state)
 {
     (void)state;
@@ -380,6 +479,7 @@ static void a_topic_is_created_as_the_flags_say(void **state)
 }
 
 #define server_test(test) cmocka_unit_test_setup_teardown(test, open_server, close_server)
+#define servers_test(test) cmocka_unit_test_setup_teardown(test, open_servers, close_server)
 
 int main(void)
 {
@@ -393,6 +493,8 @@ int main(void)
         server_test(transactions_are_listed_page_by_page),
         server_test(a_transaction_is_settled_by_its_name),
         server_test(a_hint_at_the_leader_is_followed),
+        servers_test(a_message_is_sent_on_only_if_it_is_surely_not_stored),
+        servers_test(a_message_that_is_stored_but_not_yet_safe_is_sent),
         server_test(a_topic_is_created_as_the_flags_say),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
