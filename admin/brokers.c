@@ -90,10 +90,13 @@ static bool call_with_hints(struct cli *cli, struct slice first, const struct co
     return done;
 }
 
-/* After an end without success: may it have been done all the same? */
+/* After an end without success: may it have been done all the same? A broker that lost the
+ * leadership meanwhile says 14, too, and only its remark tells. */
 static bool outcome_unknown(const struct cli_reply *reply)
 {
-    return reply->response == NULL && reply->error.status != RAFTMQ_CONNECT_FAILED;
+    return reply->response == NULL
+               ? reply->error.status != RAFTMQ_CONNECT_FAILED
+               : slice_equals_text(reply->command.remark, status_text(STATUS_UNKNOWN_OUTCOME));
 }
 
 static enum cli_exit call_in_turn(struct cli *cli, const struct broker_data *group,

@@ -33,8 +33,8 @@ enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
                           const struct command *request, struct cli_reply *reply);
 
 /* call_leader() for what must not be done twice: it goes on to another replica only if the one
- * before surely did nothing (no connection, or 14). Another end without an answer is an unknown
- * outcome, CLI_UNREACHABLE. */
+ * before surely did nothing (no connection, or 14 but for STATUS_UNKNOWN_OUTCOME). Another end
+ * without an answer is an unknown outcome, CLI_UNREACHABLE. */
 enum cli_exit call_leader_once(struct cli *cli, const struct broker_data *group,
                                const struct command *request, struct cli_reply *reply);
 

@@ -432,6 +432,7 @@ static void a_message_is_sent_on_only_if_it_is_surely_not_stored(void **state)
     } cases[] = {
         {NO_ANSWER, NULL, CLI_UNREACHABLE, 1},
         {RESPONSE_SERVICE_NOT_AVAILABLE, NULL, CLI_OK, 2},
+        {RESPONSE_SERVICE_NOT_AVAILABLE, status_text(STATUS_UNKNOWN_OUTCOME), CLI_UNREACHABLE, 1},
         {RESPONSE_MESSAGE_ILLEGAL, NULL, CLI_FAILED, 1},
         {RESPONSE_SUCCESS, NULL, CLI_OK, 1},
     };
