@@ -140,6 +140,7 @@ static bool answer(void *context, const struct command *request, struct command 
     case REQUEST_GET_ROUTEINFO_BY_TOPIC:
         return answer_route(response, scratch);
     case REQUEST_SEND_MESSAGE_V2:
+    case REQUEST_RAFTMQ_TRANSFER:
         return answer_once(response);
     case REQUEST_RAFTMQ_STATUS:
         return answer_status(response, scratch);
@@ -465,6 +466,18 @@ static void a_message_that_is_stored_but_not_yet_safe_is_sent(void **state)
     }
 }
 
+/* The second replica may lead by then, and would hand it on. */
+static void leadership_is_handed_over_once(void **state)
+{
+    (void)state;
+    script.once_codes[0] = NO_ANSWER;
+    assert_int_equal(run("leader transfer broker-a -t 200 -n @"), CLI_UNREACHABLE);
+    assert_int_equal(script.asked, 1);
+    assert_int_equal(run("leader transfer broker-a -n @"), CLI_OK);
+    script.once_codes[1] = RESPONSE_SYSTEM_ERROR;
+    assert_int_equal(run("leader transfer broker-a -n @"), CLI_FAILED);
+}
+
 static void a_topic_is_created_as_the_flags_say(void **state)
 {
     (void)state;
@@ -496,6 +509,7 @@ int main(void)
         server_test(a_hint_at_the_leader_is_followed),
         servers_test(a_message_is_sent_on_only_if_it_is_surely_not_stored),
         servers_test(a_message_that_is_stored_but_not_yet_safe_is_sent),
+        servers_test(leadership_is_handed_over_once),
         server_test(a_topic_is_created_as_the_flags_say),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
