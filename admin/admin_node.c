@@ -26,24 +26,24 @@ static const struct node_options defaults = {.wait_s = 600};
         'b', "broker", CLI_TEXT, "GROUP", "only this broker group",                                \
             offsetof(struct node_options, broker), 0, 0                                            \
     }
-#define FLAG_TIMEOUT                                                                               \
+#define FLAG_WITHIN                                                                                \
     {                                                                                              \
-        't', "within", CLI_NUMBER, "SECONDS", "give up after so long (600)",                       \
+        'W', "within", CLI_NUMBER, "SECONDS", "give up after so long (600)",                       \
             offsetof(struct node_options, wait_s), 1, 86400                                        \
     }
 
 static const struct cli_flag list_flags[] = {FLAG_BROKER, {0}};
-static const struct cli_flag change_flags[] = {FLAG_BROKER, FLAG_TIMEOUT, {0}};
+static const struct cli_flag change_flags[] = {FLAG_BROKER, FLAG_WITHIN, {0}};
 static const struct cli_flag add_flags[] = {
     FLAG_BROKER,
-    FLAG_TIMEOUT,
+    FLAG_WITHIN,
     {'s', "standby", CLI_SWITCH, NULL, "leave it without a vote (then: node promote)",
      offsetof(struct node_options, standby), 0, 0},
     {0},
 };
 static const struct cli_flag drain_flags[] = {
     FLAG_BROKER,
-    FLAG_TIMEOUT,
+    FLAG_WITHIN,
     {'w', "wait", CLI_SWITCH, NULL, "until it leads nothing", offsetof(struct node_options, wait),
      0, 0},
     {'u', "undo", CLI_SWITCH, NULL, "let it lead again", offsetof(struct node_options, off), 0, 0},

@@ -271,6 +271,8 @@ static void wrong_command_lines_are_told_and_nothing_is_sent(void **state)
         {"topic create a -q many -n @", "not \"many\""},
         {"topic create a --colour red", "not an option"},
         {"topic create a -q", "its value is missing"},
+        {"node drain 1 --timeout 600001 -n @", "--timeout: a number from 1 to 600000"},
+        {"node drain 1 --within 86401 -n @", "--within: a number from 1 to 86400"},
         {"topic list -o xml", "table or json"},
         {"txn list -s waiting -n @", "--state"},
         {"txn show 17 -n @", "GROUP:POSITION"},
