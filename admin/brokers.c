@@ -44,6 +44,13 @@ bool broker_chosen(const struct broker_data *group, const char *name)
     return name == NULL || slice_equals_text(group->name, name);
 }
 
+enum cli_exit broker_check(struct cli *cli, const struct brokers *brokers, const char *name)
+{
+    return name == NULL || brokers_group(brokers, name) != NULL
+               ? CLI_OK
+               : cli_fail(cli, CLI_NOT_FOUND, "the nameserver knows no broker group %s", name);
+}
+
 enum cli_exit call_nameserver(struct cli *cli, const struct command *request,
                               struct cli_reply *reply)
 {

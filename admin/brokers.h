@@ -55,6 +55,9 @@ enum cli_exit cli_nonsense(struct cli *cli, struct slice who);
 /* Only the groups that a --broker option names (NULL: all). */
 bool broker_chosen(const struct broker_data *group, const char *name);
 
+/* Is there what a --broker option names? Says so to the person if not. */
+enum cli_exit broker_check(struct cli *cli, const struct brokers *brokers, const char *name);
+
 /* The route of a topic. */
 struct route {
     struct body body;

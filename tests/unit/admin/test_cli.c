@@ -392,6 +392,22 @@ static void transactions_are_listed_page_by_page(void **state)
     json_decref(rows);
 }
 
+static void a_broker_group_that_is_not_there_is_told(void **state)
+{
+    (void)state;
+    const char *const lines[] = {
+        "txn list -b typo -n @",       "dlq list -b typo -n @",           "dlq show G -b typo -n @",
+        "dlq purge G -b typo -n @",    "dlq replay G --all -b typo -n @", "node list -b typo -n @",
+        "cluster status -b typo -n @",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_int_equal(run(lines[i]), CLI_NOT_FOUND);
+        assert_contains(errors, "the nameserver knows no");
+        assert_string_equal(output, "");
+    }
+    assert_int_equal(script.asked, 0);
+}
+
 static void a_transaction_is_settled_by_its_name(void **state)
 {
     (void)state;
@@ -507,6 +523,7 @@ int main(void)
         server_test(a_healthy_cluster_ends_with_zero),
         server_test(what_is_wrong_with_a_cluster_is_said),
         server_test(transactions_are_listed_page_by_page),
+        server_test(a_broker_group_that_is_not_there_is_told),
         server_test(a_transaction_is_settled_by_its_name),
         server_test(a_hint_at_the_leader_is_followed),
         servers_test(a_message_is_sent_on_only_if_it_is_surely_not_stored),
