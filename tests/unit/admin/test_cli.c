@@ -20,6 +20,9 @@ struct script {
     int32_t once_codes[2];        /* Answers to what must not be done twice, one after the other. */
     const char *once_remark;
     const char *role;
+    const char *second_role;
+    bool silent; /* The first replica tells its status no more once it was told to drain. */
+    bool drained;
     const char *second_replica; /* Address of another member, or NULL. */
     bool quorum_stale;
     int32_t refuse_code; /* Of the request with refuse_request. */
@@ -73,14 +76,18 @@ static bool answer_once(struct command *response)
     return code != NO_ANSWER;
 }
 
-static bool answer_status(struct command *response, struct buf *scratch)
+static bool answer_status(bool second, struct command *response, struct buf *scratch)
 {
+    if (script.silent && script.drained && !second) {
+        return false;
+    }
     buf_printf(
         scratch,
-        "{\"group\":\"broker-a\",\"memberId\":1,\"role\":\"%s\",\"term\":7,\"commitIndex\":90,"
+        "{\"group\":\"broker-a\",\"memberId\":%d,\"role\":\"%s\",\"term\":7,\"commitIndex\":90,"
         "\"appliedIndex\":90,\"lastIndex\":91,\"quorumFresh\":%s,\"members\":[{\"id\":1,"
         "\"clientAddr\":\"%s\"}",
-        script.role, script.quorum_stale ? "false" : "true", answer_server_address(script.fake));
+        second ? 2 : 1, second ? script.second_role : script.role,
+        script.quorum_stale ? "false" : "true", answer_server_address(script.fake));
     if (script.second_replica != NULL) {
         buf_printf(scratch, ",{\"id\":2,\"clientAddr\":\"%s\"}", script.second_replica);
     }
@@ -122,7 +129,7 @@ static bool answer_list(const struct command *request, struct command *response,
 static bool answer(void *context, const struct command *request, struct command *response,
                    struct buf *scratch)
 {
-    (void)context;
+    bool second = context != NULL;
     if (request->code == script.refuse_request) {
         if (script.hint && script.hints_given++ == 0) {
             command_add(response, FIELD_LEADER_HINT,
@@ -143,7 +150,10 @@ static bool answer(void *context, const struct command *request, struct command 
     case REQUEST_RAFTMQ_TRANSFER:
         return answer_once(response);
     case REQUEST_RAFTMQ_STATUS:
-        return answer_status(response, scratch);
+        return answer_status(second, response, scratch);
+    case REQUEST_RAFTMQ_DRAIN:
+        script.drained = true;
+        return true;
     case REQUEST_RAFTMQ_TXN_LIST:
         return answer_list(request, response, scratch);
     case REQUEST_RAFTMQ_TXN_SETTLE:
@@ -226,7 +236,8 @@ static int close_server(void **state)
 static int open_servers(void **state)
 {
     open_server(state);
-    script.second = answer_server_start(answer, NULL);
+    script.second_role = "follower";
+    script.second = answer_server_start(answer, &script);
     return 0;
 }
 
@@ -496,6 +507,22 @@ static void leadership_is_handed_over_once(void **state)
     assert_int_equal(run("leader transfer broker-a -n @"), CLI_FAILED);
 }
 
+/* A node that does not answer may lead still, unless another one does. */
+static void a_drain_waits_for_a_leader_that_is_another_one(void **state)
+{
+    (void)state;
+    script.silent = true;
+    assert_int_equal(run("node drain 1 --force --wait --within 1 -t 100 -n @"), CLI_FAILED);
+    assert_contains(errors, "node 1");
+    script.drained = false;
+    script.second_role = "leader";
+    script.quorum_stale = true;
+    assert_int_equal(run("node drain 1 --force --wait --within 1 -t 100 -n @"), CLI_FAILED);
+    script.drained = false;
+    script.quorum_stale = false;
+    assert_int_equal(run("node drain 1 --force --wait --within 60 -t 100 -n @"), CLI_OK);
+}
+
 static void a_topic_is_created_as_the_flags_say(void **state)
 {
     (void)state;
@@ -529,6 +556,7 @@ int main(void)
         servers_test(a_message_is_sent_on_only_if_it_is_surely_not_stored),
         servers_test(a_message_that_is_stored_but_not_yet_safe_is_sent),
         servers_test(leadership_is_handed_over_once),
+        servers_test(a_drain_waits_for_a_leader_that_is_another_one),
         server_test(a_topic_is_created_as_the_flags_say),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
