@@ -9,6 +9,7 @@
 #include "common/remoting/message.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 
 enum { ARGUMENTS_MAX = 16, NO_ANSWER = -1 };
@@ -126,10 +127,9 @@ static bool answer_list(const struct command *request, struct command *response,
     return true;
 }
 
-static bool answer(void *context, const struct command *request, struct command *response,
-                   struct buf *scratch)
+static bool answer_as_scripted(bool second, const struct command *request, struct command *response,
+                               struct buf *scratch)
 {
-    bool second = context != NULL;
     if (request->code == script.refuse_request) {
         if (script.hint && script.hints_given++ == 0) {
             command_add(response, FIELD_LEADER_HINT,
@@ -172,6 +172,17 @@ static bool answer(void *context, const struct command *request, struct command 
         response->code = RESPONSE_REQUEST_CODE_NOT_SUPPORTED;
         return true;
     }
+}
+
+/* Two servers' threads share the script. */
+static bool answer(void *context, const struct command *request, struct command *response,
+                   struct buf *scratch)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    bool answered = answer_as_scripted(context == &script, request, response, scratch);
+    pthread_mutex_unlock(&lock);
+    return answered;
 }
 
 /* Before and after a command line. */
