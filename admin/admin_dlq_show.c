@@ -121,6 +121,7 @@ enum cli_exit run_dlq_list(struct cli *cli, const void *opaque, char **arguments
     enum cli_exit code = brokers_find(cli, &brokers);
     json_t *groups = json_object();
     json_t *rows = json_array();
+    code = code == CLI_OK ? broker_check(cli, &brokers, options->broker) : code;
     for (size_t i = 0; code == CLI_OK && i < brokers.info.broker_count; i++) {
         if (broker_chosen(&brokers.info.brokers[i], options->broker)) {
             code = collect_groups(cli, &brokers.info.brokers[i], groups);

@@ -1,6 +1,7 @@
 /* raftmq leader: who leads, and who shall. */
 #include "admin/output.h"
 #include "admin/replica_status.h"
+#include "common/remoting/codes.h"
 #include "common/remoting/extension.h"
 
 struct transfer_options {
@@ -45,7 +46,11 @@ static enum cli_exit transfer(struct cli *cli, const struct broker_data *group, 
     buf_reserve(&scratch, 64);
     command_init_request(&request, REQUEST_RAFTMQ_TRANSFER, 1);
     command_add_i64(&request, "target", target, &scratch);
-    enum cli_exit code = ask_leader(cli, group, &request, &reply);
+    // Once: who leads by then would hand it on.
+    enum cli_exit code = call_leader_once(cli, group, &request, &reply);
+    if (code == CLI_OK && reply.command.code != RESPONSE_SUCCESS) {
+        code = cli_refused(cli, group->name, &reply.command);
+    }
     cli_reply_close(&reply);
     buf_close(&scratch);
     return code;

@@ -88,8 +88,10 @@ static const struct cli_flag pop_flags[] = {
 };
 
 static const struct column sent_members[] = {
-    {"message id", "id"}, {"offset id", "offsetId"}, {"broker", "broker"},
-    {"queue", "queue"},   {"offset", "offset"},      {"recall handle", "recallHandle"},
+    {"message id", "id"},          {"offset id", "offsetId"},
+    {"broker", "broker"},          {"queue", "queue"},
+    {"offset", "offset"},          {"recall handle", "recallHandle"},
+    {"send status", "sendStatus"},
 };
 
 static const struct column found_columns[] = {
@@ -129,9 +131,12 @@ static enum cli_exit print_sent(struct cli *cli, const struct broker_data *broke
         command_i32(response, "queueId", true, &queue_id) != STATUS_OK) {
         return cli_nonsense(cli, broker->name);
     }
-    json_t *sent = json_pack("{s:s, s:o, s:o, s:i, s:I}", "id", id, "offsetId",
+    // The names of RocketMQ's SendStatus.
+    const char *status =
+        response->code == RESPONSE_SUCCESS ? "SEND_OK" : response_code_name(response->code);
+    json_t *sent = json_pack("{s:s, s:o, s:o, s:i, s:I, s:s}", "id", id, "offsetId",
                              json_slice(offset_id), "broker", json_slice(broker->name), "queue",
-                             queue_id, "offset", (json_int_t)queue_offset);
+                             queue_id, "offset", (json_int_t)queue_offset, "sendStatus", status);
     if (command_find(response, "recallHandle", &handle) && handle.size > 0) {
         json_object_set_new(sent, "recallHandle", json_slice(handle));
     }
@@ -190,8 +195,10 @@ static enum cli_exit send(struct cli *cli, const struct send_options *options, i
     command_add(&request, "i", buf_slice(&properties));
     command_add(&request, "j", slice_text("0"));
     request.body = slice_text(arguments[1]);
-    enum cli_exit code = ask_leader(cli, broker, &request, &reply);
-    if (code == CLI_OK) {
+    enum cli_exit code = call_leader_once(cli, broker, &request, &reply);
+    if (code == CLI_OK && !is_stored(&reply.command)) {
+        code = cli_refused(cli, broker->name, &reply.command);
+    } else if (code == CLI_OK) {
         code = print_sent(cli, broker, id, &reply.command);
     }
     cli_reply_close(&reply);
@@ -370,6 +377,9 @@ const struct cli_command message_commands[] = {
         .verb = "send",
         .arguments = "TOPIC BODY",
         .summary = "Send one message",
+        .notes =
+            "With any send status it is stored; any but SEND_OK tells what is not yet done for "
+            "its\nsafety. 4: if the broker did not answer, it may be stored all the same.\n",
         .flags = send_flags,
         .defaults = &send_defaults,
         .options_size = sizeof send_defaults,

@@ -26,24 +26,24 @@ static const struct node_options defaults = {.wait_s = 600};
         'b', "broker", CLI_TEXT, "GROUP", "only this broker group",                                \
             offsetof(struct node_options, broker), 0, 0                                            \
     }
-#define FLAG_TIMEOUT                                                                               \
+#define FLAG_WITHIN                                                                                \
     {                                                                                              \
-        't', "within", CLI_NUMBER, "SECONDS", "give up after so long (600)",                       \
+        'W', "within", CLI_NUMBER, "SECONDS", "give up after so long (600)",                       \
             offsetof(struct node_options, wait_s), 1, 86400                                        \
     }
 
 static const struct cli_flag list_flags[] = {FLAG_BROKER, {0}};
-static const struct cli_flag change_flags[] = {FLAG_BROKER, FLAG_TIMEOUT, {0}};
+static const struct cli_flag change_flags[] = {FLAG_BROKER, FLAG_WITHIN, {0}};
 static const struct cli_flag add_flags[] = {
     FLAG_BROKER,
-    FLAG_TIMEOUT,
+    FLAG_WITHIN,
     {'s', "standby", CLI_SWITCH, NULL, "leave it without a vote (then: node promote)",
      offsetof(struct node_options, standby), 0, 0},
     {0},
 };
 static const struct cli_flag drain_flags[] = {
     FLAG_BROKER,
-    FLAG_TIMEOUT,
+    FLAG_WITHIN,
     {'w', "wait", CLI_SWITCH, NULL, "until it leads nothing", offsetof(struct node_options, wait),
      0, 0},
     {'u', "undo", CLI_SWITCH, NULL, "let it lead again", offsetof(struct node_options, off), 0, 0},
@@ -304,19 +304,27 @@ static enum cli_exit drain_group(struct cli *cli, const struct broker_data *grou
     return member_drain(cli, group, drain->id, drain->on);
 }
 
-/* Counts groups that the node leads. */
+/* Counts groups that the node leads, or may lead for all that is known. */
 struct leading {
     int64_t id;
     unsigned count;
 };
 
+/* A node that does not answer leads nothing once another one does, with a quorum. */
+static bool may_lead(const json_t *status, int64_t id)
+{
+    const json_t *row = find_row(json_object_get(status, "replicas"), id);
+    const char *role = json_string_value(json_object_get(row, "role"));
+    const char *health = json_string_value(json_object_get(status, "health"));
+    return role != NULL ? strcmp(role, "leader") == 0
+                        : strcmp(health, "no leader") == 0 || strcmp(health, "no quorum") == 0;
+}
+
 static enum cli_exit count_led(struct cli *cli, const struct broker_data *group, void *context)
 {
     struct leading *leading = context;
     json_t *status = group_status(cli, group);
-    const json_t *row = find_row(json_object_get(status, "replicas"), leading->id);
-    const char *role = json_string_value(json_object_get(row, "role"));
-    leading->count += role != NULL && strcmp(role, "leader") == 0;
+    leading->count += may_lead(status, leading->id);
     json_decref(status);
     return CLI_OK;
 }
@@ -333,8 +341,9 @@ static enum cli_exit wait_until_it_leads_nothing(struct cli *cli,
             return code;
         }
         if (leading.count > 0 && clock_monotonic_ms(clock_system()) >= until) {
-            return cli_fail(cli, CLI_FAILED, "node %" PRId64 " still leads %u groups", id,
-                            leading.count);
+            return cli_fail(cli, CLI_FAILED,
+                            "node %" PRId64 " still leads %u groups, or does not answer for them",
+                            id, leading.count);
         }
         usleep(leading.count > 0 ? 200000 : 0);
     }

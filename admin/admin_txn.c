@@ -155,6 +155,7 @@ static enum cli_exit run_list(struct cli *cli, const void *opaque, char **argume
     struct brokers brokers;
     enum cli_exit code = brokers_find(cli, &brokers);
     json_t *rows = json_array();
+    code = code == CLI_OK ? broker_check(cli, &brokers, options->broker) : code;
     for (size_t i = 0; code == CLI_OK && i < brokers.info.broker_count; i++) {
         if (broker_chosen(&brokers.info.brokers[i], options->broker)) {
             code = list_broker(cli, &brokers.info.brokers[i], options, rows);

@@ -44,6 +44,13 @@ bool broker_chosen(const struct broker_data *group, const char *name)
     return name == NULL || slice_equals_text(group->name, name);
 }
 
+enum cli_exit broker_check(struct cli *cli, const struct brokers *brokers, const char *name)
+{
+    return name == NULL || brokers_group(brokers, name) != NULL
+               ? CLI_OK
+               : cli_fail(cli, CLI_NOT_FOUND, "the nameserver knows no broker group %s", name);
+}
+
 enum cli_exit call_nameserver(struct cli *cli, const struct command *request,
                               struct cli_reply *reply)
 {
@@ -90,10 +97,20 @@ static bool call_with_hints(struct cli *cli, struct slice first, const struct co
     return done;
 }
 
+/* After an end without success: may it have been done all the same? A broker that lost the
+ * leadership meanwhile says 14, too, and only its remark tells. */
+static bool outcome_unknown(const struct cli_reply *reply)
+{
+    return reply->response == NULL
+               ? reply->error.status != RAFTMQ_CONNECT_FAILED
+               : slice_equals_text(reply->command.remark, status_text(STATUS_UNKNOWN_OUTCOME));
+}
+
 static enum cli_exit call_in_turn(struct cli *cli, const struct broker_data *group,
                                   const struct command *request, bool once, struct cli_reply *reply)
 {
     const char *why = status_text(STATUS_NO_LEADER);
+    bool unknown = false;
     // The lowest id first: that is whom the nameserver takes for the leader.
     for (int64_t done = -1; done < INT64_MAX;) {
         const struct broker_address *next = NULL;
@@ -110,12 +127,13 @@ static enum cli_exit call_in_turn(struct cli *cli, const struct broker_data *gro
         if (call_with_hints(cli, next->address, request, reply, &why)) {
             return CLI_OK;
         }
-        bool unknown = reply->response == NULL && reply->error.status != RAFTMQ_CONNECT_FAILED;
-        if (once && unknown) {
+        unknown = once && outcome_unknown(reply);
+        if (unknown) {
             break;
         }
     }
-    return cli_fail(cli, CLI_UNREACHABLE, "%.*s: %s", SLICE_ARGS(group->name), why);
+    return cli_fail(cli, CLI_UNREACHABLE, "%.*s: %s%s", SLICE_ARGS(group->name), why,
+                    unknown ? "; it may have been done all the same" : "");
 }
 
 enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
@@ -137,6 +155,13 @@ enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,
     return code == CLI_OK && reply->command.code != RESPONSE_SUCCESS
                ? cli_refused(cli, group->name, &reply->command)
                : code;
+}
+
+bool is_stored(const struct command *answer)
+{
+    return answer->code == RESPONSE_SUCCESS || answer->code == RESPONSE_FLUSH_DISK_TIMEOUT ||
+           answer->code == RESPONSE_SLAVE_NOT_AVAILABLE ||
+           answer->code == RESPONSE_FLUSH_SLAVE_TIMEOUT;
 }
 
 enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response)

@@ -33,14 +33,18 @@ enum cli_exit call_leader(struct cli *cli, const struct broker_data *group,
                           const struct command *request, struct cli_reply *reply);
 
 /* call_leader() for what must not be done twice: it goes on to another replica only if the one
- * before surely did nothing (no connection, or 14). Another end without an answer is an unknown
- * outcome, CLI_UNREACHABLE. */
+ * before surely did nothing (no connection, or 14 but for STATUS_UNKNOWN_OUTCOME). Another end
+ * without an answer is an unknown outcome, CLI_UNREACHABLE. */
 enum cli_exit call_leader_once(struct cli *cli, const struct broker_data *group,
                                const struct command *request, struct cli_reply *reply);
 
 /* call_leader() for which only success will do: any other answer is cli_refused(). */
 enum cli_exit ask_leader(struct cli *cli, const struct broker_data *group,
                          const struct command *request, struct cli_reply *reply);
+
+/* Does this answer to a message say that it is stored, be it that it is not yet as safe as the
+ * broker would have it? */
+bool is_stored(const struct command *answer);
 
 /* Tell the person of a response that is not success; the code that says which kind it is. */
 enum cli_exit cli_refused(struct cli *cli, struct slice who, const struct command *response);
@@ -50,6 +54,9 @@ enum cli_exit cli_nonsense(struct cli *cli, struct slice who);
 
 /* Only the groups that a --broker option names (NULL: all). */
 bool broker_chosen(const struct broker_data *group, const char *name);
+
+/* Is there what a --broker option names? Says so to the person if not. */
+enum cli_exit broker_check(struct cli *cli, const struct brokers *brokers, const char *name);
 
 /* The route of a topic. */
 struct route {

@@ -128,10 +128,22 @@ struct flag_set {
     char letters[2 * CLI_FLAGS_MAX + 3];
 };
 
+/* Of two flags with one letter or name the parser would see the first alone. */
+static bool flag_set_has(const struct flag_set *set, const struct cli_flag *flag)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->flags[i]->letter == flag->letter || strcmp(set->flags[i]->name, flag->name) == 0) {
+            return true;
+        }
+    }
+    return flag->letter == FLAG_HELP || strcmp(flag->name, "help") == 0;
+}
+
 static void flag_set_add(struct flag_set *set, const struct cli_flag *flags, bool common)
 {
     for (; flags != NULL && flags->name != NULL; flags++) {
         ASSERT(set->count < CLI_FLAGS_MAX);
+        ASSERT(!flag_set_has(set, flags));
         bool has_argument = flags->type != CLI_SWITCH;
         set->common[set->count] = common;
         set->flags[set->count] = flags;

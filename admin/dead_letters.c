@@ -46,20 +46,15 @@ enum cli_exit letter_queues_find(struct cli *cli, const struct brokers *brokers,
                                  const char *broker, struct letter_queues *out)
 {
     struct name name;
-    bool known = broker == NULL;
     *out = (struct letter_queues){0};
     if (!group_name_valid(slice_text(group)) || !name_set(&name, slice_text(group))) {
         return cli_fail(cli, CLI_USAGE, "%s is no valid group name", group);
     }
-    enum cli_exit code = CLI_OK;
+    enum cli_exit code = broker_check(cli, brokers, broker);
     for (size_t i = 0; code == CLI_OK && i < brokers->info.broker_count; i++) {
         if (broker_chosen(&brokers->info.brokers[i], broker)) {
             code = add_queues(cli, &brokers->info.brokers[i], &name, out);
-            known = true;
         }
-    }
-    if (!known) {
-        code = cli_fail(cli, CLI_NOT_FOUND, "the nameserver knows no broker group %s", broker);
     }
     if (out->count > 0) {
         qsort(out->queues, out->count, sizeof *out->queues, compare_queues);

@@ -92,11 +92,7 @@ static enum cli_exit send_copy(struct cli *cli, const struct letter_queue *queue
     request.body = letter->body;
     enum cli_exit code = call_leader_once(cli, queue->broker, &request, &reply);
     const struct command *answer = &reply.command;
-    bool stored = code == CLI_OK && (answer->code == RESPONSE_SUCCESS ||
-                                     answer->code == RESPONSE_FLUSH_DISK_TIMEOUT ||
-                                     answer->code == RESPONSE_SLAVE_NOT_AVAILABLE ||
-                                     answer->code == RESPONSE_FLUSH_SLAVE_TIMEOUT);
-    if (code == CLI_OK && !stored) {
+    if (code == CLI_OK && !is_stored(answer)) {
         code = cli_refused(cli, queue->broker->name, answer);
     } else if (code == CLI_OK && (!command_find(answer, "msgId", &id) ||
                                   offset_message_id_parse(id, &host, position) != STATUS_OK)) {

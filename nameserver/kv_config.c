@@ -3,14 +3,19 @@
 #include "common/base/file.h"
 #include "common/base/map.h"
 #include "common/base/name.h"
+#include "common/remoting/json_text.h"
 
 #include <stdlib.h>
+
+static_assert(KV_TOTAL_SIZE_MAX <= FRAME_SIZE_MAX - HEADER_SIZE_MAX - 1024,
+              "the file can be read again, and a frame carries any namespace");
+static_assert(2 * KV_VALUE_SIZE_MAX <= HEADER_SIZE_MAX, "a header carries any value");
 
 struct kv_config {
     char *path;
     struct map spaces;
     size_t entry_count;
-    size_t total_size;
+    size_t total_size; /* As they are written. */
 };
 
 struct space {
@@ -101,18 +106,54 @@ static bool is_kept_name(struct slice name)
     return name.size > 0 && name.size <= NAME_MAX_SIZE && !has_nul(name);
 }
 
+/* As JSON, in its quotes. */
+static size_t text_size(struct slice text)
+{
+    struct buf json = {0};
+    json_put_string(&json, text);
+    size_t size = json.size;
+    buf_close(&json);
+    return size;
+}
+
+static size_t entry_size(struct slice key, struct slice value)
+{
+    return text_size(key) + text_size(value) + sizeof ":," - 1;
+}
+
+static size_t space_size(struct slice name)
+{
+    return text_size(name) + sizeof ":{}," - 1;
+}
+
+/* Is there room, when what it replaces is gone? */
+static bool has_room(const struct kv_config *config, struct slice space, struct slice key,
+                     struct slice value)
+{
+    struct slice old;
+    size_t size = config->total_size + entry_size(key, value);
+    if (kv_config_get(config, space, key, &old)) {
+        size -= entry_size(key, old);
+    } else if (config->entry_count >= KV_ENTRIES_MAX) {
+        return false;
+    }
+    if (find_space(config, space) == NULL) {
+        size += space_size(space);
+    }
+    return text_size(value) <= KV_VALUE_SIZE_MAX + sizeof "\"\"" - 1 && size <= KV_TOTAL_SIZE_MAX;
+}
+
 enum status kv_config_put(struct kv_config *config, struct slice space, struct slice key,
                           struct slice value)
 {
     if (!is_kept_name(space) || !is_kept_name(key) || has_nul(value)) {
         return STATUS_INVALID_ARGUMENT;
     }
-    struct slice old = {0};
-    bool replaces = kv_config_get(config, space, key, &old);
-    if (value.size > KV_VALUE_SIZE_MAX || (!replaces && config->entry_count >= KV_ENTRIES_MAX) ||
-        config->total_size + key.size + value.size > KV_TOTAL_SIZE_MAX) {
+    if (!has_room(config, space, key, value)) {
         return STATUS_LIMIT;
     }
+    struct slice old = {0};
+    bool replaces = kv_config_get(config, space, key, &old);
     uint8_t *kept = NULL;
     size_t kept_size = old.size;
     if (replaces) {
@@ -145,6 +186,7 @@ static void put(struct kv_config *config, struct slice space_name, struct slice 
         space = mem_zalloc(sizeof *space);
         (void)name_set(&space->name, space_name);
         map_put(&config->spaces, &space->node, name_slice(&space->name));
+        config->total_size += space_size(space_name);
     }
     struct entry *entry = find_entry(space, key);
     if (entry == NULL) {
@@ -152,10 +194,10 @@ static void put(struct kv_config *config, struct slice space_name, struct slice 
         (void)name_set(&entry->key, key);
         map_put(&space->entries, &entry->node, name_slice(&entry->key));
         config->entry_count++;
-        config->total_size += key.size;
+    } else {
+        config->total_size -= entry_size(key, buf_slice(&entry->value));
     }
-    config->total_size += value.size;
-    config->total_size -= entry->value.size;
+    config->total_size += entry_size(key, value);
     buf_clear(&entry->value);
     buf_put_slice(&entry->value, value);
 }
@@ -164,11 +206,12 @@ static void drop(struct kv_config *config, struct space *space, struct entry *en
 {
     map_remove(&space->entries, &entry->node);
     config->entry_count--;
-    config->total_size -= entry->key.size + entry->value.size;
+    config->total_size -= entry_size(name_slice(&entry->key), buf_slice(&entry->value));
     buf_close(&entry->value);
     free(entry);
     if (space->entries.count == 0) {
         map_remove(&config->spaces, &space->node);
+        config->total_size -= space_size(name_slice(&space->name));
         map_close(&space->entries);
         free(space);
     }

@@ -11,10 +11,11 @@
 
 #define NAMESPACE_ORDER_TOPIC "ORDER_TOPIC_CONFIG"
 
+/* Sizes are those of the JSON, where a control character takes six bytes. */
 enum {
     KV_ENTRIES_MAX = 65536,
     KV_VALUE_SIZE_MAX = 64 * 1024,
-    KV_TOTAL_SIZE_MAX = 8 * 1024 * 1024, /* Of all keys and values. */
+    KV_TOTAL_SIZE_MAX = 8 * 1024 * 1024, /* Of all namespaces, keys and values. */
 };
 
 struct kv_config;

@@ -51,6 +51,11 @@ void nameserver_answer(struct nameserver *nameserver, const struct command *comm
     buf_reserve(&nameserver->scratch, 256); // Fields borrow from it: it must not move.
     command_init_response(response, command, RESPONSE_SUCCESS);
     enum status status = handle(&request);
+    if (status == STATUS_OK && nameserver->body.size > FRAME_SIZE_MAX - HEADER_SIZE_MAX) {
+        buf_clear(&nameserver->remark);
+        buf_put_text(&nameserver->remark, "the answer is larger than a frame");
+        status = STATUS_INTERNAL;
+    }
     if (status != STATUS_OK) {
         if (nameserver->remark.size == 0) {
             buf_put_text(&nameserver->remark, status_text(status));

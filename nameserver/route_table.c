@@ -38,7 +38,6 @@ void route_table_free(struct route_table *table)
     MAP_FOREACH(node, &table->brokers)
     {
         struct broker *broker = CONTAINER_OF(node, struct broker, node);
-        drop_entries(table, broker);
         LIST_FOREACH(at, &broker->addresses)
         {
             drop_address(table, CONTAINER_OF(at, struct address, in_broker));
@@ -189,8 +188,11 @@ static struct address *take_address(struct route_table *table, struct broker *br
 {
     struct address *address = route_find_address(table, registration->address);
     *is_new = false;
-    if (address != NULL && (address->broker != broker || address->id != registration->id)) {
-        drop_address(table, address); // It plays another role now.
+    if (address != NULL && address->broker != broker) {
+        lose_address(table, address); // It plays another role now.
+        address = NULL;
+    } else if (address != NULL && address->id != registration->id) {
+        drop_address(table, address); // Likewise, yet the broker has it again in a moment.
         address = NULL;
     }
     evict_holder(table, broker, registration->id, registration->address);
@@ -346,6 +348,7 @@ static void drop_entries(struct route_table *table, struct broker *broker)
 
 static void free_broker(struct route_table *table, struct broker *broker)
 {
+    drop_entries(table, broker); // They point at it.
     map_remove(&table->brokers, &broker->node);
     free(broker);
 }
@@ -486,7 +489,7 @@ enum status route_table_put_topic(struct route_table *table, struct slice topic,
     }
     for (size_t i = 0; i < count; i++) {
         struct broker *broker = route_find_broker(table, queues[i].broker);
-        if (broker != NULL) {
+        if (broker != NULL && broker->address_count > 0) {
             bool is_new;
             struct entry *entry = take_entry(table, broker, topic, &is_new);
             entry->queues = queues[i];

@@ -89,7 +89,7 @@ size_t route_table_add_write(struct route_table *table, struct slice broker);
 /* Forget a topic, for the brokers of one cluster only if cluster is not empty. */
 void route_table_delete_topic(struct route_table *table, struct slice topic, struct slice cluster);
 
-/* Enter queues of known brokers by hand (217).
+/* Enter queues by hand (217); those of brokers without an address are passed over.
  * Errors: STATUS_INVALID_ARGUMENT, STATUS_LIMIT  nothing changed. */
 WARN_UNUSED enum status route_table_put_topic(struct route_table *table, struct slice topic,
                                               const struct queue_data *queues, size_t count);

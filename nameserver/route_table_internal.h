@@ -6,8 +6,8 @@
 #include "nameserver/route_table.h"
 
 /* Invariants: an address is in exactly one broker's list and in `addresses`; a topic has at least
- * one entry; every entry's broker is in `brokers`; generation rises whenever an answer could
- * change. */
+ * one entry; every entry's broker is in `brokers` and has an address; generation rises whenever an
+ * answer could change. */
 struct route_table {
     struct map brokers;   /* By name; also those that are only remembered. */
     struct map addresses; /* By address. */

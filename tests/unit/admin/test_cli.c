@@ -9,14 +9,21 @@
 #include "common/remoting/message.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 
-enum { ARGUMENTS_MAX = 16 };
+enum { ARGUMENTS_MAX = 16, NO_ANSWER = -1 };
 
 /* What the server answers and what it was asked. */
 struct script {
     struct answer_server *fake;
+    struct answer_server *second; /* Another replica of the same group, or NULL. */
+    int32_t once_codes[2];        /* Answers to what must not be done twice, one after the other. */
+    const char *once_remark;
     const char *role;
+    const char *second_role;
+    bool silent; /* The first replica tells its status no more once it was told to drain. */
+    bool drained;
     const char *second_replica; /* Address of another member, or NULL. */
     bool quorum_stale;
     int32_t refuse_code; /* Of the request with refuse_request. */
@@ -31,24 +38,57 @@ static struct script script;
 static char output[65536];
 static char errors[4096];
 
+static void put_broker(struct buf *out)
+{
+    buf_printf(out, "{\"brokerAddrs\":{0:\"%s\"", answer_server_address(script.fake));
+    if (script.second != NULL) {
+        buf_printf(out, ",1:\"%s\"", answer_server_address(script.second));
+    }
+    buf_put_text(out, "},\"brokerName\":\"broker-a\",\"cluster\":\"C\"}");
+}
+
 static bool answer_cluster(struct command *response, struct buf *scratch)
 {
-    buf_printf(scratch,
-               "{\"brokerAddrTable\":{\"broker-a\":{\"brokerAddrs\":{0:\"%s\"},\"brokerName\":"
-               "\"broker-a\",\"cluster\":\"C\"}},\"clusterAddrTable\":{\"C\":[\"broker-a\"]}}",
-               answer_server_address(script.fake));
+    buf_put_text(scratch, "{\"brokerAddrTable\":{\"broker-a\":");
+    put_broker(scratch);
+    buf_put_text(scratch, "},\"clusterAddrTable\":{\"C\":[\"broker-a\"]}}");
     response->body = buf_slice(scratch);
     return true;
 }
 
-static bool answer_status(struct command *response, struct buf *scratch)
+static bool answer_route(struct command *response, struct buf *scratch)
 {
+    buf_put_text(scratch, "{\"brokerDatas\":[");
+    put_broker(scratch);
+    buf_put_text(scratch, "],\"queueDatas\":[{\"brokerName\":\"broker-a\",\"perm\":6,"
+                          "\"readQueueNums\":1,\"writeQueueNums\":1}]}");
+    response->body = buf_slice(scratch);
+    return true;
+}
+
+static bool answer_once(struct command *response)
+{
+    int32_t code = script.once_codes[script.asked++ == 0 ? 0 : 1];
+    response->code = code;
+    response->remark = slice_text(script.once_remark == NULL ? "" : script.once_remark);
+    command_add(response, "msgId", slice_text("7F00000100002A9F0000000000000400"));
+    command_add(response, "queueOffset", slice_text("17"));
+    command_add(response, "queueId", slice_text("3"));
+    return code != NO_ANSWER;
+}
+
+static bool answer_status(bool second, struct command *response, struct buf *scratch)
+{
+    if (script.silent && script.drained && !second) {
+        return false;
+    }
     buf_printf(
         scratch,
-        "{\"group\":\"broker-a\",\"memberId\":1,\"role\":\"%s\",\"term\":7,\"commitIndex\":90,"
+        "{\"group\":\"broker-a\",\"memberId\":%d,\"role\":\"%s\",\"term\":7,\"commitIndex\":90,"
         "\"appliedIndex\":90,\"lastIndex\":91,\"quorumFresh\":%s,\"members\":[{\"id\":1,"
         "\"clientAddr\":\"%s\"}",
-        script.role, script.quorum_stale ? "false" : "true", answer_server_address(script.fake));
+        second ? 2 : 1, second ? script.second_role : script.role,
+        script.quorum_stale ? "false" : "true", answer_server_address(script.fake));
     if (script.second_replica != NULL) {
         buf_printf(scratch, ",{\"id\":2,\"clientAddr\":\"%s\"}", script.second_replica);
     }
@@ -87,10 +127,9 @@ static bool answer_list(const struct command *request, struct command *response,
     return true;
 }
 
-static bool answer(void *context, const struct command *request, struct command *response,
-                   struct buf *scratch)
+static bool answer_as_scripted(bool second, const struct command *request, struct command *response,
+                               struct buf *scratch)
 {
-    (void)context;
     if (request->code == script.refuse_request) {
         if (script.hint && script.hints_given++ == 0) {
             command_add(response, FIELD_LEADER_HINT,
@@ -105,8 +144,16 @@ static bool answer(void *context, const struct command *request, struct command 
     switch (request->code) {
     case REQUEST_GET_BROKER_CLUSTER_INFO:
         return answer_cluster(response, scratch);
+    case REQUEST_GET_ROUTEINFO_BY_TOPIC:
+        return answer_route(response, scratch);
+    case REQUEST_SEND_MESSAGE_V2:
+    case REQUEST_RAFTMQ_TRANSFER:
+        return answer_once(response);
     case REQUEST_RAFTMQ_STATUS:
-        return answer_status(response, scratch);
+        return answer_status(second, response, scratch);
+    case REQUEST_RAFTMQ_DRAIN:
+        script.drained = true;
+        return true;
     case REQUEST_RAFTMQ_TXN_LIST:
         return answer_list(request, response, scratch);
     case REQUEST_RAFTMQ_TXN_SETTLE:
@@ -127,6 +174,26 @@ static bool answer(void *context, const struct command *request, struct command 
     }
 }
 
+/* Two servers' threads share the script. */
+static bool answer(void *context, const struct command *request, struct command *response,
+                   struct buf *scratch)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    bool answered = answer_as_scripted(context == &script, request, response, scratch);
+    pthread_mutex_unlock(&lock);
+    return answered;
+}
+
+/* Before and after a command line. */
+static void sync_servers(void)
+{
+    answer_server_sync(script.fake);
+    if (script.second != NULL) {
+        answer_server_sync(script.second);
+    }
+}
+
 /* Run a command line, words parted by spaces; @ stands for the server's address. */
 static enum cli_exit run(const char *line)
 {
@@ -144,9 +211,9 @@ static enum cli_exit run(const char *line)
     FILE *err = fmemopen(errors, sizeof errors, "w");
     memset(output, 0, sizeof output);
     memset(errors, 0, sizeof errors);
-    answer_server_sync(script.fake);
+    sync_servers();
     enum cli_exit code = cli_main(count, arguments, out, err);
-    answer_server_sync(script.fake);
+    sync_servers();
     fclose(out);
     fclose(err);
     return code;
@@ -171,6 +238,17 @@ static int close_server(void **state)
 {
     (void)state;
     answer_server_stop(script.fake);
+    if (script.second != NULL) {
+        answer_server_stop(script.second);
+    }
+    return 0;
+}
+
+static int open_servers(void **state)
+{
+    open_server(state);
+    script.second_role = "follower";
+    script.second = answer_server_start(answer, &script);
     return 0;
 }
 
@@ -215,6 +293,8 @@ static void wrong_command_lines_are_told_and_nothing_is_sent(void **state)
         {"topic create a -q many -n @", "not \"many\""},
         {"topic create a --colour red", "not an option"},
         {"topic create a -q", "its value is missing"},
+        {"node drain 1 --timeout 600001 -n @", "--timeout: a number from 1 to 600000"},
+        {"node drain 1 --within 86401 -n @", "--within: a number from 1 to 86400"},
         {"topic list -o xml", "table or json"},
         {"txn list -s waiting -n @", "--state"},
         {"txn show 17 -n @", "GROUP:POSITION"},
@@ -334,6 +414,22 @@ static void transactions_are_listed_page_by_page(void **state)
     json_decref(rows);
 }
 
+static void a_broker_group_that_is_not_there_is_told(void **state)
+{
+    (void)state;
+    const char *const lines[] = {
+        "txn list -b typo -n @",       "dlq list -b typo -n @",           "dlq show G -b typo -n @",
+        "dlq purge G -b typo -n @",    "dlq replay G --all -b typo -n @", "node list -b typo -n @",
+        "cluster status -b typo -n @",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_int_equal(run(lines[i]), CLI_NOT_FOUND);
+        assert_contains(errors, "the nameserver knows no");
+        assert_string_equal(output, "");
+    }
+    assert_int_equal(script.asked, 0);
+}
+
 static void a_transaction_is_settled_by_its_name(void **state)
 {
     (void)state;
@@ -365,6 +461,79 @@ static void a_hint_at_the_leader_is_followed(void **state)
     assert_int_equal(script.hints_given, 2); // Asked again, at the place hinted at.
 }
 
+/* Whoever does not answer may have stored it; the next replica would store it again. */
+static void a_message_is_sent_on_only_if_it_is_surely_not_stored(void **state)
+{
+    (void)state;
+    const struct {
+        int32_t first;
+        const char *remark;
+        enum cli_exit code;
+        int asked;
+    } cases[] = {
+        {NO_ANSWER, NULL, CLI_UNREACHABLE, 1},
+        {RESPONSE_SERVICE_NOT_AVAILABLE, NULL, CLI_OK, 2},
+        {RESPONSE_SERVICE_NOT_AVAILABLE, status_text(STATUS_UNKNOWN_OUTCOME), CLI_UNREACHABLE, 1},
+        {RESPONSE_MESSAGE_ILLEGAL, NULL, CLI_FAILED, 1},
+        {RESPONSE_SUCCESS, NULL, CLI_OK, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        script.asked = 0;
+        script.once_codes[0] = cases[i].first;
+        script.once_remark = cases[i].remark;
+        assert_int_equal(run("message send Orders hello -t 200 -n @"), cases[i].code);
+        assert_int_equal(script.asked, cases[i].asked);
+        if (cases[i].code == CLI_UNREACHABLE) {
+            assert_contains(errors, "may have been done");
+        }
+    }
+    assert_contains(output, "7F00000100002A9F0000000000000400");
+    assert_contains(output, "SEND_OK");
+}
+
+static void a_message_that_is_stored_but_not_yet_safe_is_sent(void **state)
+{
+    (void)state;
+    const int32_t codes[] = {RESPONSE_FLUSH_DISK_TIMEOUT, RESPONSE_SLAVE_NOT_AVAILABLE,
+                             RESPONSE_FLUSH_SLAVE_TIMEOUT};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        script.asked = 0;
+        script.once_codes[0] = codes[i];
+        assert_int_equal(run("message send Orders hello -n @"), CLI_OK);
+        assert_int_equal(script.asked, 1);
+        assert_contains(output, response_code_name(codes[i]));
+        assert_contains(output, "7F00000100002A9F0000000000000400");
+    }
+}
+
+/* The second replica may lead by then, and would hand it on. */
+static void leadership_is_handed_over_once(void **state)
+{
+    (void)state;
+    script.once_codes[0] = NO_ANSWER;
+    assert_int_equal(run("leader transfer broker-a -t 200 -n @"), CLI_UNREACHABLE);
+    assert_int_equal(script.asked, 1);
+    assert_int_equal(run("leader transfer broker-a -n @"), CLI_OK);
+    script.once_codes[1] = RESPONSE_SYSTEM_ERROR;
+    assert_int_equal(run("leader transfer broker-a -n @"), CLI_FAILED);
+}
+
+/* A node that does not answer may lead still, unless another one does. */
+static void a_drain_waits_for_a_leader_that_is_another_one(void **state)
+{
+    (void)state;
+    script.silent = true;
+    assert_int_equal(run("node drain 1 --force --wait --within 1 -t 100 -n @"), CLI_FAILED);
+    assert_contains(errors, "node 1");
+    script.drained = false;
+    script.second_role = "leader";
+    script.quorum_stale = true;
+    assert_int_equal(run("node drain 1 --force --wait --within 1 -t 100 -n @"), CLI_FAILED);
+    script.drained = false;
+    script.quorum_stale = false;
+    assert_int_equal(run("node drain 1 --force --wait --within 60 -t 100 -n @"), CLI_OK);
+}
+
 static void a_topic_is_created_as_the_flags_say(void **state)
 {
     (void)state;
@@ -380,6 +549,7 @@ static void a_topic_is_created_as_the_flags_say(void **state)
 }
 
 #define server_test(test) cmocka_unit_test_setup_teardown(test, open_server, close_server)
+#define servers_test(test) cmocka_unit_test_setup_teardown(test, open_servers, close_server)
 
 int main(void)
 {
@@ -391,8 +561,13 @@ int main(void)
         server_test(a_healthy_cluster_ends_with_zero),
         server_test(what_is_wrong_with_a_cluster_is_said),
         server_test(transactions_are_listed_page_by_page),
+        server_test(a_broker_group_that_is_not_there_is_told),
         server_test(a_transaction_is_settled_by_its_name),
         server_test(a_hint_at_the_leader_is_followed),
+        servers_test(a_message_is_sent_on_only_if_it_is_surely_not_stored),
+        servers_test(a_message_that_is_stored_but_not_yet_safe_is_sent),
+        servers_test(leadership_is_handed_over_once),
+        servers_test(a_drain_waits_for_a_leader_that_is_another_one),
         server_test(a_topic_is_created_as_the_flags_say),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);

@@ -115,6 +115,42 @@ static void sizes_are_bounded(void **state)
     free(large);
 }
 
+/* JSON writes a control character as six: what is counted is what the file and an answer hold. */
+static void sizes_are_counted_as_they_are_written(void **state)
+{
+    struct fixture *fixture = *state;
+    char control[KV_VALUE_SIZE_MAX / 6 + 1];
+    memset(control, 1, sizeof control);
+    assert_int_equal(
+        kv_config_put(fixture->config, S("n"), S("k"), slice_of(control, sizeof control)),
+        STATUS_LIMIT);
+    assert_int_equal(
+        kv_config_put(fixture->config, S("n"), S("k"), slice_of(control, sizeof control - 1)),
+        STATUS_OK);
+    FILE *file = fopen(fixture->path, "w"); // All but full.
+    assert_non_null(file);
+    fputs("{\"configTable\":{\"n\":{\"k\":\"", file);
+    for (size_t i = 0; i < (KV_TOTAL_SIZE_MAX - 1000) / 6; i++) {
+        fputs("\\u0001", file);
+    }
+    fputs("\"}}}", file);
+    fclose(file);
+    reopen(fixture);
+    struct slice large = slice_of(control, 200);
+    assert_int_equal(kv_config_put(fixture->config, S("n"), S("l"), large), STATUS_LIMIT);
+    assert_int_equal(kv_config_put(fixture->config, S("n"), large, S("v")), STATUS_LIMIT);
+    assert_int_equal(kv_config_put(fixture->config, large, S("k"), S("v")), STATUS_LIMIT);
+    assert_int_equal(kv_config_put(fixture->config, S("n"), S("l"), S("v")), STATUS_OK);
+    struct buf out = {0};
+    assert_true(kv_config_list(fixture->config, S("n"), &out));
+    assert_true(out.size <= KV_TOTAL_SIZE_MAX);
+    buf_close(&out);
+    // What takes the place of another one needs no more room than it has itself.
+    assert_int_equal(kv_config_put(fixture->config, S("n"), S("k"), large), STATUS_OK);
+    assert_int_equal(kv_config_put(fixture->config, large, S("l"), large), STATUS_OK);
+    assert_int_equal(kv_config_delete(fixture->config, large, S("l")), STATUS_OK);
+}
+
 /* It would be written as \u0000, which the reader of JSON refuses: no nameserver would start again.
  */
 static void what_could_not_be_read_again_is_refused(void **state)
@@ -149,6 +185,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(deleted_values_stay_deleted, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_stored_is_not_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(sizes_are_counted_as_they_are_written, setup, teardown),
         cmocka_unit_test_setup_teardown(what_could_not_be_read_again_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_not_overwritten, setup, teardown),
     };

@@ -3,12 +3,14 @@
 #include "tests/support/sync_call.h"
 #include "tests/support/test.h"
 
+#include "common/base/name.h"
 #include "common/remoting/body_register.h"
 #include "common/remoting/codes.h"
 #include "nameserver/nameserver.h"
 #include "nameserver/settings.h"
 
 #include <unistd.h>
+#include <zlib.h>
 
 #define S(text) slice_text(text)
 
@@ -120,6 +122,32 @@ static int32_t register_broker(struct fixture *fixture, const char *address, con
     return call(fixture, REQUEST_REGISTER_BROKER,
                 FIELDS("brokerName", "broker-a", "brokerAddr", address, "clusterName", "C1",
                        "haServerAddr", "10.0.0.1:10912", "brokerId", id));
+}
+
+static void put_text(struct buf *to, const char *text)
+{
+    buf_put_be32(to, (uint32_t)strlen(text));
+    buf_put_text(to, text);
+}
+
+/* As many topics as can be, of the longest names, as a Java broker with compressedRegister=true
+ * sends them. */
+static void put_large_registration(struct fixture *fixture)
+{
+    struct buf plain = {0};
+    put_text(&plain, "{\"counter\":1,\"stateVersion\":1,\"timestamp\":1700000000000}");
+    buf_put_be32(&plain, TOPICS_MAX);
+    for (int i = 0; i < TOPICS_MAX; i++) {
+        char line[NAME_MAX_SIZE + 32];
+        snprintf(line, sizeof line, "%0*d 8 8 6 SINGLE_TAG", NAME_MAX_SIZE, i);
+        put_text(&plain, line);
+    }
+    buf_put_be32(&plain, 0); // No filter servers.
+    uLongf size = compressBound(plain.size);
+    buf_reserve(&fixture->body, size);
+    assert_int_equal(compress(fixture->body.data, &size, plain.data, plain.size), Z_OK);
+    fixture->body.size = size;
+    buf_close(&plain);
 }
 
 static void a_registered_brokers_topics_have_routes(void **state)
@@ -341,6 +369,23 @@ static void an_unknown_code_is_answered_and_the_connection_stays(void **state)
     assert_int_equal(call(fixture, REQUEST_GET_BROKER_CLUSTER_INFO, NULL), 0);
 }
 
+/* It would end the process, or break the connection. */
+static void an_answer_larger_than_a_frame_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    put_large_registration(fixture);
+    assert_int_equal(call(fixture, REQUEST_REGISTER_BROKER,
+                          FIELDS("brokerName", "broker-a", "brokerAddr", "10.0.0.1:10911",
+                                 "clusterName", "C1", "brokerId", "0", "compressed", "true")),
+                     0);
+    assert_int_equal(call(fixture, REQUEST_GET_ALL_TOPIC_LIST_FROM_NAMESERVER, NULL),
+                     RESPONSE_SYSTEM_ERROR);
+    assert_true(
+        slice_equals_text(fixture->client.response.remark, "the answer is larger than a frame"));
+    assert_body(fixture, "");
+    assert_int_equal(call(fixture, REQUEST_GET_BROKER_CLUSTER_INFO, NULL), 0);
+}
+
 /* In a binary frame the answer is binary too; and a oneway request is not answered at all. */
 static void answers_have_the_form_of_the_request(void **state)
 {
@@ -375,6 +420,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(an_unknown_code_is_answered_and_the_connection_stays, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(an_answer_larger_than_a_frame_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_have_the_form_of_the_request, setup, teardown),
     };
     return cmocka_run_group_tests_name("nameserver", tests, NULL, NULL);

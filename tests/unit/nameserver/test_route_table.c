@@ -205,6 +205,27 @@ static void an_address_has_one_role(void **state)
     route_table_free(table);
 }
 
+/* Its topics would point at a broker that is forgotten later. */
+static void an_address_that_moves_away_takes_its_last_topics_along(void **state)
+{
+    (void)state;
+    struct route_table *table = route_table_new();
+    struct registration moved = of("b", "10.0.0.1:1", 0, 1);
+    assert_int_equal(register_as(table, "a", "10.0.0.1:1", 0, 1, 0), STATUS_OK);
+    assert_int_equal(register_as(table, "a", "10.0.0.2:1", 1, 1, 0), STATUS_OK);
+    moved.lease_ms = LEASE_MAX_MS;
+    moved.topics.count = 0;
+    assert_int_equal(route_table_register(table, &moved, 0), STATUS_OK);
+    assert_int_equal(route_table_topic_count(table), 2); // Another replica serves them still.
+    moved.address = S("10.0.0.2:1");
+    assert_int_equal(route_table_register(table, &moved, 0), STATUS_OK);
+    assert_int_equal(route_table_topic_count(table), 0);
+    route_table_expire(table, BROKER_MEMORY_MS);
+    assert_int_equal(route_table_broker_count(table), 1);
+    assert_route(table, "T", NULL);
+    route_table_free(table);
+}
+
 static void one_topic_alone_is_no_first_registration(void **state)
 {
     (void)state;
@@ -386,6 +407,21 @@ static void queues_entered_by_hand_need_a_known_broker(void **state)
     route_table_free(table);
 }
 
+/* As RocketMQ, which forgets a broker with its last address. */
+static void queues_entered_by_hand_need_a_broker_with_an_address(void **state)
+{
+    (void)state;
+    struct route_table *table = route_table_new();
+    const struct queue_data queues[] = {{S("a"), 2, 2, 6, 0}};
+    assert_int_equal(register_as(table, "a", "10.0.0.1:1", 0, 1, 0), STATUS_OK);
+    route_table_unregister(table, S("a"), S("10.0.0.1:1"), 0);
+    assert_int_equal(route_table_put_topic(table, S("new"), queues, 1), STATUS_OK);
+    assert_int_equal(route_table_topic_count(table), 0);
+    route_table_expire(table, BROKER_MEMORY_MS);
+    assert_route(table, "new", NULL);
+    route_table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_lease_lapses_unless_renewed),
         cmocka_unit_test(only_the_last_connection_of_an_address_takes_it_away),
         cmocka_unit_test(an_address_has_one_role),
+        cmocka_unit_test(an_address_that_moves_away_takes_its_last_topics_along),
         cmocka_unit_test(one_topic_alone_is_no_first_registration),
         cmocka_unit_test(topics_change_with_the_version_and_are_merged),
         cmocka_unit_test(a_wiped_permission_holds_until_a_changed_registration),
@@ -404,6 +441,7 @@ int main(void)
         cmocka_unit_test(lists_tell_units_and_system_names),
         cmocka_unit_test(what_is_too_much_or_malformed_is_refused_whole),
         cmocka_unit_test(queues_entered_by_hand_need_a_known_broker),
+        cmocka_unit_test(queues_entered_by_hand_need_a_broker_with_an_address),
     };
     return cmocka_run_group_tests_name("route_table", tests, NULL, NULL);
 }
