@@ -172,9 +172,9 @@ bool replica_knows(const struct replica *replica, uint64_t id);
 uint64_t replica_change_index(const struct replica *replica, bool *pending);
 /* Encoded as in the log, or empty; borrowed until the log changes. */
 struct slice replica_membership(const struct replica *replica);
-/* Was this server a member according to a membership that is committed and newer than the one it
- * knows, and is it none any more? */
-bool replica_removed(const struct replica *replica, uint64_t id, uint64_t its_change_index);
+/* Is this server no member of a membership that is committed and newer than the one it knows? By
+ * that one it may have been a member, or one who waits to be added. */
+bool replica_outside(const struct replica *replica, uint64_t id, uint64_t its_change_index);
 /* Is an entry that is to be applied damaged on disk? Nothing is applied any more then. */
 bool replica_damaged(const struct replica *replica);
 /* A committed entry that we lack, of a leader that no longer has what leads up to it: a copy must

@@ -50,7 +50,7 @@ enum hello_answer {
     HELLO_OTHER_RECEIVER = 4, /* You mean somebody else. */
     HELLO_UNKNOWN_SENDER = 5,
     HELLO_OTHER_MEMBERS = 6, /* Of a group that is about to begin. */
-    HELLO_REMOVED = 7,       /* You were a member, and are no more. */
+    HELLO_REMOVED = 7,       /* If you were a member by what you know, you are no more. */
     HELLO_NOT_READY = 8,     /* We have no data yet, or are about to stop. */
     HELLO_NOT_LEADER = 9,    /* Said by versions in which only a leader gave copies. */
     HELLO_BUSY = 10,         /* It gives as many copies as it may. */

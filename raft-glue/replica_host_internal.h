@@ -30,6 +30,7 @@ struct replica_host {
     bool damage_told;
     bool stuck_told;
     bool removed;
+    uint64_t removed_change; /* The newest membership that it knew when it was told so. */
     bool closing;
     bool timer_closed;
     bool peers_closed;

@@ -50,12 +50,6 @@ static void part_with_removed(struct replica_host *host)
     }
 }
 
-void replica_host_keep_links(struct replica_host *host)
-{
-    update_links(host);
-    part_with_removed(host);
-}
-
 static void on_message(void *context, const struct replica_inbound *inbound)
 {
     struct replica_host *host = context;
@@ -98,22 +92,38 @@ static enum hello_answer judge_hello(void *context, const struct hello *hello)
         // What is wanted of the copy, and whether we have it, it says when it begins.
         return segment_log_last_index(host->storage.log) > 0 ? HELLO_WELCOME : HELLO_NOT_READY;
     }
-    if (replica_removed(host->replica, hello->sender, hello->change)) {
+    if (hello->raft_host.port != 0) {
+        char address[REPLICA_ADDRESS_SIZE];
+        replica_address_format(hello->raft_host, address);
+        replica_meet(host->replica, hello->sender, address); // A leader may be told to add it.
+        update_links(host);
+    }
+    if (replica_outside(host->replica, hello->sender, hello->change)) {
         return HELLO_REMOVED;
     }
-    if (hello->raft_host.port == 0) {
-        return replica_knows(host->replica, hello->sender) ? HELLO_WELCOME : HELLO_UNKNOWN_SENDER;
-    }
-    char address[REPLICA_ADDRESS_SIZE];
-    replica_address_format(hello->raft_host, address);
-    replica_meet(host->replica, hello->sender, address);
-    update_links(host);
-    return HELLO_WELCOME;
+    return replica_knows(host->replica, hello->sender) ? HELLO_WELCOME : HELLO_UNKNOWN_SENDER;
 }
 
-static void on_removed(void *context, uint64_t by)
+/* The role of this server in the newest membership that it knows itself; -1: none. */
+static int own_role(const struct replica_host *host)
+{
+    struct replica_known known[REPLICA_KNOWN_MAX];
+    uint64_t version = 0;
+    size_t count = replica_known(host->replica, known, &version);
+    for (size_t i = 0; i < count; i++) {
+        if (known[i].server.id == host->options.id) {
+            return known[i].role;
+        }
+    }
+    return -1;
+}
+
+static bool on_removed(void *context, uint64_t by)
 {
     struct replica_host *host = context;
+    if (own_role(host) < 0) {
+        return false; // It waits to be added, and hears of the addition of another.
+    }
     if (!host->removed) {
         log_error(host->options.log, "this replica was removed from the group",
                   "says member=%" PRIu64 "; stop this node, or take the group out of its "
@@ -121,7 +131,28 @@ static void on_removed(void *context, uint64_t by)
                   "add'",
                   by);
     }
+    bool pending = false;
     host->removed = true;
+    host->removed_change = replica_change_index(host->replica, &pending);
+    return true;
+}
+
+/* By a later membership it is one again. */
+static void look_whether_added(struct replica_host *host)
+{
+    bool pending = false;
+    if (host->removed && replica_change_index(host->replica, &pending) > host->removed_change &&
+        own_role(host) >= 0) {
+        host->removed = false;
+        log_info(host->options.log, "this replica belongs to the group again", "");
+    }
+}
+
+void replica_host_keep_links(struct replica_host *host)
+{
+    update_links(host);
+    part_with_removed(host);
+    look_whether_added(host);
 }
 
 static void on_damage(void *context, uint64_t index)

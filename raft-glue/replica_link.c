@@ -92,6 +92,21 @@ void link_renew(struct link *link)
     uv_timer_start(&link->timer, on_timer, 0, 0);
 }
 
+static void on_refusal(struct link *link, enum hello_answer answer)
+{
+    const struct replica_peers_options *options = &link->peers->options;
+    if (answer == HELLO_REMOVED) {
+        if (options->on_removed(options->context, link->member.id)) {
+            link->backoff_ms = BACKOFF_REMOVED_MS;
+        }
+    } else if (link->refusal != (int)answer && answer != HELLO_NOT_READY) {
+        log_error(options->log, "refused by another replica", "member=%" PRIu64 ": %s",
+                  link->member.id, hello_answer_text(answer));
+    }
+    link->refusal = (int)answer;
+    link_lost(link);
+}
+
 static void on_answer(struct link *link, const struct link_connection *connection)
 {
     enum hello_answer answer = HELLO_WELCOME;
@@ -102,16 +117,7 @@ static void on_answer(struct link *link, const struct link_connection *connectio
         return;
     }
     if (answer != HELLO_WELCOME) {
-        if (link->refusal != (int)answer && answer != HELLO_NOT_READY) {
-            log_error(link->peers->options.log, "refused by another replica",
-                      "member=%" PRIu64 ": %s", link->member.id, hello_answer_text(answer));
-        }
-        link->refusal = (int)answer;
-        if (answer == HELLO_REMOVED) {
-            link->backoff_ms = BACKOFF_REMOVED_MS;
-            link->peers->options.on_removed(link->peers->options.context, link->member.id);
-        }
-        link_lost(link);
+        on_refusal(link, answer);
         return;
     }
     link->refusal = HELLO_WELCOME;

@@ -35,8 +35,8 @@ struct replica_peers_options {
     enum hello_answer (*judge)(void *context, const struct hello *hello);
     /* Entries to be sent, from this one on, are damaged on disk. */
     void (*on_damage)(void *context, uint64_t index);
-    /* We were told that we are no member any more. */
-    void (*on_removed)(void *context, uint64_t by);
+    /* We were told that we are no member, or not yet. True if we were one. */
+    bool (*on_removed)(void *context, uint64_t by);
     /* Index of the newest change of membership that we know. */
     uint64_t (*change_index)(void *context);
     /* The answer to a PROBE. */

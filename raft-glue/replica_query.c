@@ -157,7 +157,7 @@ struct slice replica_membership(const struct replica *replica)
     return replica_storage_change(replica->options.storage, UINT64_MAX, &at);
 }
 
-bool replica_removed(const struct replica *replica, uint64_t id, uint64_t its_change_index)
+bool replica_outside(const struct replica *replica, uint64_t id, uint64_t its_change_index)
 {
     const struct raft *raft = &replica->raft;
     return its_change_index != 0 && raft->configuration_uncommitted_index == 0 &&

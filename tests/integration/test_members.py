@@ -44,6 +44,22 @@ class Members(unittest.TestCase):
                 wait_for("more load", lambda: len(load.sent) > before + 100)
             self.check_load(cluster, load)
 
+    def test_who_waits_to_be_added_is_not_told_that_it_was_removed(self):
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            nodes = [cluster.add_node(), cluster.add_node()]
+            for node in nodes:
+                wait_for("it to be heard of", lambda: cluster.status(node, "broker-a"))
+            for node in nodes:
+                cluster.cli_when_well("node", "add", str(node))
+            second = nodes[1]
+            self.assertNotIn("was removed", cluster.log(second))
+            self.assertFalse(cluster.status(second, "broker-a")["removed"])
+            cluster.transfer("broker-a", second)
+            wait_for("nameservers to know it",
+                     lambda: cluster.routed_leader("broker-a") == cluster.address(
+                         second, "broker-a"))
+
     def test_the_leader_itself_is_removed_and_told_so(self):
         with Cluster(groups=1) as cluster:
             cluster.wait_ready()
