@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-enum { PIECE_SIZE = 1024 * 1024 };
+enum { PIECE_SIZE = 1024 * 1024, RETRY_MS = 10000 };
 
 void log_scrub_init(struct log_scrub *scrub, struct segment_log *log, const struct log *logger,
                     uint64_t rate)
@@ -23,6 +23,44 @@ static bool begin_asked(struct log_scrub *scrub, struct log_load *load)
     return scrub->asking;
 }
 
+static bool is_known(const struct log_scrub *scrub, uint64_t index)
+{
+    for (size_t i = 0; i < scrub->damage_count && i < SCRUB_DAMAGES_MAX; i++) {
+        if (scrub->damages[i].index == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void report(struct log_scrub *scrub, uint64_t index, enum status status)
+{
+    struct log_entry entry;
+    if (is_known(scrub, index) || !segment_log_entry(scrub->log, index, &entry)) {
+        return;
+    }
+    if (scrub->damage_count < SCRUB_DAMAGES_MAX) {
+        scrub->damages[scrub->damage_count] = (struct scrub_damage){index, entry.position};
+        log_error(scrub->logger, "the log is damaged on disk",
+                  "index=%" PRIu64 " position=%" PRIu64 " why=%s; other replicas have this entry; "
+                  "check the disk",
+                  index, entry.position, status_name(status));
+    }
+    scrub->damage_count++;
+}
+
+/* The segment of the next piece: it is gone, or the system does not open it now. */
+static void cannot_open(struct log_scrub *scrub, uint64_t now_ms, enum status status)
+{
+    scrub->due_ms = now_ms + RETRY_MS;
+    if (status == STATUS_NOT_FOUND) {
+        report(scrub, scrub->next_index++, status);
+    } else {
+        log_warn(scrub->logger, "a segment cannot be opened to be verified, trying again",
+                 "index=%" PRIu64 ": %s", scrub->next_index, status_text(status));
+    }
+}
+
 bool log_scrub_begin(struct log_scrub *scrub, uint64_t now_ms, struct log_load *load)
 {
     if (scrub->rate == 0 || scrub->under_way) {
@@ -40,8 +78,7 @@ bool log_scrub_begin(struct log_scrub *scrub, uint64_t now_ms, struct log_load *
     if (scrub->next_index < first) {
         scrub->next_index = first;
     }
-    if (scrub->next_index > last || segment_log_load_begin(scrub->log, scrub->next_index, last,
-                                                           PIECE_SIZE, load) != STATUS_OK) {
+    if (scrub->next_index > last) {
         if (scrub->next_index > first) {
             scrub->passes++;
             scrub->next_index = 0;
@@ -49,18 +86,13 @@ bool log_scrub_begin(struct log_scrub *scrub, uint64_t now_ms, struct log_load *
         }
         return false;
     }
-    scrub->under_way = true;
-    return true;
-}
-
-static bool is_known(const struct log_scrub *scrub, uint64_t index)
-{
-    for (size_t i = 0; i < scrub->damage_count && i < SCRUB_DAMAGES_MAX; i++) {
-        if (scrub->damages[i].index == index) {
-            return true;
-        }
+    enum status status =
+        segment_log_load_begin(scrub->log, scrub->next_index, last, PIECE_SIZE, load);
+    scrub->under_way = status == STATUS_OK;
+    if (status != STATUS_OK) {
+        cannot_open(scrub, now_ms, status);
     }
-    return false;
+    return scrub->under_way;
 }
 
 void log_scrub_look_at(struct log_scrub *scrub, uint64_t position)
@@ -70,22 +102,6 @@ void log_scrub_look_at(struct log_scrub *scrub, uint64_t position)
         scrub->asked = index;
         scrub->asked_twice = false;
     }
-}
-
-static void report(struct log_scrub *scrub, uint64_t index, enum status status)
-{
-    struct log_entry entry;
-    if (is_known(scrub, index) || !segment_log_entry(scrub->log, index, &entry)) {
-        return;
-    }
-    if (scrub->damage_count < SCRUB_DAMAGES_MAX) {
-        scrub->damages[scrub->damage_count] = (struct scrub_damage){index, entry.position};
-        log_error(scrub->logger, "the log is damaged on disk",
-                  "index=%" PRIu64 " position=%" PRIu64 " why=%s; other replicas have this entry; "
-                  "check the disk",
-                  index, entry.position, status_name(status));
-    }
-    scrub->damage_count++;
 }
 
 static void end_asked(struct log_scrub *scrub, const struct log_load *load)

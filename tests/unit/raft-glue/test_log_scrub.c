@@ -110,6 +110,25 @@ static void every_damaged_frame_is_found_and_told_once(void **state)
     scene_close(&scene);
 }
 
+static void a_segment_that_is_gone_is_damage_and_ends_no_pass(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene, RATE);
+    struct directory directory = sim_disk_directory(scene.disk);
+    struct log_entry entry;
+    uint64_t first = 1; // Of the second segment.
+    do {
+        assert_true(segment_log_entry(scene.log, ++first, &entry));
+    } while (entry.position < SEGMENT_BYTES);
+    assert_int_equal(directory_remove(&directory, "segment-0000000000000001"), STATUS_OK);
+    scrub_for(&scene, 1000);
+    assert_int_equal(scene.scrub.passes, 0);
+    assert_int_equal(scene.scrub.damage_count, 1);
+    assert_int_equal(scene.scrub.damages[0].index, first);
+    scene_close(&scene);
+}
+
 static void more_damage_than_is_remembered_is_counted(void **state)
 {
     (void)state;
@@ -231,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pass_reads_all_complete_segments_at_the_rate_that_is_set),
         cmocka_unit_test(every_damaged_frame_is_found_and_told_once),
+        cmocka_unit_test(a_segment_that_is_gone_is_damage_and_ends_no_pass),
         cmocka_unit_test(more_damage_than_is_remembered_is_counted),
         cmocka_unit_test(what_is_truncated_meanwhile_is_no_damage),
         cmocka_unit_test(an_entry_that_was_complained_of_is_looked_at_anywhere),
