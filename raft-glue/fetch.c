@@ -28,6 +28,7 @@ struct fetch {
     uint64_t told_bytes;
     struct term_vote_state state;
     bool local; /* The last error is our own disk's. */
+    bool unfit; /* An entry that was sent does not join what an interrupted copy left. */
 };
 
 static uint64_t now_ms(const struct fetch *fetch)
@@ -135,9 +136,10 @@ static enum status take_entries(struct fetch *fetch, const struct fetch_answer *
         struct log_frame frame;
         struct slice payload;
         status = log_frame_decode_whole(bytes, segment_log_seed(fetch->log), &frame, &payload);
-        if (status != STATUS_OK || frame.index != segment_log_last_index(fetch->log) + 1 ||
-            frame.position != segment_log_next_position(fetch->log, payload.size) ||
-            (frame.type == LOG_FRAME_CHANGE && !configuration_valid(payload))) {
+        bool fits = status == STATUS_OK && frame.index == segment_log_last_index(fetch->log) + 1 &&
+                    frame.position == segment_log_next_position(fetch->log, payload.size);
+        fetch->unfit = status == STATUS_OK && !fits;
+        if (!fits || (frame.type == LOG_FRAME_CHANGE && !configuration_valid(payload))) {
             status = STATUS_MALFORMED;
             break;
         }
@@ -236,6 +238,7 @@ static enum status begin_log(struct fetch *fetch, uint64_t position)
     }
     segment_log_close(fetch->log);
     fetch->log = NULL;
+    fetch->unfit = false;
     enum status status = own(fetch, fetch_wipe(&options->directory));
     if (status == STATUS_OK) {
         status = open_log(fetch);
@@ -257,13 +260,14 @@ static enum status begin_log(struct fetch *fetch, uint64_t position)
 }
 
 /* Can what an interrupted copy left be gone on with? Not if there is a gap, nor if the server's log
- * reaches back further: its state may need what lies there. */
+ * reaches back further: its state may need what lies there. Nor if what follows has turned out not
+ * to join it: then it is of another history, which was given up. */
 static bool goes_on(const struct fetch *fetch)
 {
     uint64_t first = segment_log_first_index(fetch->log);
     uint64_t last = segment_log_last_index(fetch->log);
     bool empty = last == 0 || last < first;
-    return !empty && last + 1 >= fetch->first_index && first <= fetch->first_index;
+    return !empty && !fetch->unfit && last + 1 >= fetch->first_index && first <= fetch->first_index;
 }
 
 static enum status open_copy(struct fetch *fetch, uint64_t from)

@@ -346,7 +346,13 @@ enum status group_data_recover_alone(struct group_data *data)
         .address = address,
         .segment_size = SEGMENT_SIZE,
     };
-    enum status status = directory_posix_open(path, &options.directory);
+    // What was copied for the group as it was is no beginning of a copy of what it becomes.
+    char copy[GROUP_PATH_SIZE];
+    group_data_path(data, "copy", copy);
+    enum status status = tree_remove(copy);
+    if (status == STATUS_OK) {
+        status = directory_posix_open(path, &options.directory);
+    }
     if (status == STATUS_OK) {
         status = replica_recover_alone(&options, &error);
         directory_posix_close(&options.directory);

@@ -128,18 +128,23 @@ static void start_leader(struct fixture *f)
     }
 }
 
-static void propose(struct fixture *f, unsigned count)
+static void propose_sized(struct fixture *f, unsigned count, size_t size)
 {
     for (unsigned i = 0; i < count; i++) {
-        uint8_t *payload = calloc(1, ENTRY);
+        uint8_t *payload = calloc(1, size);
         payload[0] = (uint8_t)i;
-        assert_int_equal(replica_host_propose(f->host, payload, ENTRY, f), STATUS_OK);
+        assert_int_equal(replica_host_propose(f->host, payload, size, f), STATUS_OK);
         struct replica_view view;
         do {
             uv_run(&f->loop, UV_RUN_ONCE);
             replica_host_view(f->host, &view);
         } while (view.applied_index < view.last_index);
     }
+}
+
+static void propose(struct fixture *f, unsigned count)
+{
+    propose_sized(f, count, ENTRY);
 }
 
 /* ---- Who copies ---- */
@@ -290,6 +295,17 @@ static void fixture_close(struct fixture *f)
     free(f);
 }
 
+/* One that has nothing of what the first one had. */
+static void start_another_leader(struct fixture *f)
+{
+    stop_host(f);
+    temp_directory_remove(&f->leader_directory);
+    temp_directory_make(&f->leader_directory);
+    f->applied = 0;
+    f->state = (struct replica_state){0};
+    start_leader(f);
+}
+
 /* ---- Tests ---- */
 
 static void a_copy_has_the_state_and_all_committed_entries(void **state)
@@ -319,12 +335,7 @@ static void a_copy_of_a_cut_log_begins_where_that_does(void **state)
     assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
     assert_whole(f);
     // It does not go on at a member whose log reaches back further: its state may need that.
-    stop_host(f);
-    temp_directory_remove(&f->leader_directory);
-    temp_directory_make(&f->leader_directory);
-    f->applied = 0;
-    f->state = (struct replica_state){0};
-    start_leader(f);
+    start_another_leader(f);
     propose(f, 5);
     assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
     assert_whole(f);
@@ -341,6 +352,21 @@ static void an_interrupted_copy_goes_on_where_it_stopped(void **state)
     f->cancel_after = 2;
     assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_CANCELED);
     f->canceled = false;
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    assert_whole(f);
+    fixture_close(f);
+}
+
+/* The group was recovered by a member that had lacked what was copied. */
+static void what_was_copied_of_a_history_that_was_given_up_is_copied_anew(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 20);
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+    start_another_leader(f);
+    propose_sized(f, 40, ENTRY / 2);
+    f->cancel_after = 20; // Pieces of images: it would try for ever.
     assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
     assert_whole(f);
     fixture_close(f);
@@ -585,6 +611,7 @@ int main(void)
         cmocka_unit_test(a_copy_has_the_state_and_all_committed_entries),
         cmocka_unit_test(a_copy_of_a_cut_log_begins_where_that_does),
         cmocka_unit_test(an_interrupted_copy_goes_on_where_it_stopped),
+        cmocka_unit_test(what_was_copied_of_a_history_that_was_given_up_is_copied_anew),
         cmocka_unit_test(a_state_that_is_ahead_of_the_log_is_copied_again),
         cmocka_unit_test(the_copy_of_a_lost_member_knows_how_far_it_must_get),
         cmocka_unit_test(a_member_that_does_not_lead_gives_what_it_knows_to_be_committed),
