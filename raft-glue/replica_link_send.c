@@ -183,17 +183,28 @@ static void pop_pending(struct link *link)
     link->pending_count--;
 }
 
+/* What was truncated while it was read looks damaged, too; it is not there the next time. */
+static void judge_load(struct link *link, const struct log_load *load)
+{
+    uint64_t bad = load->first_index + load->verified;
+    if (load->status != STATUS_CORRUPT) {
+        link->suspect = 0;
+    } else if (link->suspect != bad) {
+        link->suspect = bad;
+    } else {
+        link->peers->options.on_damage(link->peers->options.context, bad);
+    }
+}
+
 static void after_load(uv_work_t *work, int status)
 {
     (void)status;
     struct link_load *load = work->data;
     struct replica_peers *peers = load->peers;
     struct link *link = load->link;
-    if (load->load.status == STATUS_CORRUPT) {
-        peers->options.on_damage(peers->options.context, load->load.first_index);
-    }
     if (link != NULL) {
         link->load = NULL;
+        judge_load(link, &load->load);
         struct replica_outbound outbound =
             CONTAINER_OF(link->pending.next, struct pending_message, queue)->outbound;
         pop_pending(link);

@@ -52,6 +52,7 @@ struct link {
     size_t writing_bytes;
     size_t writing_count;
     struct link_load *load; /* Under way, for the first pending message. */
+    uint64_t suspect;       /* An entry that looked damaged; is read once more. 0: none. */
 };
 
 enum incoming_state {
