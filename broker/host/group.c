@@ -81,6 +81,7 @@ static void init_data(struct group_host *host)
         .settings = host->settings,
         .group = host->group,
         .directory = host->directory,
+        .others = host->group->member_count - 1,
         .canceled = &host->stop_wanted,
         .on_wait = on_wait,
         .context = host,
@@ -92,6 +93,7 @@ static void init_data(struct group_host *host)
 static void remember_for_copy(struct group_host *host)
 {
     struct replica_view view;
+    (void)group_can_copy(host); // Who votes, too.
     replica_host_view(host->replica, &view);
     host->copy = (struct group_copy){
         .state = replica_host_vote(host->replica),

@@ -306,7 +306,7 @@ enum status group_data_prepare(struct group_data *data)
 
 enum status group_data_replace(struct group_data *data)
 {
-    if (data->group->member_count < 3) {
+    if (data->others < 2) {
         return STATUS_CORRUPT; // The others alone are no majority: nobody could lead.
     }
     log_error(

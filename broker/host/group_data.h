@@ -27,6 +27,7 @@ struct group_data {
     /* Called once, when it begins to wait for other members: that may take long. */
     void (*on_wait)(void *context);
     void *context;
+    size_t others; /* Voters but us: as configured, until a membership is known. */
     struct replica_identity identity; /* Of the log's directory, after prepare. */
 };
 

@@ -68,7 +68,8 @@ struct group_host {
     uint64_t disk_available; /* At the last look, */
     uint64_t disk_total;     /* 0 before the first one. */
     bool disk_low;
-    bool lags; /* Has much to apply yet. */
+    bool drained; /* Also when it was opened anew. */
+    bool lags;    /* Has much to apply yet. */
     bool handing_over;
     uint64_t hand_over_due_ms;
 };
@@ -84,8 +85,9 @@ WARN_UNUSED enum status group_open_store(struct group_host *host);
 void group_close_store(struct group_host *host);
 /* Each tick: is it damaged? */
 void group_look_at_store(struct group_host *host, uint64_t now);
-/* Are there others to copy from, if log or store are damaged, who can do without us? */
-bool group_can_copy(const struct group_host *host);
+/* Are there others to copy from, if log or store are damaged, who can do without us? Voters count,
+ * whatever is configured; before the replica has said who they are, those of the configuration. */
+bool group_can_copy(struct group_host *host);
 
 void group_on_tick(uv_timer_t *timer);
 void group_on_turn_end(uv_check_t *check);

@@ -248,6 +248,7 @@ static void drain(void *context, bool draining)
 {
     struct group_host *host = context;
     ASSERT(host->broker.draining == draining);
+    host->drained = draining;
     group_tell_drained(host);
 }
 

@@ -178,6 +178,7 @@ static enum status try_open(struct group_host *host, enum damage *damage)
     list_init(&host->clients);
     broker_init(&host->broker, host->settings, host->group, &host->ports, &host->log,
                 random_system());
+    host->broker.draining = host->drained;
     enum status status = group_open_store(host);
     if (status == STATUS_CORRUPT) {
         *damage = DAMAGE_STORE;
@@ -197,6 +198,7 @@ static enum status try_open(struct group_host *host, enum damage *damage)
         return status;
     }
     start_checkpointer(host);
+    group_tell_drained(host);
     // What was loaded is durable: a cut that a crash interrupted is carried out now.
     replica_host_cut(host->replica, machine_cut_done(host->machine).log_first);
     start_handles(host);

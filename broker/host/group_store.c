@@ -10,12 +10,27 @@ enum {
     REBUILD_REST_MAX_MS = 60 * 60 * 1000,
 };
 
-bool group_can_copy(const struct group_host *host)
+static size_t other_voters(const struct group_host *host)
 {
-    return host->group->member_count >= 3;
+    struct replica_view view;
+    size_t count = 0;
+    replica_host_view(host->replica, &view);
+    for (size_t i = 0; i < view.member_count; i++) {
+        count += view.members[i].role == REPLICA_MEMBER_VOTER &&
+                 view.members[i].id != host->settings->node_id;
+    }
+    return count;
 }
 
-static bool may_rebuild(const struct group_host *host)
+bool group_can_copy(struct group_host *host)
+{
+    if (host->replica != NULL) {
+        host->data.others = other_voters(host);
+    }
+    return host->data.others >= 2;
+}
+
+static bool may_rebuild(struct group_host *host)
 {
     return group_can_copy(host) && clock_monotonic_ms(clock_system()) >= host->rebuild_due_ms;
 }

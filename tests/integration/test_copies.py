@@ -55,6 +55,15 @@ def segments(cluster, node):
     return sorted(glob.glob(data(cluster, node, "log", "segment-*")))
 
 
+def flip(path, offset):
+    """Another bit in the byte there."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 0x01]))
+
+
 def marked(cluster, node):
     """Up to which position the mark beside the log vouches for it; 0 without one."""
     try:
@@ -200,11 +209,7 @@ class Copies(unittest.TestCase):
                 wait_for("summaries", lambda: len(glob.glob(
                     data(cluster, node, "log", "summary-*"))) >= 2)
                 cluster.kill(node)
-                with open(segments(cluster, node)[0], "r+b") as segment:
-                    segment.seek(20 * MIB)
-                    byte = segment.read(1)
-                    segment.seek(20 * MIB)
-                    segment.write(bytes([byte[0] ^ 0x01]))
+                flip(segments(cluster, node)[0], 20 * MIB)
                 cluster.start(node)
                 wait_for("the scrub to see it", lambda: "damaged where it was synced"
                          in cluster.log(node))
@@ -212,6 +217,28 @@ class Copies(unittest.TestCase):
                          lambda: os.path.exists(data(cluster, node, "damaged", "log")))
                 self.wait_whole(cluster, node)
             self.check_everywhere(cluster, bodies)
+
+    def test_damage_that_two_members_have_is_left_to_a_person(self):
+        """Three nodes are configured, but without the damaged one the other is no majority."""
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            with cluster.connect("broker-a") as connection:
+                for i in range(140):
+                    connection.send(send_fields("Load", 0, {}), bytes([i]) * MIB)
+            leader = cluster.wait_leader("broker-a")
+            node, third = [n for n in cluster.nodes if n != leader]
+            cluster.cli_when_well("node", "remove", str(third))
+            wait_for("summaries", lambda: len(glob.glob(
+                data(cluster, node, "log", "summary-*"))) >= 2)
+            cluster.stop(node)  # So that it has nothing of that to apply again.
+            flip(segments(cluster, node)[0], 20 * MIB)
+            cluster.start(node)
+            wait_for("the scrub to see it", lambda: "damaged where it was synced"
+                     in cluster.log(node))
+            cluster.wait_ready()
+            with cluster.connect("broker-a") as connection:
+                connection.send(send_fields("Load", 0, {}), b"goes on")
+            self.assertFalse(os.path.exists(data(cluster, node, "damaged")))
 
     def test_a_damaged_store_is_built_again_from_the_log(self):
         with Cluster(groups=1, settings={"checkpointIntervalMs": 100}) as cluster:
@@ -262,6 +289,26 @@ class Copies(unittest.TestCase):
                 self.assertIn("closing to build it again", cluster.log(node))
                 self.assertTrue(cluster.running(node))
             self.check_everywhere(cluster, load.sent)
+
+    def test_a_drained_replica_that_is_opened_anew_stays_drained(self):
+        settings = {"checkpointIntervalMs": 100, "leaderBalanceDelayMs": 0}
+        with Cluster(groups=1, settings=settings) as cluster:
+            cluster.wait_ready()
+            with Load(cluster) as load:
+                wait_for("a log", lambda: len(load.sent) > 1000)
+                node = follower_of(cluster)
+                cluster.stop(node)
+                cluster.start(node)
+                self.wait_whole(cluster, node)
+                cluster.cli("node", "drain", str(node))
+                damage_tables(cluster, node)
+                cluster.status(node, "broker-a", hash_too=True)  # Reads all of it.
+                wait_for("the store to be set aside",
+                         lambda: os.path.exists(data(cluster, node, "damaged", "store")))
+                self.wait_whole(cluster, node)
+                wait_for("the leader to hear of it", lambda: next(
+                    m for m in cluster.status(cluster.wait_leader("broker-a"), "broker-a")[
+                        "members"] if m["id"] == node)["draining"])
 
     def test_a_lone_replica_with_a_damaged_store_serves_what_it_can(self):
         """Nobody can lead meanwhile: a person says when it is built again, and loses nothing."""
