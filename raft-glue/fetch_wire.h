@@ -17,8 +17,8 @@
  *                                    32     4  count          ENTRIES
  *                                    36     4  end            IMAGE: 1 with the last piece
  *                                    40     8  last_index     OPEN: of the log; ENTRIES: committed
- *                                    48     8  term           OPEN: in which it leads; 0: it does
- * not 56     8  applied        OPEN: index that the image is of
+ *                                    48     8  term           OPEN: it leads in it; 0: in none
+ *                                    56     8  applied        OPEN: index that the image is of
  *
  * The body of OPEN is u64, the position where the log begins, and if it was cut, the record of
  * replica_base.h as of the entry before its first. */
