@@ -318,6 +318,9 @@ static enum status finish(struct fetch *fetch)
 {
     const struct fetch_options *options = fetch->options;
     enum status status = mark_log(fetch->log);
+    if (status == STATUS_OK) {
+        status = replica_identity_store(&options->directory, options->identity);
+    }
     if (status != STATUS_OK) {
         return own(fetch, status);
     }

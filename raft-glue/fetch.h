@@ -27,7 +27,7 @@ struct fetch_options {
     struct slice cluster;
     struct slice group;
     uint64_t id;
-    const struct replica_identity *identity; /* Who copies says so by it. */
+    const struct replica_identity *identity; /* Stored with the copy. */
     struct host client_host;
     const struct replica_voter *servers; /* Who may have a copy; without ourselves. */
     size_t server_count;

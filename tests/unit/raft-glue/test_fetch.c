@@ -245,6 +245,9 @@ static void assert_whole(struct fixture *f)
     assert_int_equal(segment_log_last_index(storage.log), view.commit_index);
     assert_int_equal(segment_log_first_index(storage.log), view.first_index);
     assert_int_equal(segment_log_end_position(storage.log), view.log_end_position);
+    struct replica_identity identity;
+    assert_int_equal(replica_identity_open(&directory, 99, &identity), STATUS_OK);
+    assert_true(identity.number == 7 && identity.begun);
     replica_storage_close(&storage);
     directory_posix_close(&directory);
     assert_true(f->image_ended);
