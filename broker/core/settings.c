@@ -12,6 +12,7 @@
 #define MINUTE_MS (60 * 1000)
 #define HOUR_MS (60 * MINUTE_MS)
 #define MIB (1024 * 1024)
+#define COPY_RATE_MIN MIB
 
 static const struct config_key keys[] = {
     {"brokerClusterName", CONFIG_TEXT, "DefaultCluster", 0, 0, "name of the cluster"},
@@ -88,7 +89,9 @@ static const struct config_key keys[] = {
     {"diskReserveSize", CONFIG_INTEGER, "268435456", 0, 1024LL * 1024 * MIB,
      "with less free space, bytes, messages are refused; it is kept for decisions and Raft"},
     {"copyBytesPerSecond", CONFIG_INTEGER, "104857600", 0, 1024LL * 1024 * MIB,
-     "rate at which a leader gives copies of its data to members without any, bytes; 0: no limit"},
+     "rate at which a leader gives copies of its data to members without any, bytes, 1 MiB or "
+     "more; "
+     "0: no limit"},
     {"fileReservedTime", CONFIG_INTEGER, "72", 0, 100LL * 365 * 24,
      "messages are kept at least so long, hours, and go at any hour after that; 0: for ever"},
     {"fileReservedTimeMs", CONFIG_INTEGER, "0", 0, 100LL * 365 * 24 * HOUR_MS,
@@ -220,6 +223,11 @@ static enum status take_texts(struct settings *settings, const struct config *co
                   config_text(config, "messageDelayLevel"), DELAY_LEVELS_MAX);
         return STATUS_INVALID_ARGUMENT;
     }
+    return settings_parse_nameservers(settings, log);
+}
+
+static enum status check_numbers(const struct settings *settings, const struct log *log)
+{
     if (settings->heartbeat_interval_ms * 3 > settings->election_timeout_ms) {
         log_error(log, "bad timeouts",
                   "raftHeartbeatMs=%u electionTimeoutMs=%u; the first may be "
@@ -227,7 +235,13 @@ static enum status take_texts(struct settings *settings, const struct config *co
                   settings->heartbeat_interval_ms, settings->election_timeout_ms);
         return STATUS_INVALID_ARGUMENT;
     }
-    return settings_parse_nameservers(settings, log);
+    // Slower, and who copies gives up before a piece of some MiB is there.
+    if (settings->copy_rate > 0 && settings->copy_rate < COPY_RATE_MIN) {
+        log_error(log, "bad rate of copies", "copyBytesPerSecond=%llu; use %d or more, or 0",
+                  (unsigned long long)settings->copy_rate, COPY_RATE_MIN);
+        return STATUS_INVALID_ARGUMENT;
+    }
+    return STATUS_OK;
 }
 
 enum status settings_load(struct settings *settings, const char *path, const char *const *overrides,
@@ -242,6 +256,9 @@ enum status settings_load(struct settings *settings, const char *path, const cha
     if (status == STATUS_OK) {
         take_numbers(settings, settings->config);
         status = take_texts(settings, settings->config, log);
+    }
+    if (status == STATUS_OK) {
+        status = check_numbers(settings, log);
     }
     if (status == STATUS_OK) {
         status = settings_parse_groups(settings, log);

@@ -230,6 +230,7 @@ static void every_mistake_is_refused(void **state)
         "logLevel=loud",
         "raftHeartbeatMs=100",
         "electionTimeoutMs=50",
+        "copyBytesPerSecond=100000",
         "maxMessageSize=4194305",
         "maxMessageSize=x",
         "nodeId=0",
