@@ -24,8 +24,9 @@ struct lookup {
     struct slice topic;
     struct slice broker;
     bool refresh;
+    uint64_t deadline_ms; /* Monotonic. */
     struct route_waiter waiter;
-    struct alarm pause;
+    struct alarm alarm; /* The end of the pause, then the deadline. */
     enum status status;
     struct host host;
     uv_sem_t done;
@@ -34,10 +35,12 @@ struct lookup {
 static void run_call(struct task *task);
 static void on_end(void *context, enum status status, const struct command *response);
 static enum status find_host(struct raftmq_client *client, struct slice topic, struct slice broker,
-                             bool refresh, struct host *host);
+                             bool refresh, uint64_t deadline_ms, struct host *host);
 static void run_lookup(struct task *task);
 static void on_pause_over(struct alarm *alarm);
+static void on_deadline(struct alarm *alarm);
 static void on_route(struct route_waiter *waiter, enum status status, struct known_route *route);
+static void end_lookup(struct lookup *lookup, enum status status);
 
 void reply_close(struct reply *reply)
 {
@@ -144,12 +147,15 @@ enum raftmq_status invoke_broker(struct raftmq_client *client, struct slice topi
                                  struct raftmq_error *error)
 {
     uint64_t deadline_ms = clock_monotonic_ms(client->clock) + timeout_of(client, timeout_ms);
+    enum raftmq_status status = error_of_status(error, STATUS_TIMED_OUT);
     for (bool refresh = false;; refresh = true) {
         struct host host;
-        enum status found = find_host(client, topic, broker, refresh, &host);
-        enum raftmq_status status = error_of_status(error, found);
+        enum status found = find_host(client, topic, broker, refresh, deadline_ms, &host);
         uint64_t now_ms = clock_monotonic_ms(client->clock);
-        if (found == STATUS_OK && now_ms < deadline_ms) {
+        if (found == STATUS_TIMED_OUT || (found == STATUS_OK && now_ms >= deadline_ms)) {
+            return status; // What was said last.
+        }
+        if (found == STATUS_OK) {
             status = invoke_host(client, host, request, deadline_ms - now_ms, reply, error);
             if (status == RAFTMQ_OK && among(reply->command.code, codes_ok)) {
                 return RAFTMQ_OK;
@@ -160,6 +166,8 @@ enum raftmq_status invoke_broker(struct raftmq_client *client, struct slice topi
             if (status == RAFTMQ_REFUSED && reply->command.code != RESPONSE_SERVICE_NOT_AVAILABLE) {
                 return status;
             }
+        } else {
+            status = error_of_status(error, found);
         }
         // No leader, or not where it was: it costs nothing to look again.
         bool again = status == RAFTMQ_REFUSED || status == RAFTMQ_CONNECT_FAILED ||
@@ -170,8 +178,10 @@ enum raftmq_status invoke_broker(struct raftmq_client *client, struct slice topi
     }
 }
 
+/* Errors: as of routes_get(), STATUS_NOT_FOUND if the broker has no leader, STATUS_TIMED_OUT if the
+ * deadline came first. */
 static enum status find_host(struct raftmq_client *client, struct slice topic, struct slice broker,
-                             bool refresh, struct host *host)
+                             bool refresh, uint64_t deadline_ms, struct host *host)
 {
     struct lookup lookup = {
         .task.run = run_lookup,
@@ -179,8 +189,8 @@ static enum status find_host(struct raftmq_client *client, struct slice topic, s
         .topic = topic,
         .broker = broker,
         .refresh = refresh,
+        .deadline_ms = deadline_ms,
         .waiter.done = on_route,
-        .pause.ring = on_pause_over,
     };
     ASSERT(uv_sem_init(&lookup.done, 0) == 0);
     tasks_post(&client->tasks, &lookup.task);
@@ -194,17 +204,30 @@ static void run_lookup(struct task *task)
 {
     struct lookup *lookup = CONTAINER_OF(task, struct lookup, task);
     if (lookup->refresh) {
+        lookup->alarm.ring = on_pause_over;
         routes_refresh(&lookup->client->routes, lookup->topic);
-        alarms_set(&lookup->client->alarms, &lookup->pause, PAUSE_MS);
+        alarms_set(&lookup->client->alarms, &lookup->alarm, PAUSE_MS);
     } else {
-        on_pause_over(&lookup->pause);
+        on_pause_over(&lookup->alarm);
     }
 }
 
 static void on_pause_over(struct alarm *alarm)
 {
-    struct lookup *lookup = CONTAINER_OF(alarm, struct lookup, pause);
-    routes_get(&lookup->client->routes, lookup->topic, &lookup->waiter);
+    struct lookup *lookup = CONTAINER_OF(alarm, struct lookup, alarm);
+    struct raftmq_client *client = lookup->client;
+    uint64_t now_ms = clock_monotonic_ms(client->clock);
+    lookup->alarm.ring = on_deadline;
+    alarms_set(&client->alarms, &lookup->alarm,
+               lookup->deadline_ms > now_ms ? lookup->deadline_ms - now_ms : 0);
+    routes_get(&client->routes, lookup->topic, &lookup->waiter);
+}
+
+static void on_deadline(struct alarm *alarm)
+{
+    struct lookup *lookup = CONTAINER_OF(alarm, struct lookup, alarm);
+    routes_forget(&lookup->waiter);
+    end_lookup(lookup, STATUS_TIMED_OUT);
 }
 
 static void on_route(struct route_waiter *waiter, enum status status, struct known_route *route)
@@ -215,6 +238,12 @@ static void on_route(struct route_waiter *waiter, enum status status, struct kno
         !routes_host(&lookup->client->routes, lookup->broker, 0, &lookup->host)) {
         status = STATUS_NOT_FOUND;
     }
+    end_lookup(lookup, status);
+}
+
+static void end_lookup(struct lookup *lookup, enum status status)
+{
+    alarms_cancel(&lookup->client->alarms, &lookup->alarm);
     lookup->status = status;
-    uv_sem_post(&lookup->done);
+    uv_sem_post(&lookup->done); // The waiting thread has it from here on.
 }

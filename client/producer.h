@@ -44,7 +44,7 @@ struct send {
     bool hinted; /* The next attempt goes to hint, for the same queue. */
     struct host hint;
     struct route_waiter waiter;
-    struct alarm pause;
+    struct alarm alarm;
     struct buf scratch;
 
     struct raftmq_send_result result;

@@ -4,7 +4,9 @@
  *              │yes                       │
  *              ▼                          ▼
  *           attempt ◄──── pause ◄──── again? ──no──► end
- *              └──────── answer ────────► ▲          */
+ *              └──────── answer ────────► ▲
+ *
+ * The alarm rings when a pause is over, or when a route was waited for until the deadline. */
 #include "client/outgoing.h"
 #include "client/producer.h"
 #include "common/base/decimal.h"
@@ -32,7 +34,7 @@ static enum verdict judge_code(int32_t code);
 static bool read_result(struct send *send, const struct command *response);
 static void read_hint(struct send *send, const struct command *response);
 static void try_again(struct send *send, enum verdict verdict);
-static void on_pause_over(struct alarm *alarm);
+static void on_alarm(struct alarm *alarm);
 
 static uint64_t now_of(const struct send *send)
 {
@@ -45,9 +47,9 @@ void send_start(struct task *task)
     struct raftmq_producer *producer = send->producer;
     list_append(&producer->sends, &send->in_producer);
     send->waiter.done = on_route;
-    send->pause.ring = on_pause_over;
+    send->alarm.ring = on_alarm;
     send->deadline_ms = now_of(send) + send->timeout_ms;
-    error_of_status(&send->error, STATUS_TIMED_OUT);
+    error_set(&send->error, RAFTMQ_NO_ROUTE, "no nameserver answered in time");
     if (producer->closing) {
         error_of_status(&send->error, STATUS_CANCELED);
         send_end(send);
@@ -61,7 +63,7 @@ void send_end(struct send *send)
     struct raftmq_producer *producer = send->producer;
     list_remove(&send->in_producer);
     routes_forget(&send->waiter);
-    alarms_cancel(&producer->client->alarms, &send->pause);
+    alarms_cancel(&producer->client->alarms, &send->alarm);
     client_release_send(producer->client);
     send->done(send);
     producer_finish_if_idle(producer);
@@ -91,6 +93,7 @@ static void attempt(struct send *send)
     struct known_route *route = routes_find(routes, topic);
     struct host host;
     if (route == NULL) {
+        alarms_set(&send->producer->client->alarms, &send->alarm, send->deadline_ms - now_of(send));
         routes_get(routes, topic, &send->waiter);
     } else if (choose_queue(send, route, &host)) {
         transmit(send, host);
@@ -105,6 +108,7 @@ static void on_route(struct route_waiter *waiter, enum status status, struct kno
 {
     struct send *send = CONTAINER_OF(waiter, struct send, waiter);
     (void)route;
+    alarms_cancel(&send->producer->client->alarms, &send->alarm);
     if (status == STATUS_OK) {
         attempt(send);
     } else if (status == STATUS_TOPIC_UNKNOWN && !send->default_topic) {
@@ -288,13 +292,18 @@ static void try_again(struct send *send, enum verdict verdict)
     if (last) {
         send_end(send);
     } else {
-        alarms_set(&client->alarms, &send->pause, pause_ms);
+        alarms_set(&client->alarms, &send->alarm, pause_ms);
     }
 }
 
-static void on_pause_over(struct alarm *alarm)
+static void on_alarm(struct alarm *alarm)
 {
-    attempt(CONTAINER_OF(alarm, struct send, pause));
+    struct send *send = CONTAINER_OF(alarm, struct send, alarm);
+    if (list_linked(&send->waiter.node)) {
+        send_end(send);
+    } else {
+        attempt(send);
+    }
 }
 
 /* The leader of the same broker group, if the refusing replica knows it: a raftmq extension. */

@@ -32,7 +32,7 @@ extern "C" {
 enum raftmq_status {
     RAFTMQ_OK = 0,
     RAFTMQ_INVALID_ARGUMENT = 1, /* A parameter is not valid; nothing was sent. */
-    RAFTMQ_NO_ROUTE = 2,         /* No nameserver knows a broker for the topic. */
+    RAFTMQ_NO_ROUTE = 2,         /* No nameserver told of a broker for the topic, or none in time. */
     RAFTMQ_REFUSED = 3,          /* The server's answer was a refusal: see error.code. */
     RAFTMQ_CONNECT_FAILED = 4,   /* No connection could be made; nothing was sent. */
     RAFTMQ_CONNECTION_LOST = 5,  /* The connection broke before the answer: outcome unknown. */
@@ -508,8 +508,9 @@ enum { RAFTMQ_RECEIVE_MAX = 32 };
  * timeout_ms says, beyond await_ms if need be.
  *
  * Errors (nothing is to be freed):
- *   RAFTMQ_NO_ROUTE  no nameserver knows a broker of any of the topics: told at once. No broker
- *                    has a leader: told after await_ms
+ *   RAFTMQ_NO_ROUTE  no nameserver knows a broker of any of the topics: told at once. None answers:
+ *                    told after the client's timeout_ms. No broker has a leader: told after
+ *                    await_ms
  *   RAFTMQ_REFUSED   by error.code: 16 the group or topic may not be read, 23 the expression is not
  *                    valid, 26 there is no such group and brokers do not make one */
 RAFTMQ_API enum raftmq_status raftmq_receive(struct raftmq_simple_consumer *consumer,

@@ -58,6 +58,16 @@ struct fake_watch {
     uint64_t until;
 };
 
+/* One who waits for a route. */
+struct fake_late {
+    struct list node;
+    int broker;
+    uint64_t conn_id;
+    struct command request; /* Only opaque and form are kept. */
+    struct name topic;
+    uint64_t due;
+};
+
 struct fake_broker {
     uv_thread_t thread;
     uv_loop_t loop;
@@ -72,6 +82,7 @@ struct fake_broker {
     size_t half_count;
     struct list held;
     struct list watches;
+    struct list late;
     int64_t last_pop_ms;
     struct buf members; /* JSON list of client ids. */
     size_t member_count;
@@ -82,6 +93,7 @@ struct fake_broker {
     atomic_int refuse_broker;  /* by this broker; -1: by any. */
     atomic_bool hint_other;    /* Refusals with 14 name the other broker as leader. */
     atomic_bool swallow_sends; /* Sends are not answered. */
+    atomic_int routes_late_ms; /* Questions for routes are answered so much later. */
     atomic_bool unknown_topic; /* Only the template topic has a route. */
     atomic_bool takes_back;    /* CONSUMER_SEND_MSG_BACK is supported. */
     atomic_bool ask_unknown;   /* An undecided outcome is asked about at once. */

@@ -3,6 +3,7 @@
 #include "tests/support/test.h"
 
 #include "client/include/raftmq.h"
+#include "common/base/clock.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -243,6 +244,30 @@ static void a_dead_first_nameserver_is_passed_over(void **state)
     assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
     assert_int_equal(raftmq_producer_new(client, "g", NULL, NULL, &producer, NULL), RAFTMQ_OK);
     assert_int_equal(raftmq_send(producer, &message, 0, NULL, &fixture->error), RAFTMQ_OK);
+    raftmq_producer_close(producer);
+    raftmq_client_close(client);
+}
+
+/* Nothing was sent, so nobody needs to wonder what became of it. */
+static void a_route_that_comes_too_late_is_no_route(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_client *client;
+    struct raftmq_producer *producer;
+    struct raftmq_message message = hello();
+    char address[32];
+    char twice[64];
+    fake_broker_address(&fixture->fake, address);
+    snprintf(twice, sizeof twice, "%s;%s", address, address);
+    const struct raftmq_client_options options = {.nameservers = twice};
+    atomic_store(&fixture->fake.routes_late_ms, 60000);
+    assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+    assert_int_equal(raftmq_producer_new(client, "g", NULL, NULL, &producer, NULL), RAFTMQ_OK);
+    uint64_t begin_ms = clock_monotonic_ms(clock_system());
+    assert_int_equal(raftmq_send(producer, &message, 100, NULL, &fixture->error), RAFTMQ_NO_ROUTE);
+    assert_string_equal(fixture->error.remark, "no nameserver answered in time");
+    assert_true(clock_monotonic_ms(clock_system()) - begin_ms < 2000);
+    assert_int_equal(atomic_load(&fixture->fake.sends), 0);
     raftmq_producer_close(producer);
     raftmq_client_close(client);
 }
@@ -505,6 +530,7 @@ int main(void)
         TEST(an_unknown_topic_is_made_by_the_broker),
         TEST(without_any_nameserver_there_is_no_route),
         TEST(a_dead_first_nameserver_is_passed_over),
+        TEST(a_route_that_comes_too_late_is_no_route),
         TEST(asynchronous_sends_call_back_once_and_are_bounded),
         TEST(closing_ends_what_is_in_flight),
         TEST(oneway_sends_arrive_unanswered),
