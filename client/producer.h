@@ -38,6 +38,7 @@ struct send {
     uint32_t attempts;
     uint32_t counted;      /* Attempts that may have stored it. */
     uint32_t free_retries; /* Those that surely did not. */
+    enum status lost;      /* How the last attempt ended that was not answered; STATUS_OK: none. */
     bool default_topic;    /* The topic is unknown: routed as the template for new topics. */
     struct name broker;    /* Of the last attempt. */
     int32_t queue_id;

@@ -58,9 +58,24 @@ void send_start(struct task *task)
     attempt(send);
 }
 
+/* An attempt that surely stored nothing says nothing of an earlier one whose answer was lost. */
+static void tell_of_loss(struct send *send)
+{
+    const struct raftmq_error last = send->error;
+    if (send->lost != STATUS_OK &&
+        (last.status == RAFTMQ_REFUSED || last.status == RAFTMQ_CONNECT_FAILED ||
+         last.status == RAFTMQ_NO_ROUTE || last.status == RAFTMQ_OVERLOADED)) {
+        enum raftmq_status status = error_of_status(&send->error, send->lost);
+        error_set(&send->error, status, "%s; tried again: %s", status_text(send->lost),
+                  last.remark);
+        send->error.code = last.code;
+    }
+}
+
 void send_end(struct send *send)
 {
     struct raftmq_producer *producer = send->producer;
+    tell_of_loss(send);
     list_remove(&send->in_producer);
     routes_forget(&send->waiter);
     alarms_cancel(&producer->client->alarms, &send->alarm);
@@ -215,6 +230,9 @@ static void on_answer(void *context, enum status status, const struct command *r
     enum verdict verdict;
     if (status != STATUS_OK) {
         error_of_status(&send->error, status);
+        if (status == STATUS_CONNECTION_LOST || status == STATUS_TIMED_OUT) {
+            send->lost = status;
+        }
         if (status != STATUS_CANCELED) {
             routes_refresh(&client->routes, name_slice(&send->topic));
         }

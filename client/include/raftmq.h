@@ -13,7 +13,8 @@
  *
  * Errors. Functions return RAFTMQ_OK or what went wrong; `error` (which may always be NULL) tells
  * more. A lost answer is an unknown outcome, not a failure: RAFTMQ_TIMED_OUT and
- * RAFTMQ_CONNECTION_LOST mean that it may have happened.
+ * RAFTMQ_CONNECTION_LOST mean that it may have happened. That is also how a send ends of which one
+ * attempt was lost and a later one refused: error.code and error.remark tell the refusal.
  *
  * Times are milliseconds; a timeout of 0 stands for the client's default. */
 #ifndef RAFTMQ_H
@@ -32,7 +33,7 @@ extern "C" {
 enum raftmq_status {
     RAFTMQ_OK = 0,
     RAFTMQ_INVALID_ARGUMENT = 1, /* A parameter is not valid; nothing was sent. */
-    RAFTMQ_NO_ROUTE = 2,         /* No nameserver told of a broker for the topic, or none in time. */
+    RAFTMQ_NO_ROUTE = 2,         /* No nameserver told, in time, of a broker for the topic. */
     RAFTMQ_REFUSED = 3,          /* The server's answer was a refusal: see error.code. */
     RAFTMQ_CONNECT_FAILED = 4,   /* No connection could be made; nothing was sent. */
     RAFTMQ_CONNECTION_LOST = 5,  /* The connection broke before the answer: outcome unknown. */

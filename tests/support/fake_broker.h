@@ -93,6 +93,7 @@ struct fake_broker {
     atomic_int refuse_broker;  /* by this broker; -1: by any. */
     atomic_bool hint_other;    /* Refusals with 14 name the other broker as leader. */
     atomic_bool swallow_sends; /* Sends are not answered. */
+    atomic_int lose_sends;     /* Upon so many sends the connection is closed. */
     atomic_int routes_late_ms; /* Questions for routes are answered so much later. */
     atomic_bool unknown_topic; /* Only the template topic has a route. */
     atomic_bool takes_back;    /* CONSUMER_SEND_MSG_BACK is supported. */

@@ -199,6 +199,26 @@ static void silence_times_out_as_an_unknown_outcome(void **state)
     assert_int_equal(send_hello(fixture, 0), RAFTMQ_OK);
 }
 
+/* The first attempt may have been stored, whatever is said to the later ones. */
+static void a_refusal_does_not_hide_that_an_attempt_was_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int codes[] = {13, 14, 1};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        atomic_store(&fixture->fake.lose_sends, 1);
+        atomic_store(&fixture->fake.refuse_code, codes[i]);
+        atomic_store(&fixture->fake.refuse_sends, 1000000);
+        assert_int_equal(send_hello(fixture, 300), RAFTMQ_CONNECTION_LOST);
+        assert_int_equal(fixture->error.status, RAFTMQ_CONNECTION_LOST);
+        assert_int_equal(fixture->error.code, codes[i]);
+        assert_non_null(strstr(fixture->error.remark, "refused as told"));
+        atomic_store(&fixture->fake.refuse_sends, 0);
+    }
+    atomic_store(&fixture->fake.lose_sends, 1);
+    assert_int_equal(send_hello(fixture, 0), RAFTMQ_OK);
+    assert_int_equal(fixture->error.code, 0);
+}
+
 static void a_lost_connection_is_made_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -526,6 +546,7 @@ int main(void)
         TEST(no_leader_is_waited_out),
         TEST(a_leader_hint_is_followed_at_once),
         TEST(silence_times_out_as_an_unknown_outcome),
+        TEST(a_refusal_does_not_hide_that_an_attempt_was_lost),
         TEST(a_lost_connection_is_made_again),
         TEST(an_unknown_topic_is_made_by_the_broker),
         TEST(without_any_nameserver_there_is_no_route),
