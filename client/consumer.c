@@ -3,6 +3,7 @@
 #include "client/expression.h"
 #include "client/heartbeat.h"
 #include "client/invoke.h"
+#include "client/subscriptions.h"
 #include "common/remoting/body_stats.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
@@ -91,6 +92,31 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
     return error_none(error);
 }
 
+static enum raftmq_status check_subscriptions(const struct raftmq_consumer_options *options,
+                                              struct raftmq_error *error)
+{
+    struct name retry; // See copy_topics().
+    bool has_retry = !options->broadcasting && topic_retry_of(slice_text(options->group), &retry);
+    if (!subscriptions_differ(options->subscriptions, options->subscription_count)) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic is subscribed to twice");
+    }
+    for (size_t i = 0; i < options->subscription_count; i++) {
+        struct slice topic = slice_text(options->subscriptions[i].topic);
+        if (!topic_name_valid(topic)) {
+            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic name is not valid");
+        }
+        if (has_retry && slice_equals(topic, name_slice(&retry))) {
+            return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                             "the group's retry topic is subscribed to without being asked for");
+        }
+        if (options->subscriptions[i].type == RAFTMQ_SQL92 &&
+            slice_text(options->subscriptions[i].expression).size == 0) {
+            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "an SQL92 expression is missing");
+        }
+    }
+    return RAFTMQ_OK;
+}
+
 static enum raftmq_status check(const struct raftmq_consumer_options *options,
                                 struct raftmq_error *error)
 {
@@ -116,16 +142,7 @@ static enum raftmq_status check(const struct raftmq_consumer_options *options,
                          "retries",
                          RETRY_LEVEL_MAX);
     }
-    for (size_t i = 0; i < options->subscription_count; i++) {
-        if (!topic_name_valid(slice_text(options->subscriptions[i].topic))) {
-            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic name is not valid");
-        }
-        if (options->subscriptions[i].type == RAFTMQ_SQL92 &&
-            slice_text(options->subscriptions[i].expression).size == 0) {
-            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "an SQL92 expression is missing");
-        }
-    }
-    return RAFTMQ_OK;
+    return check_subscriptions(options, error);
 }
 
 /* Ask one broker of the topic whether it takes an SQL92 expression. */

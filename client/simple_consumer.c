@@ -2,6 +2,7 @@
 
 #include "client/invoke.h"
 #include "client/popped.h"
+#include "client/subscriptions.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
 
@@ -79,6 +80,9 @@ static enum raftmq_status check(const struct raftmq_simple_consumer_options *opt
         return error_set(error, RAFTMQ_INVALID_ARGUMENT,
                          "a simple consumer needs a valid group name and 1 to %d subscriptions",
                          SIMPLE_TOPICS_MAX);
+    }
+    if (!subscriptions_differ(options->subscriptions, options->subscription_count)) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic is subscribed to twice");
     }
     for (size_t i = 0; i < options->subscription_count; i++) {
         struct slice topic = slice_text(options->subscriptions[i].topic);

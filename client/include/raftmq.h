@@ -324,8 +324,10 @@ struct raftmq_subscription {
 };
 
 struct raftmq_consumer_options {
-    const char *group;                               /* Required. */
-    const struct raftmq_subscription *subscriptions; /* At least one. */
+    const char *group; /* Required. */
+    /* At least one, each of another topic. The retry topic of the group is subscribed to without
+     * being asked for, and must not be among them unless it is broadcasting. */
+    const struct raftmq_subscription *subscriptions;
     size_t subscription_count;
     raftmq_listener_cb *listener; /* Required; valid, with context, until the consumer is closed. */
     void *context;
@@ -472,7 +474,7 @@ struct raftmq_simple_consumer;
 
 struct raftmq_simple_consumer_options {
     const char *group;                               /* Required. */
-    const struct raftmq_subscription *subscriptions; /* At least one; at most 64. */
+    const struct raftmq_subscription *subscriptions; /* 1 to 64, each of another topic. */
     size_t subscription_count;
     enum raftmq_consume_from from;
 };

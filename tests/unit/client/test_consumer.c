@@ -362,6 +362,17 @@ static void bad_options_are_refused(void **state)
     options.subscription_count = 0;
     assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
                      RAFTMQ_INVALID_ARGUMENT);
+    const struct raftmq_subscription twice[] = {{.topic = "T"}, {.topic = "U"}, {.topic = "T"}};
+    options.subscriptions = twice;
+    options.subscription_count = 3;
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT); // Two queues would commit under one name.
+    const struct raftmq_subscription own_retry[] = {{.topic = "T"}, {.topic = "%RETRY%c"}};
+    options.subscriptions = own_retry;
+    options.subscription_count = 2;
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT); // It is there without being asked for.
+    options.subscriptions = &subscription;
     options.subscription_count = 1;
     fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
     assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),

@@ -559,6 +559,11 @@ static void what_makes_no_sense_is_refused_here(void **state)
         assert_int_equal(raftmq_simple_consumer_new(fixture->client, &options, &consumer, NULL),
                          RAFTMQ_INVALID_ARGUMENT);
     }
+    const struct raftmq_subscription twice[] = {{.topic = "T"}, {.topic = "T", .expression = "a"}};
+    const struct raftmq_simple_consumer_options both = {"c", twice, 2, RAFTMQ_FROM_LAST};
+    struct raftmq_simple_consumer *none;
+    assert_int_equal(raftmq_simple_consumer_new(fixture->client, &both, &none, NULL),
+                     RAFTMQ_INVALID_ARGUMENT);
     assert_int_equal(
         raftmq_receive(fixture->consumer, RAFTMQ_RECEIVE_MAX + 1, 1, 0, &messages, NULL),
         RAFTMQ_INVALID_ARGUMENT);
