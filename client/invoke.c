@@ -169,8 +169,9 @@ enum raftmq_status invoke_broker(struct raftmq_client *client, struct slice topi
         } else {
             status = error_of_status(error, found);
         }
-        // No leader, or not where it was: it costs nothing to look again.
+        // No leader, not where it was, or busy with what we sent: it costs nothing to look again.
         bool again = status == RAFTMQ_REFUSED || status == RAFTMQ_CONNECT_FAILED ||
+                     (status == RAFTMQ_OVERLOADED && found == STATUS_OK) ||
                      (status == RAFTMQ_NO_ROUTE && found == STATUS_NOT_FOUND);
         if (!again || clock_monotonic_ms(client->clock) + PAUSE_MS >= deadline_ms) {
             return status;

@@ -34,8 +34,8 @@ struct send {
     uint32_t shard;
     uint64_t timeout_ms;
 
-    uint64_t deadline_ms; /* Loop time. */
-    uint32_t attempts;
+    uint64_t deadline_ms;  /* Loop time. */
+    uint32_t attempts;     /* How often it was sent. */
     uint32_t counted;      /* Attempts that may have stored it. */
     uint32_t free_retries; /* Those that surely did not. */
     enum status lost;      /* How the last attempt ended that was not answered; STATUS_OK: none. */

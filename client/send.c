@@ -172,7 +172,7 @@ static bool choose_queue(struct send *send, struct known_route *route, struct ho
     if (total == 0) {
         return false;
     }
-    bool avoid = !send->sharded && send->attempts > 0 && elsewhere > 0;
+    bool avoid = !send->sharded && send->broker.size > 0 && elsewhere > 0;
     size_t pick = send->sharded ? send->shard % total : route->turn++ % (avoid ? elsewhere : total);
     for (size_t i = 0; i < data->queue_count; i++) {
         size_t count = publish_queues(send, route, i);
@@ -206,17 +206,20 @@ static void transmit(struct send *send, struct host host)
         .batch = send->batch,
     };
     outgoing_request(&outgoing, &send->scratch, &request);
-    send->attempts++;
-    if (send->oneway) {
-        connections_send(&producer->client->connections, host, &request);
-        error_none(&send->error);
-        send_end(send);
-        return;
-    }
+    struct connections *connections = &producer->client->connections;
     uint64_t left_ms = send->deadline_ms - now_of(send);
     enum status status =
-        connections_call(&producer->client->connections, host, &request, left_ms, on_answer, send);
-    if (status != STATUS_PENDING) {
+        send->oneway ? connections_send(connections, host, &request)
+                     : connections_call(connections, host, &request, left_ms, on_answer, send);
+    if (status == STATUS_OVERLOADED) { // This connection is busy: the next may be another.
+        error_of_status(&send->error, status);
+        try_again(send, judge_failure(status));
+    } else if (send->oneway) {
+        error_none(&send->error);
+        send_end(send);
+    } else if (status == STATUS_PENDING) {
+        send->attempts++;
+    } else {
         error_of_status(&send->error, status);
         routes_refresh(&producer->client->routes, name_slice(&send->topic));
         try_again(send, judge_failure(status));
@@ -259,6 +262,7 @@ static enum verdict judge_failure(enum status status)
 {
     switch (status) {
     case STATUS_CONNECT_FAILED:
+    case STATUS_OVERLOADED:
         return VERDICT_FREE; // Nothing was sent.
     case STATUS_CONNECTION_LOST:
     case STATUS_TIMED_OUT:

@@ -4,9 +4,12 @@
 
 #include "client/include/raftmq.h"
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+enum { LARGE_SENDS = 20 };
 
 struct fixture {
     struct fake_broker fake;
@@ -328,6 +331,26 @@ static void asynchronous_sends_call_back_once_and_are_bounded(void **state)
     assert_int_equal(atomic_load(&fixture->failed), 64);
 }
 
+/* More than a connection may have waiting, at once: they take turns. */
+static void large_sends_do_not_end_their_own_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_message message = hello();
+    message.body_size = MESSAGE_BODY_MAX;
+    uint8_t *body = mem_zalloc(message.body_size);
+    message.body = body;
+    for (int i = 0; i < 2 * LARGE_SENDS; i++) {
+        enum raftmq_status status =
+            i % 2 == 0 ? raftmq_send_async(fixture->producer, &message, 60000, on_sent, fixture)
+                       : raftmq_send_oneway(fixture->producer, &message);
+        assert_int_equal(status, RAFTMQ_OK);
+    }
+    wait_for(&fixture->called_back, LARGE_SENDS);
+    wait_for(&fixture->fake.oneways, LARGE_SENDS);
+    assert_int_equal(atomic_load(&fixture->failed), 0);
+    free(body);
+}
+
 static void closing_ends_what_is_in_flight(void **state)
 {
     struct fixture *fixture = *state;
@@ -553,6 +576,7 @@ int main(void)
         TEST(a_dead_first_nameserver_is_passed_over),
         TEST(a_route_that_comes_too_late_is_no_route),
         TEST(asynchronous_sends_call_back_once_and_are_bounded),
+        TEST(large_sends_do_not_end_their_own_connection),
         TEST(closing_ends_what_is_in_flight),
         TEST(oneway_sends_arrive_unanswered),
         TEST(a_batch_is_stored_as_its_messages),
