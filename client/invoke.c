@@ -9,6 +9,8 @@ struct call {
     struct task task;
     struct raftmq_client *client;
     bool to_nameserver;
+    uint32_t first; /* Of the nameservers that are asked in turn, */
+    uint32_t tried; /* and how many were before this one. */
     struct host host;
     struct command *request;
     uint64_t timeout_ms;
@@ -64,14 +66,24 @@ static enum status run_and_wait(struct call *call)
     return call->status;
 }
 
+static uint32_t nameserver_of(const struct call *call)
+{
+    return (call->first + call->tried) % call->client->routes.nameserver_count;
+}
+
 static void run_call(struct task *task)
 {
     struct call *call = CONTAINER_OF(task, struct call, task);
-    enum status status = call->to_nameserver
-                             ? routes_call_nameserver(&call->client->routes, call->request,
-                                                      call->timeout_ms, on_end, call)
-                             : connections_call(&call->client->connections, call->host,
-                                                call->request, call->timeout_ms, on_end, call);
+    struct raftmq_client *client = call->client;
+    enum status status;
+    if (call->to_nameserver) {
+        call->first = call->tried == 0 ? client->routes.nameserver : call->first;
+        status = routes_call_nameserver(&client->routes, nameserver_of(call), call->request,
+                                        call->timeout_ms, on_end, call);
+    } else {
+        status = connections_call(&client->connections, call->host, call->request, call->timeout_ms,
+                                  on_end, call);
+    }
     if (status != STATUS_PENDING) {
         on_end(call, status, NULL);
     }
@@ -85,7 +97,7 @@ static void on_end(void *context, enum status status, const struct command *resp
     if (status == STATUS_OK) {
         command_encode(response, &call->reply->frame);
     } else if (call->to_nameserver) {
-        routes_next_nameserver(&call->client->routes);
+        routes_nameserver_failed(&call->client->routes, nameserver_of(call));
     }
     uv_sem_post(&call->done);
 }
@@ -118,14 +130,14 @@ enum raftmq_status invoke_nameserver(struct raftmq_client *client, struct comman
                                      struct raftmq_error *error)
 {
     enum status status = STATUS_CONNECT_FAILED;
-    for (uint32_t i = 0; i < client->routes.nameserver_count && status != STATUS_OK; i++) {
-        struct call call = {
-            .client = client,
-            .to_nameserver = true,
-            .request = request,
-            .timeout_ms = timeout_of(client, timeout_ms),
-            .reply = reply,
-        };
+    struct call call = {
+        .client = client,
+        .to_nameserver = true,
+        .request = request,
+        .timeout_ms = timeout_of(client, timeout_ms),
+        .reply = reply,
+    };
+    for (; call.tried < client->routes.nameserver_count && status != STATUS_OK; call.tried++) {
         status = run_and_wait(&call);
     }
     return error_of_status(error, status);

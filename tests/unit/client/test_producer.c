@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { LARGE_SENDS = 20 };
+enum { LARGE_SENDS = 20, ASKERS = 8 };
 
 struct fixture {
     struct fake_broker fake;
@@ -269,6 +269,61 @@ static void a_dead_first_nameserver_is_passed_over(void **state)
     assert_int_equal(raftmq_send(producer, &message, 0, NULL, &fixture->error), RAFTMQ_OK);
     raftmq_producer_close(producer);
     raftmq_client_close(client);
+}
+
+/* One who asks nameservers, at the same time as others. */
+struct asker {
+    uv_thread_t thread;
+    struct raftmq_client *client;
+    const char *topic;
+    enum raftmq_status route_status;
+    enum raftmq_status receive_status;
+};
+
+static void ask_once(void *argument)
+{
+    struct asker *asker = argument;
+    struct raftmq_route *route = NULL;
+    struct raftmq_messages *messages = NULL;
+    struct raftmq_simple_consumer *consumer;
+    const struct raftmq_subscription subscription = {.topic = asker->topic};
+    const struct raftmq_simple_consumer_options options = {"c", &subscription, 1, RAFTMQ_FROM_LAST};
+    assert_int_equal(raftmq_simple_consumer_new(asker->client, &options, &consumer, NULL),
+                     RAFTMQ_OK);
+    asker->receive_status = raftmq_receive(consumer, 1, 1, 0, &messages, NULL);
+    asker->route_status = raftmq_topic_route(asker->client, asker->topic, &route, NULL);
+    raftmq_messages_free(messages);
+    raftmq_route_free(route);
+    raftmq_simple_consumer_close(consumer);
+}
+
+/* Whoever finds the first one dead goes on to the second: each for himself, not one place further
+ * for each of them. */
+static void calls_that_fail_together_turn_to_the_same_nameserver(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const topics[ASKERS] = {"T", "U", "V", "W", "X", "Y", "Z", "A"};
+    char address[32];
+    char both[64];
+    snprintf(both, sizeof both, "127.0.0.1:1;%s", fake_broker_address(&fixture->fake, address));
+    const struct raftmq_client_options options = {.nameservers = both};
+    for (int round = 0; round < 10; round++) {
+        struct asker askers[ASKERS];
+        struct raftmq_client *client;
+        assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+        for (int i = 0; i < ASKERS; i++) {
+            askers[i] = (struct asker){.client = client, .topic = topics[i]};
+            uv_thread_create(&askers[i].thread, ask_once, &askers[i]);
+        }
+        for (int i = 0; i < ASKERS; i++) {
+            uv_thread_join(&askers[i].thread);
+        }
+        for (int i = 0; i < ASKERS; i++) {
+            assert_int_equal(askers[i].receive_status, RAFTMQ_OK);
+            assert_int_equal(askers[i].route_status, RAFTMQ_OK);
+        }
+        raftmq_client_close(client);
+    }
 }
 
 /* Nothing was sent, so nobody needs to wonder what became of it. */
@@ -574,6 +629,7 @@ int main(void)
         TEST(an_unknown_topic_is_made_by_the_broker),
         TEST(without_any_nameserver_there_is_no_route),
         TEST(a_dead_first_nameserver_is_passed_over),
+        TEST(calls_that_fail_together_turn_to_the_same_nameserver),
         TEST(a_route_that_comes_too_late_is_no_route),
         TEST(asynchronous_sends_call_back_once_and_are_bounded),
         TEST(large_sends_do_not_end_their_own_connection),
