@@ -82,7 +82,7 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
             return status;
         }
     }
-    tasks_run(&client->tasks, start, consumer);
+    tasks_run_anywhere(&client->tasks, start, consumer);
     if (!list_linked(&consumer->in_client)) {
         consumer_free(consumer);
         return error_set(error, RAFTMQ_INVALID_ARGUMENT,
@@ -341,7 +341,7 @@ static void count_queues(void *argument)
 size_t raftmq_consumer_queue_count(const struct raftmq_consumer *consumer)
 {
     struct count_visit visit = {consumer, 0};
-    tasks_run(&consumer->client->tasks, count_queues, &visit);
+    tasks_run_anywhere(&consumer->client->tasks, count_queues, &visit);
     return visit.count;
 }
 

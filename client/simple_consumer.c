@@ -103,7 +103,7 @@ void raftmq_simple_consumer_close(struct raftmq_simple_consumer *consumer)
     if (consumer == NULL) {
         return;
     }
-    tasks_run(&consumer->client->tasks, close_places, consumer);
+    tasks_run_anywhere(&consumer->client->tasks, close_places, consumer);
     for (size_t i = 0; i < consumer->topic_count; i++) {
         buf_close(&consumer->topics[i].expression);
     }

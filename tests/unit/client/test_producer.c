@@ -406,6 +406,67 @@ static void large_sends_do_not_end_their_own_connection(void **state)
     free(body);
 }
 
+static enum raftmq_consumed consume_all(void *context, const struct raftmq_received *message)
+{
+    (void)context;
+    (void)message;
+    return RAFTMQ_CONSUMED;
+}
+
+/* What a send callback makes, on the client's own thread. */
+struct made {
+    struct fixture *fixture;
+    struct raftmq_producer *producer;
+    struct raftmq_consumer *consumer;
+    size_t queue_count;
+    atomic_int done;
+};
+
+static void make_all(void *context, const struct raftmq_send_result *result,
+                     const struct raftmq_error *error)
+{
+    struct made *made = context;
+    struct raftmq_client *client = made->fixture->client;
+    struct raftmq_simple_consumer *simple;
+    const struct raftmq_subscription subscription = {.topic = "T"};
+    const struct raftmq_consumer_options options = {.group = "c",
+                                                    .subscriptions = &subscription,
+                                                    .subscription_count = 1,
+                                                    .listener = consume_all};
+    const struct raftmq_simple_consumer_options simple_options = {"s", &subscription, 1,
+                                                                  RAFTMQ_FROM_LAST};
+    (void)result;
+    (void)error;
+    assert_int_equal(raftmq_producer_new(client, "other", NULL, NULL, &made->producer, NULL),
+                     RAFTMQ_OK);
+    assert_int_equal(raftmq_consumer_new(client, &options, &made->consumer, NULL), RAFTMQ_OK);
+    made->queue_count = raftmq_consumer_queue_count(made->consumer);
+    assert_int_equal(raftmq_simple_consumer_new(client, &simple_options, &simple, NULL), RAFTMQ_OK);
+    raftmq_simple_consumer_close(simple);
+    atomic_store(&made->done, 1);
+}
+
+/* A send ends by its answer, by its timeout, with its connection, or for want of a route. */
+static void what_does_not_wait_may_be_called_from_a_send_callback(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 4; i++) {
+        struct raftmq_message message = hello();
+        struct made made = {.fixture = fixture};
+        message.topic = i == 3 ? "U" : "T";
+        atomic_store(&fixture->fake.swallow_sends, i == 1);
+        atomic_store(&fixture->fake.lose_sends, i == 2 ? 3 : 0);
+        atomic_store(&fixture->fake.routes_late_ms, i == 3 ? 60000 : 0);
+        assert_int_equal(
+            raftmq_send_async(fixture->producer, &message, i % 2 == 1 ? 50 : 0, make_all, &made),
+            RAFTMQ_OK);
+        wait_for(&made.done, 1);
+        assert_int_equal(made.queue_count, 0);
+        raftmq_consumer_close(made.consumer);
+        raftmq_producer_close(made.producer);
+    }
+}
+
 static void closing_ends_what_is_in_flight(void **state)
 {
     struct fixture *fixture = *state;
@@ -633,6 +694,7 @@ int main(void)
         TEST(a_route_that_comes_too_late_is_no_route),
         TEST(asynchronous_sends_call_back_once_and_are_bounded),
         TEST(large_sends_do_not_end_their_own_connection),
+        TEST(what_does_not_wait_may_be_called_from_a_send_callback),
         TEST(closing_ends_what_is_in_flight),
         TEST(oneway_sends_arrive_unanswered),
         TEST(a_batch_is_stored_as_its_messages),
