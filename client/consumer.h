@@ -134,6 +134,9 @@ void delivery_begin(struct consumed_queue *queue, struct received *received);
 void delivery_hand_over(struct delivery *delivery);
 /* Forget a delivery that is not running. */
 void delivery_forget(struct delivery *delivery);
+/* Before a message that failed so often before is delivered again here: doubles each time, unless
+ * others wait behind it. */
+uint64_t delivery_pause_ms(const struct raftmq_consumer_options *options, uint32_t failures);
 
 /* The alarm consumer->locks. */
 void locks_on_alarm(struct alarm *alarm);

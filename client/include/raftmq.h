@@ -357,7 +357,7 @@ struct raftmq_consumer_options {
     int32_t retry_level;
     /* Before a message whose listener said LATER is delivered again by this consumer itself: an
      * orderly or broadcasting one, or any if the broker did not take the message back. Unless it
-     * is orderly, this doubles each time up to a minute. 0: 1000 */
+     * is orderly, or longer, this doubles each time up to a minute. 0: 1000 */
     uint64_t redeliver_ms;
 };
 
