@@ -88,20 +88,21 @@ struct fake_broker {
     size_t member_count;
 
     /* Knobs. */
-    atomic_int refuse_sends;   /* So many sends are refused, */
-    atomic_int refuse_code;    /* with this code, */
-    atomic_int refuse_broker;  /* by this broker; -1: by any. */
-    atomic_bool hint_other;    /* Refusals with 14 name the other broker as leader. */
-    atomic_bool swallow_sends; /* Sends are not answered. */
-    atomic_int lose_sends;     /* Upon so many sends the connection is closed. */
-    atomic_int routes_late_ms; /* Questions for routes are answered so much later. */
-    atomic_bool unknown_topic; /* Only the template topic has a route. */
-    atomic_bool takes_back;    /* CONSUMER_SEND_MSG_BACK is supported. */
-    atomic_bool ask_unknown;   /* An undecided outcome is asked about at once. */
-    atomic_int send_status;    /* Code of successful sends. */
-    atomic_int check_code;     /* Answer to CHECK_CLIENT_CONFIG. */
-    atomic_bool deny_locks;    /* No queue is locked, whoever had it. */
-    atomic_bool reset;         /* Once: tell all clients to go on at offset 0. */
+    atomic_int refuse_sends;     /* So many sends are refused, */
+    atomic_int refuse_code;      /* with this code, */
+    atomic_int refuse_broker;    /* by this broker; -1: by any. */
+    atomic_bool hint_other;      /* Refusals with 14 name the other broker as leader. */
+    atomic_bool swallow_sends;   /* Sends are not answered. */
+    atomic_int lose_sends;       /* Upon so many sends the connection is closed. */
+    atomic_int routes_late_ms;   /* Questions for routes are answered so much later. */
+    atomic_bool unknown_topic;   /* Only the template topic has a route. */
+    atomic_bool takes_back;      /* CONSUMER_SEND_MSG_BACK is supported. */
+    atomic_bool ask_unknown;     /* An undecided outcome is asked about at once. */
+    atomic_int send_status;      /* Code of successful sends. */
+    atomic_int check_code;       /* Answer to CHECK_CLIENT_CONFIG. */
+    atomic_bool swallow_offsets; /* Offsets are stored, but that is not answered. */
+    atomic_bool deny_locks;      /* No queue is locked, whoever had it. */
+    atomic_bool reset;           /* Once: tell all clients to go on at offset 0. */
     /* Pops are answered as Apache RocketMQ does: of several queues at once, and with the handle
      * inside messages that come again, which are of a retry topic then. */
     atomic_bool pop_as_apache;

@@ -193,7 +193,7 @@ static void on_update_offset(struct fake_broker *fake, int broker, struct conn *
             atomic_store(&fake->most_offset, (int)offset);
         }
     }
-    if (!command_is_oneway(command)) {
+    if (!command_is_oneway(command) && !atomic_load(&fake->swallow_offsets)) {
         loop_peer_answer(conn, command, 0, (struct slice){0});
     }
 }

@@ -4,6 +4,7 @@
 #include "tests/support/wait.h"
 
 #include "client/include/raftmq.h"
+#include "common/base/clock.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -268,6 +269,24 @@ static void closing_waits_for_listeners_and_stores_the_last_offsets(void **state
     WAIT_FOR(seen_once(fixture, 40) == 40);
 }
 
+static void closing_waits_for_offsets_no_longer_than_the_timeout(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_client *client;
+    const struct raftmq_client_options options = {.nameservers = fixture->address,
+                                                  .timeout_ms = 200};
+    assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+    send_numbers(fixture, 0, 20, NULL);
+    struct raftmq_consumer *consumer = consume(fixture, client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 20) == 20);
+    atomic_store(&fixture->fake.swallow_offsets, true);
+    uint64_t begin_ms = clock_monotonic_ms(clock_system());
+    raftmq_consumer_close(consumer);
+    assert_true(clock_monotonic_ms(clock_system()) - begin_ms < 3000);
+    assert_int_equal(committed(fixture), 20);
+    raftmq_client_close(client);
+}
+
 static void two_members_share_the_queues(void **state)
 {
     struct fixture *fixture = *state;
@@ -395,6 +414,7 @@ int main(void)
         TEST(what_the_broker_does_not_take_back_is_delivered_again_here),
         TEST(an_unfinished_message_holds_the_offset),
         TEST(closing_waits_for_listeners_and_stores_the_last_offsets),
+        TEST(closing_waits_for_offsets_no_longer_than_the_timeout),
         TEST(two_members_share_the_queues),
         TEST(lost_connections_lose_no_message),
         TEST(a_follower_that_is_suggested_is_pulled_from),
