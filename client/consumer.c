@@ -271,7 +271,7 @@ void consumers_on_members_changed(struct raftmq_client *client, struct slice gro
     {
         struct raftmq_consumer *consumer = CONTAINER_OF(at, struct raftmq_consumer, in_client);
         if (!consumer->closing && slice_equals(name_slice(&consumer->group), group)) {
-            alarms_set(&client->alarms, &consumer->rebalance, 0);
+            rebalance_anew(consumer);
         }
     }
 }

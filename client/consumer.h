@@ -38,6 +38,7 @@ struct raftmq_consumer {
     struct list lock_calls; /* struct lock_call, see locks.c */
     struct alarm locks;
     struct alarm rebalance;
+    bool members_changed; /* Since the rounds under way began. */
     struct alarm persist;
     size_t jobs_running;  /* Deliveries at the workers. */
     size_t calls_running; /* Last words to brokers while closing. */
@@ -99,6 +100,8 @@ void consumers_on_members_changed(struct raftmq_client *client, struct slice gro
 
 /* The alarm consumer->rebalance. */
 void rebalance_on_alarm(struct alarm *alarm);
+/* The group's members changed: look at our share, when the rounds under way have ended. */
+void rebalance_anew(struct raftmq_consumer *consumer);
 /* End the rounds under way. */
 void rebalance_cancel(struct raftmq_consumer *consumer);
 

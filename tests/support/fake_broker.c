@@ -26,6 +26,7 @@ void fake_broker_start(struct fake_broker *fake)
     list_init(&fake->held);
     list_init(&fake->watches);
     list_init(&fake->late);
+    list_init(&fake->curious);
     atomic_store(&fake->refuse_broker, -1);
     uv_loop_init(&fake->loop);
     for (int i = 0; i < FAKE_BROKERS; i++) {
@@ -89,6 +90,12 @@ void fake_broker_reset(struct fake_broker *fake)
     uv_async_send(&fake->wake);
 }
 
+void fake_broker_notify(struct fake_broker *fake)
+{
+    atomic_store(&fake->notify, true);
+    uv_async_send(&fake->wake);
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct fake_broker *fake = async->data;
@@ -100,6 +107,8 @@ static void on_wake(uv_async_t *async)
         }
     } else if (atomic_exchange(&fake->reset, false)) {
         fake_consumer_send_resets(fake);
+    } else if (atomic_exchange(&fake->notify, false)) {
+        fake_consumer_send_notices(fake);
     } else if (atomic_exchange(&fake->drop_connections, false)) {
         for (int i = 0; i < FAKE_BROKERS; i++) {
             loop_peer_drop(&fake->peers[i]);

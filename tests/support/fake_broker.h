@@ -68,6 +68,15 @@ struct fake_late {
     uint64_t due;
 };
 
+/* One who waits to hear of the members. */
+struct fake_curious {
+    struct list node;
+    int broker;
+    uint64_t conn_id;
+    struct command request; /* Only opaque and form are kept. */
+    struct buf members;     /* As they were when it asked. */
+};
+
 struct fake_broker {
     uv_thread_t thread;
     uv_loop_t loop;
@@ -83,6 +92,7 @@ struct fake_broker {
     struct list held;
     struct list watches;
     struct list late;
+    struct list curious;
     int64_t last_pop_ms;
     struct buf members; /* JSON list of client ids. */
     size_t member_count;
@@ -101,6 +111,8 @@ struct fake_broker {
     atomic_int send_status;      /* Code of successful sends. */
     atomic_int check_code;       /* Answer to CHECK_CLIENT_CONFIG. */
     atomic_bool swallow_offsets; /* Offsets are stored, but that is not answered. */
+    atomic_bool hold_members;    /* Who asks for the members has to wait. */
+    atomic_bool notify;          /* Once: tell all clients that the members changed. */
     atomic_bool deny_locks;      /* No queue is locked, whoever had it. */
     atomic_bool reset;           /* Once: tell all clients to go on at offset 0. */
     /* Pops are answered as Apache RocketMQ does: of several queues at once, and with the handle
@@ -130,6 +142,8 @@ struct fake_broker {
     atomic_int dead_letters;     /* Given back with level -1. */
     atomic_int last_retry_level; /* Of the last one that was given back. */
     atomic_int last_retries_max; /* -1: it named none. */
+    atomic_int notices;          /* How often clients were told of changed members. */
+    atomic_int members_asked;    /* Questions for them. */
     atomic_int locks;            /* Requests. */
     atomic_int unlocks;
     atomic_int sql_checks; /* CHECK_CLIENT_CONFIG about an SQL92 expression. */
@@ -165,6 +179,9 @@ const char *fake_broker_address(const struct fake_broker *fake, char text[32]);
 
 /* Set fake->reset and see to it. */
 void fake_broker_reset(struct fake_broker *fake);
+
+/* Set fake->notify and see to it. */
+void fake_broker_notify(struct fake_broker *fake);
 
 /* Close all connections, as a restart would. */
 void fake_broker_drop(struct fake_broker *fake);
