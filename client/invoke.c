@@ -46,23 +46,42 @@ static void end_lookup(struct lookup *lookup, enum status status);
 
 void reply_close(struct reply *reply)
 {
-    buf_close(&reply->frame);
-    buf_close(&reply->scratch);
+    buf_close(&reply->bytes);
+}
+
+static struct slice keep_slice(struct buf *bytes, struct slice slice)
+{
+    buf_put_slice(bytes, slice);
+    return slice_of(bytes->data + bytes->size - slice.size, slice.size);
+}
+
+/* Copy an answer with all that it borrows. */
+static void reply_keep(struct reply *reply, const struct command *answer)
+{
+    struct buf *bytes = &reply->bytes;
+    struct command *kept = &reply->command;
+    size_t size = answer->remark.size + answer->body.size;
+    for (uint32_t i = 0; i < answer->field_count; i++) {
+        size += answer->fields[i].name.size + answer->fields[i].value.size;
+    }
+    buf_clear(bytes);
+    buf_reserve(bytes, size + 1); // It must not move from here on, nor be nowhere.
+    *kept = *answer;
+    kept->remark = keep_slice(bytes, answer->remark);
+    for (uint32_t i = 0; i < answer->field_count; i++) {
+        kept->fields[i].name = keep_slice(bytes, answer->fields[i].name);
+        kept->fields[i].value = keep_slice(bytes, answer->fields[i].value);
+    }
+    kept->body = keep_slice(bytes, answer->body);
 }
 
 static enum status run_and_wait(struct call *call)
 {
-    buf_clear(&call->reply->frame);
-    buf_clear(&call->reply->scratch);
     call->task.run = run_call;
     ASSERT(uv_sem_init(&call->done, 0) == 0);
     tasks_post(&call->client->tasks, &call->task);
     uv_sem_wait(&call->done);
     uv_sem_destroy(&call->done);
-    if (call->status == STATUS_OK) {
-        call->status = command_decode(buf_slice(&call->reply->frame), &call->reply->scratch,
-                                      &call->reply->command);
-    }
     return call->status;
 }
 
@@ -89,13 +108,13 @@ static void run_call(struct task *task)
     }
 }
 
-/* The answer dies when this returns: it goes to the waiting thread as a frame of its own. */
+/* The answer dies when this returns: the waiting thread gets a copy. */
 static void on_end(void *context, enum status status, const struct command *response)
 {
     struct call *call = context;
     call->status = status;
     if (status == STATUS_OK) {
-        command_encode(response, &call->reply->frame);
+        reply_keep(call->reply, response);
     } else if (call->to_nameserver) {
         routes_nameserver_failed(&call->client->routes, nameserver_of(call));
     }

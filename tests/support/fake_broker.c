@@ -247,6 +247,19 @@ static void answer_stats(struct fake_broker *fake, int broker, struct conn *conn
     buf_close(&out);
 }
 
+static void answer_largest(struct conn *conn, const struct command *command)
+{
+    struct buf out = {0};
+    buf_put_be32(&out, FRAME_SIZE_MAX - 4);
+    buf_put_be32(&out, 0); // A header of JSON; its size is set below.
+    buf_printf(&out, "{\"code\":0,\"flag\":1,\"opaque\":%d}", command->opaque);
+    be32_put(out.data + 4, (uint32_t)out.size - FRAME_PREFIX_SIZE);
+    size_t body_size = FRAME_SIZE_MAX - out.size;
+    memset(buf_extend(&out, body_size), 'x', body_size);
+    conn_send(conn, buf_slice(&out));
+    buf_close(&out);
+}
+
 static void on_admin(struct fake_broker *fake, int broker, struct conn *conn,
                      const struct command *command)
 {
@@ -268,6 +281,9 @@ static void on_admin(struct fake_broker *fake, int broker, struct conn *conn,
     case REQUEST_DELETE_TOPIC_IN_BROKER:
     case REQUEST_DELETE_TOPIC_IN_NAMESRV:
         loop_peer_answer(conn, command, 0, (struct slice){0});
+        break;
+    case FAKE_REQUEST_LARGEST:
+        answer_largest(conn, command);
         break;
     default:
         loop_peer_answer(conn, command, RESPONSE_REQUEST_CODE_NOT_SUPPORTED, (struct slice){0});

@@ -13,6 +13,9 @@
 /* base64url of "v1 T broker-b 1 id": of every timer message. */
 #define FAKE_RECALL_HANDLE "djEgVCBicm9rZXItYiAxIGlk"
 
+/* A request that is answered by the largest frame there can be, with the shortest header. */
+enum { FAKE_REQUEST_LARGEST = 4712 };
+
 enum { FAKE_BROKERS = 2, FAKE_QUEUES = 2, FAKE_MESSAGES_MAX = 4096, FAKE_HALVES_MAX = 64 };
 
 /* What became of a message by popping. */
