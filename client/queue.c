@@ -71,7 +71,8 @@ bool queue_host(const struct consumed_queue *queue, struct host *host)
     return false;
 }
 
-/* A request about this queue; `extra` more numbers fit into scratch, which the caller closes. */
+/* A request about this queue. Its numbers, also those added to it, are in scratch, which the caller
+ * closes. */
 static void begin_request(const struct consumed_queue *queue, int32_t code, struct buf *scratch,
                           struct command *request)
 {

@@ -16,9 +16,7 @@
 
 #include <stdlib.h>
 
-/* See docs/protocol.md. */
-
-enum { PAUSE_FIRST_MS = 20, PAUSE_MAX_MS = 200, DEFAULT_TOPIC_QUEUES = 4 };
+enum { PAUSE_FIRST_MS = 20, PAUSE_MAX_MS = 200 };
 
 /* What an answer, or the lack of one, means. */
 enum verdict { VERDICT_DONE, VERDICT_FREE, VERDICT_COUNTED, VERDICT_FAIL };

@@ -39,7 +39,7 @@ enum raftmq_status {
     RAFTMQ_CONNECTION_LOST = 5,  /* The connection broke before the answer: outcome unknown. */
     RAFTMQ_TIMED_OUT = 6,        /* No answer in time: outcome unknown. */
     RAFTMQ_OVERLOADED = 7,       /* Too much is in flight in this client; nothing was sent. */
-    RAFTMQ_CLOSED = 8,           /* The client is closing. Outcome unknown if it was under way. */
+    RAFTMQ_CLOSED = 8,           /* The producer was closed meanwhile: outcome unknown. */
     RAFTMQ_MALFORMED = 9,        /* The answer cannot be understood. */
 };
 
@@ -93,9 +93,8 @@ RAFTMQ_API enum raftmq_status raftmq_client_new(const struct raftmq_client_optio
                                                 struct raftmq_client **client,
                                                 struct raftmq_error *error);
 
-/* Close and free the client. All its producers and consumers must be closed before. Calls under way
- * in other threads end with RAFTMQ_CLOSED, and must have returned before this is called. Waits for
- * the threads to end. NULL is harmless. */
+/* Close and free the client. All its producers and consumers must be closed, and all other calls
+ * have returned, before this is called. Waits for the threads to end. NULL is harmless. */
 RAFTMQ_API void raftmq_client_close(struct raftmq_client *client);
 
 /* "10.0.0.9:9876": a nameserver of the options, by place from 0, as raftmq_invoke() takes it; NULL
