@@ -79,6 +79,32 @@ static const struct bench_send_options pull_defaults = {
     .topic = TOPIC_BENCHMARK,
 };
 
+/* A connection closes itself when too much waits in it: half of that is what one may be given. */
+static enum cli_exit check_depth(struct cli *cli, const struct bench_send_options *options)
+{
+    int64_t depth_max = CONN_OUT_MAX / 2 / options->common.size;
+    if (options->common.depth > depth_max) {
+        return cli_fail(cli, CLI_USAGE,
+                        "with bodies of %lld bytes at most %lld requests can be in flight per "
+                        "connection: --depth %lld",
+                        (long long)options->common.size, (long long)depth_max,
+                        (long long)depth_max);
+    }
+    return CLI_OK;
+}
+
+static enum cli_exit run_send(struct cli *cli, const void *options, char **arguments)
+{
+    enum cli_exit code = check_depth(cli, options);
+    return code == CLI_OK ? bench_send(cli, options, arguments) : code;
+}
+
+static enum cli_exit run_txn(struct cli *cli, const void *options, char **arguments)
+{
+    enum cli_exit code = check_depth(cli, options);
+    return code == CLI_OK ? bench_txn(cli, options, arguments) : code;
+}
+
 const struct cli_command bench_commands[] = {
     {
         .noun = "bench",
@@ -88,7 +114,7 @@ const struct cli_command bench_commands[] = {
         .flags = send_flags,
         .defaults = &send_defaults,
         .options_size = sizeof send_defaults,
-        .run = bench_send,
+        .run = run_send,
     },
     {
         .noun = "bench",
@@ -98,7 +124,7 @@ const struct cli_command bench_commands[] = {
         .flags = send_flags,
         .defaults = &send_defaults,
         .options_size = sizeof send_defaults,
-        .run = bench_txn,
+        .run = run_txn,
     },
     {
         .noun = "bench",

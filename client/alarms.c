@@ -16,9 +16,10 @@ void alarms_init(struct alarms *alarms, uv_loop_t *loop)
 
 void alarms_set(struct alarms *alarms, struct alarm *alarm, uint64_t delay_ms)
 {
+    uint64_t now_ms = uv_now(alarms->timer.loop);
+    uint64_t due_ms = delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;
     heap_remove(&alarms->heap, &alarm->node);
-    heap_put(&alarms->heap, &alarm->node, uv_now(alarms->timer.loop) + delay_ms,
-             ++alarms->set_count);
+    heap_put(&alarms->heap, &alarm->node, due_ms, ++alarms->set_count);
     if (heap_first(&alarms->heap) == &alarm->node) {
         arm(alarms);
     }

@@ -64,7 +64,8 @@ enum status connections_call(struct connections *connections, struct host host,
                               : remote_call(connection->remote, request, timeout_ms, cb, context);
 }
 
-void connections_send(struct connections *connections, struct host host, struct command *request)
+enum status connections_send(struct connections *connections, struct host host,
+                             struct command *request)
 {
     struct connection *connection = take(connections, host);
     enum status status =
@@ -73,6 +74,7 @@ void connections_send(struct connections *connections, struct host host, struct 
         log_debug(&connections->client->log, "oneway request not sent", "code=%d error=%s",
                   request->code, status_name(status));
     }
+    return status;
 }
 
 static struct connection *take(struct connections *connections, struct host host)

@@ -28,7 +28,9 @@ WARN_UNUSED enum status connections_call(struct connections *connections, struct
                                          struct command *request, uint64_t timeout_ms, rpc_cb *cb,
                                          void *context);
 
-/* Send a oneway request; a failure is only for the log. */
-void connections_send(struct connections *connections, struct host host, struct command *request);
+/* Send a oneway request. A failure is in the log, and need not be looked at: as remote_send(), and
+ * STATUS_LIMIT. */
+enum status connections_send(struct connections *connections, struct host host,
+                             struct command *request);
 
 #endif

@@ -3,6 +3,7 @@
 #include "client/expression.h"
 #include "client/heartbeat.h"
 #include "client/invoke.h"
+#include "client/subscriptions.h"
 #include "common/remoting/body_stats.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
@@ -81,7 +82,7 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
             return status;
         }
     }
-    tasks_run(&client->tasks, start, consumer);
+    tasks_run_anywhere(&client->tasks, start, consumer);
     if (!list_linked(&consumer->in_client)) {
         consumer_free(consumer);
         return error_set(error, RAFTMQ_INVALID_ARGUMENT,
@@ -89,6 +90,31 @@ enum raftmq_status raftmq_consumer_new(struct raftmq_client *client,
     }
     *out = consumer;
     return error_none(error);
+}
+
+static enum raftmq_status check_subscriptions(const struct raftmq_consumer_options *options,
+                                              struct raftmq_error *error)
+{
+    struct name retry; // See copy_topics().
+    bool has_retry = !options->broadcasting && topic_retry_of(slice_text(options->group), &retry);
+    if (!subscriptions_differ(options->subscriptions, options->subscription_count)) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic is subscribed to twice");
+    }
+    for (size_t i = 0; i < options->subscription_count; i++) {
+        struct slice topic = slice_text(options->subscriptions[i].topic);
+        if (!topic_name_valid(topic)) {
+            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic name is not valid");
+        }
+        if (has_retry && slice_equals(topic, name_slice(&retry))) {
+            return error_set(error, RAFTMQ_INVALID_ARGUMENT,
+                             "the group's retry topic is subscribed to without being asked for");
+        }
+        if (options->subscriptions[i].type == RAFTMQ_SQL92 &&
+            slice_text(options->subscriptions[i].expression).size == 0) {
+            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "an SQL92 expression is missing");
+        }
+    }
+    return RAFTMQ_OK;
 }
 
 static enum raftmq_status check(const struct raftmq_consumer_options *options,
@@ -116,16 +142,7 @@ static enum raftmq_status check(const struct raftmq_consumer_options *options,
                          "retries",
                          RETRY_LEVEL_MAX);
     }
-    for (size_t i = 0; i < options->subscription_count; i++) {
-        if (!topic_name_valid(slice_text(options->subscriptions[i].topic))) {
-            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic name is not valid");
-        }
-        if (options->subscriptions[i].type == RAFTMQ_SQL92 &&
-            slice_text(options->subscriptions[i].expression).size == 0) {
-            return error_set(error, RAFTMQ_INVALID_ARGUMENT, "an SQL92 expression is missing");
-        }
-    }
-    return RAFTMQ_OK;
+    return check_subscriptions(options, error);
 }
 
 /* Ask one broker of the topic whether it takes an SQL92 expression. */
@@ -254,7 +271,7 @@ void consumers_on_members_changed(struct raftmq_client *client, struct slice gro
     {
         struct raftmq_consumer *consumer = CONTAINER_OF(at, struct raftmq_consumer, in_client);
         if (!consumer->closing && slice_equals(name_slice(&consumer->group), group)) {
-            alarms_set(&client->alarms, &consumer->rebalance, 0);
+            rebalance_anew(consumer);
         }
     }
 }
@@ -324,7 +341,7 @@ static void count_queues(void *argument)
 size_t raftmq_consumer_queue_count(const struct raftmq_consumer *consumer)
 {
     struct count_visit visit = {consumer, 0};
-    tasks_run(&consumer->client->tasks, count_queues, &visit);
+    tasks_run_anywhere(&consumer->client->tasks, count_queues, &visit);
     return visit.count;
 }
 

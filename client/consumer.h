@@ -38,6 +38,7 @@ struct raftmq_consumer {
     struct list lock_calls; /* struct lock_call, see locks.c */
     struct alarm locks;
     struct alarm rebalance;
+    bool members_changed; /* Since the rounds under way began. */
     struct alarm persist;
     size_t jobs_running;  /* Deliveries at the workers. */
     size_t calls_running; /* Last words to brokers while closing. */
@@ -99,6 +100,8 @@ void consumers_on_members_changed(struct raftmq_client *client, struct slice gro
 
 /* The alarm consumer->rebalance. */
 void rebalance_on_alarm(struct alarm *alarm);
+/* The group's members changed: look at our share, when the rounds under way have ended. */
+void rebalance_anew(struct raftmq_consumer *consumer);
 /* End the rounds under way. */
 void rebalance_cancel(struct raftmq_consumer *consumer);
 
@@ -134,6 +137,9 @@ void delivery_begin(struct consumed_queue *queue, struct received *received);
 void delivery_hand_over(struct delivery *delivery);
 /* Forget a delivery that is not running. */
 void delivery_forget(struct delivery *delivery);
+/* Before a message that failed so often before is delivered again here: doubles each time, unless
+ * others wait behind it. */
+uint64_t delivery_pause_ms(const struct raftmq_consumer_options *options, uint32_t failures);
 
 /* The alarm consumer->locks. */
 void locks_on_alarm(struct alarm *alarm);

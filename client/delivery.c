@@ -191,18 +191,24 @@ static void go_on(struct consumed_queue *queue)
     }
 }
 
-/* Deliver it again here, after a pause that doubles unless others wait behind it. */
+uint64_t delivery_pause_ms(const struct raftmq_consumer_options *options, uint32_t failures)
+{
+    uint32_t doublings = failures < 16 ? failures : 16;
+    if (options->orderly || options->redeliver_ms >= REDELIVER_MAX_MS) {
+        return options->redeliver_ms; // Only what doubles has a bound.
+    }
+    uint64_t pause_ms = options->redeliver_ms << doublings;
+    return pause_ms > REDELIVER_MAX_MS ? REDELIVER_MAX_MS : pause_ms;
+}
+
+/* Deliver it again here, after a pause. */
 static void keep(struct delivery *delivery)
 {
     struct raftmq_consumer *consumer = delivery->queue->consumer;
-    uint32_t doublings = delivery->failures < 16 ? delivery->failures : 16;
-    uint64_t pause_ms = consumer->options.redeliver_ms
-                        << (consumer->options.orderly ? 0 : doublings);
-    delivery->failures++;
+    uint64_t pause_ms = delivery_pause_ms(&consumer->options, delivery->failures++);
     delivery->received.message.reconsume_times++;
     delivery->received.message.delivery_attempt++;
-    alarms_set(&consumer->client->alarms, &delivery->again,
-               pause_ms > REDELIVER_MAX_MS ? REDELIVER_MAX_MS : pause_ms);
+    alarms_set(&consumer->client->alarms, &delivery->again, pause_ms);
 }
 
 static void on_again(struct alarm *alarm)

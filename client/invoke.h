@@ -4,11 +4,10 @@
 
 #include "client/client.h"
 
-/* An answer. A zeroed one is empty and valid; `command` borrows from the rest. */
+/* An answer. A zeroed one is empty and valid; `command` borrows from bytes. */
 struct reply {
     struct command command;
-    struct buf frame;
-    struct buf scratch;
+    struct buf bytes;
 };
 
 void reply_close(struct reply *reply);

@@ -12,7 +12,6 @@
 enum {
     OWN_PROPERTIES_MAX = 512, /* What this library adds. */
     DELAY_LEVEL_MAX = 18,
-    DEFAULT_TOPIC_QUEUES = 4,
     COMPRESSION_LEVEL = 5,
 };
 

@@ -7,6 +7,9 @@
 #include "client/error.h"
 #include "common/base/buf.h"
 
+/* Queues that a topic gets which is made by its first message. */
+enum { DEFAULT_TOPIC_QUEUES = 4 };
+
 /* Is this a message that a broker would take? */
 enum raftmq_status outgoing_check(const struct raftmq_message *message, struct raftmq_error *error);
 

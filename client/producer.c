@@ -35,7 +35,7 @@ enum raftmq_status raftmq_producer_new(struct raftmq_client *client, const char 
     list_init(&producer->sends);
     list_init(&producer->requests);
     (void)name_set(&producer->group, slice_text(group));
-    tasks_run(&client->tasks, register_producer, producer);
+    tasks_run_anywhere(&client->tasks, register_producer, producer);
     if (!list_linked(&producer->in_client)) {
         free(producer);
         return error_set(error, RAFTMQ_INVALID_ARGUMENT,
@@ -228,8 +228,10 @@ enum raftmq_status raftmq_send_async(struct raftmq_producer *producer,
 static void call_back(struct send *send)
 {
     if (send->callback != NULL) {
+        tasks_call_back(&send->producer->client->tasks);
         send->callback(send->done_context, send->error.status == RAFTMQ_OK ? &send->result : NULL,
                        &send->error);
+        tasks_called_back(&send->producer->client->tasks);
     }
     send_free(send);
 }

@@ -34,17 +34,18 @@ struct send {
     uint32_t shard;
     uint64_t timeout_ms;
 
-    uint64_t deadline_ms; /* Loop time. */
-    uint32_t attempts;
+    uint64_t deadline_ms;  /* Loop time. */
+    uint32_t attempts;     /* How often it was sent. */
     uint32_t counted;      /* Attempts that may have stored it. */
     uint32_t free_retries; /* Those that surely did not. */
+    enum status lost;      /* How the last attempt ended that was not answered; STATUS_OK: none. */
     bool default_topic;    /* The topic is unknown: routed as the template for new topics. */
     struct name broker;    /* Of the last attempt. */
     int32_t queue_id;
     bool hinted; /* The next attempt goes to hint, for the same queue. */
     struct host hint;
     struct route_waiter waiter;
-    struct alarm pause;
+    struct alarm alarm;
     struct buf scratch;
 
     struct raftmq_send_result result;

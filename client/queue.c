@@ -71,7 +71,8 @@ bool queue_host(const struct consumed_queue *queue, struct host *host)
     return false;
 }
 
-/* A request about this queue; `extra` more numbers fit into scratch, which the caller closes. */
+/* A request about this queue. Its numbers, also those added to it, are in scratch, which the caller
+ * closes. */
 static void begin_request(const struct consumed_queue *queue, int32_t code, struct buf *scratch,
                           struct command *request)
 {
@@ -333,9 +334,14 @@ enum status queue_tell_offset(struct consumed_queue *queue, int64_t offset, rpc_
 {
     struct command request;
     struct buf scratch = {0};
+    // Closing waits for it no longer than for any other call, also if it is under way by then.
+    uint64_t timeout_ms = queue->consumer->client->options.timeout_ms;
+    if (!queue->consumer->closing && timeout_ms > CALL_TIMEOUT_MS) {
+        timeout_ms = CALL_TIMEOUT_MS;
+    }
     begin_request(queue, REQUEST_UPDATE_CONSUMER_OFFSET, &scratch, &request);
     command_add_i64(&request, "commitOffset", offset, &scratch);
-    enum status status = call(queue, &request, CALL_TIMEOUT_MS, cb, context);
+    enum status status = call(queue, &request, timeout_ms, cb, context);
     buf_close(&scratch);
     return status;
 }

@@ -43,9 +43,19 @@ void rebalance_on_alarm(struct alarm *alarm)
     struct raftmq_client *client = consumer->client;
     alarms_set(&client->alarms, alarm, client->options.rebalance_ms);
     if (list_empty(&consumer->rounds)) { // Else those under way do.
+        consumer->members_changed = false;
         for (size_t i = 0; i < consumer->topic_count; i++) {
             round_begin(consumer, &consumer->topics[i]);
         }
+    }
+}
+
+void rebalance_anew(struct raftmq_consumer *consumer)
+{
+    if (list_empty(&consumer->rounds)) {
+        alarms_set(&consumer->client->alarms, &consumer->rebalance, 0);
+    } else {
+        consumer->members_changed = true; // They may have been told of the members of before.
     }
 }
 
@@ -77,6 +87,9 @@ static void round_end(struct round *round, bool repeat)
     free(round);
     if (repeat && !consumer->closing) {
         alarms_set(&consumer->client->alarms, &consumer->rebalance, REPEAT_MS);
+    }
+    if (consumer->members_changed && !consumer->closing) {
+        rebalance_anew(consumer);
     }
 }
 

@@ -109,27 +109,29 @@ static void fetch(struct known_route *route)
 {
     if (!route->fetching) {
         route->fetching = true;
+        route->first = route->routes->nameserver;
         route->tried = 0;
         ask(route);
     }
 }
 
-/* Ask the current nameserver; when each was tried once, the round is over. */
+/* Ask the next nameserver; when each was tried once, the round is over. */
 static void ask(struct known_route *route)
 {
     struct routes *routes = route->routes;
     enum status status = STATUS_CONNECT_FAILED;
     while (route->tried < routes->nameserver_count) {
         struct command request;
-        route->tried++;
+        route->asked = (route->first + route->tried++) % routes->nameserver_count;
         command_init_request(&request, REQUEST_GET_ROUTEINFO_BY_TOPIC, 0);
         command_add(&request, "topic", name_slice(&route->topic));
         command_add(&request, "acceptStandardJsonOnly", slice_text("true"));
-        status = routes_call_nameserver(routes, &request, NAMESERVER_TIMEOUT_MS, on_answer, route);
+        status = routes_call_nameserver(routes, route->asked, &request, NAMESERVER_TIMEOUT_MS,
+                                        on_answer, route);
         if (status == STATUS_PENDING) {
             return;
         }
-        routes_next_nameserver(routes);
+        routes_nameserver_failed(routes, route->asked);
     }
     finish(route, status);
 }
@@ -140,7 +142,7 @@ static void on_answer(void *context, enum status status, const struct command *r
     if (status == STATUS_CANCELED) {
         finish(route, status);
     } else if (status != STATUS_OK) {
-        routes_next_nameserver(route->routes);
+        routes_nameserver_failed(route->routes, route->asked);
         ask(route);
     } else if (response->code == RESPONSE_SUCCESS) {
         finish(route, learn(route, response->body));
@@ -260,14 +262,16 @@ bool routes_host(const struct routes *routes, struct slice broker, int64_t id, s
     return false;
 }
 
-enum status routes_call_nameserver(struct routes *routes, struct command *request,
+enum status routes_call_nameserver(struct routes *routes, uint32_t place, struct command *request,
                                    uint64_t timeout_ms, rpc_cb *cb, void *context)
 {
-    return connections_call(&routes->client->connections, routes->nameservers[routes->nameserver],
-                            request, timeout_ms, cb, context);
+    return connections_call(&routes->client->connections, routes->nameservers[place], request,
+                            timeout_ms, cb, context);
 }
 
-void routes_next_nameserver(struct routes *routes)
+void routes_nameserver_failed(struct routes *routes, uint32_t place)
 {
-    routes->nameserver = (routes->nameserver + 1) % routes->nameserver_count;
+    if (routes->nameserver == place) {
+        routes->nameserver = (place + 1) % routes->nameserver_count;
+    }
 }

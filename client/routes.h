@@ -23,7 +23,9 @@ struct known_route {
     struct topic_route route; /* Borrows from body. */
     bool known;               /* A nameserver has given it. */
     bool fetching;
-    uint32_t tried;      /* Nameservers asked in this round. */
+    uint32_t first;      /* Of the nameservers asked in this round, */
+    uint32_t tried;      /* how many there were, */
+    uint32_t asked;      /* and the last. */
     uint32_t turn;       /* Publish queues take turns. */
     uint64_t fetched_ms; /* Loop time of the last round's end. */
     struct list waiters; /* struct route_waiter */
@@ -46,7 +48,7 @@ struct routes {
     struct alarm poll;
     struct host nameservers[16];
     uint32_t nameserver_count;
-    uint32_t nameserver; /* The one that answered last. */
+    uint32_t nameserver; /* The one that calls begin with: none since has found it failing. */
     bool closing;
 };
 
@@ -76,10 +78,13 @@ void routes_refresh(struct routes *routes, struct slice topic);
 /* The address with that id of a broker; false if not known. */
 bool routes_host(const struct routes *routes, struct slice broker, int64_t id, struct host *host);
 
-/* Call a nameserver: the one that answered last, for which the callback may see a failure.
- * routes_next_nameserver() then goes on to the next. */
-WARN_UNUSED enum status routes_call_nameserver(struct routes *routes, struct command *request,
-                                               uint64_t timeout_ms, rpc_cb *cb, void *context);
-void routes_next_nameserver(struct routes *routes);
+/* Call a nameserver, by its place. Whoever has to find one that answers begins with
+ * routes->nameserver, and goes on through all of them. */
+WARN_UNUSED enum status routes_call_nameserver(struct routes *routes, uint32_t place,
+                                               struct command *request, uint64_t timeout_ms,
+                                               rpc_cb *cb, void *context);
+
+/* That one failed: later calls begin with the next, unless they begin with another already. */
+void routes_nameserver_failed(struct routes *routes, uint32_t place);
 
 #endif

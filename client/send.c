@@ -4,7 +4,9 @@
  *              │yes                       │
  *              ▼                          ▼
  *           attempt ◄──── pause ◄──── again? ──no──► end
- *              └──────── answer ────────► ▲          */
+ *              └──────── answer ────────► ▲
+ *
+ * The alarm rings when a pause is over, or when a route was waited for until the deadline. */
 #include "client/outgoing.h"
 #include "client/producer.h"
 #include "common/base/decimal.h"
@@ -14,9 +16,7 @@
 
 #include <stdlib.h>
 
-/* See docs/protocol.md. */
-
-enum { PAUSE_FIRST_MS = 20, PAUSE_MAX_MS = 200, DEFAULT_TOPIC_QUEUES = 4 };
+enum { PAUSE_FIRST_MS = 20, PAUSE_MAX_MS = 200 };
 
 /* What an answer, or the lack of one, means. */
 enum verdict { VERDICT_DONE, VERDICT_FREE, VERDICT_COUNTED, VERDICT_FAIL };
@@ -32,7 +32,7 @@ static enum verdict judge_code(int32_t code);
 static bool read_result(struct send *send, const struct command *response);
 static void read_hint(struct send *send, const struct command *response);
 static void try_again(struct send *send, enum verdict verdict);
-static void on_pause_over(struct alarm *alarm);
+static void on_alarm(struct alarm *alarm);
 
 static uint64_t now_of(const struct send *send)
 {
@@ -45,9 +45,9 @@ void send_start(struct task *task)
     struct raftmq_producer *producer = send->producer;
     list_append(&producer->sends, &send->in_producer);
     send->waiter.done = on_route;
-    send->pause.ring = on_pause_over;
+    send->alarm.ring = on_alarm;
     send->deadline_ms = now_of(send) + send->timeout_ms;
-    error_of_status(&send->error, STATUS_TIMED_OUT);
+    error_set(&send->error, RAFTMQ_NO_ROUTE, "no nameserver answered in time");
     if (producer->closing) {
         error_of_status(&send->error, STATUS_CANCELED);
         send_end(send);
@@ -56,12 +56,27 @@ void send_start(struct task *task)
     attempt(send);
 }
 
+/* An attempt that surely stored nothing says nothing of an earlier one whose answer was lost. */
+static void tell_of_loss(struct send *send)
+{
+    const struct raftmq_error last = send->error;
+    if (send->lost != STATUS_OK &&
+        (last.status == RAFTMQ_REFUSED || last.status == RAFTMQ_CONNECT_FAILED ||
+         last.status == RAFTMQ_NO_ROUTE || last.status == RAFTMQ_OVERLOADED)) {
+        enum raftmq_status status = error_of_status(&send->error, send->lost);
+        error_set(&send->error, status, "%s; tried again: %s", status_text(send->lost),
+                  last.remark);
+        send->error.code = last.code;
+    }
+}
+
 void send_end(struct send *send)
 {
     struct raftmq_producer *producer = send->producer;
+    tell_of_loss(send);
     list_remove(&send->in_producer);
     routes_forget(&send->waiter);
-    alarms_cancel(&producer->client->alarms, &send->pause);
+    alarms_cancel(&producer->client->alarms, &send->alarm);
     client_release_send(producer->client);
     send->done(send);
     producer_finish_if_idle(producer);
@@ -91,6 +106,7 @@ static void attempt(struct send *send)
     struct known_route *route = routes_find(routes, topic);
     struct host host;
     if (route == NULL) {
+        alarms_set(&send->producer->client->alarms, &send->alarm, send->deadline_ms - now_of(send));
         routes_get(routes, topic, &send->waiter);
     } else if (choose_queue(send, route, &host)) {
         transmit(send, host);
@@ -105,6 +121,7 @@ static void on_route(struct route_waiter *waiter, enum status status, struct kno
 {
     struct send *send = CONTAINER_OF(waiter, struct send, waiter);
     (void)route;
+    alarms_cancel(&send->producer->client->alarms, &send->alarm);
     if (status == STATUS_OK) {
         attempt(send);
     } else if (status == STATUS_TOPIC_UNKNOWN && !send->default_topic) {
@@ -153,7 +170,7 @@ static bool choose_queue(struct send *send, struct known_route *route, struct ho
     if (total == 0) {
         return false;
     }
-    bool avoid = !send->sharded && send->attempts > 0 && elsewhere > 0;
+    bool avoid = !send->sharded && send->broker.size > 0 && elsewhere > 0;
     size_t pick = send->sharded ? send->shard % total : route->turn++ % (avoid ? elsewhere : total);
     for (size_t i = 0; i < data->queue_count; i++) {
         size_t count = publish_queues(send, route, i);
@@ -187,17 +204,20 @@ static void transmit(struct send *send, struct host host)
         .batch = send->batch,
     };
     outgoing_request(&outgoing, &send->scratch, &request);
-    send->attempts++;
-    if (send->oneway) {
-        connections_send(&producer->client->connections, host, &request);
-        error_none(&send->error);
-        send_end(send);
-        return;
-    }
+    struct connections *connections = &producer->client->connections;
     uint64_t left_ms = send->deadline_ms - now_of(send);
     enum status status =
-        connections_call(&producer->client->connections, host, &request, left_ms, on_answer, send);
-    if (status != STATUS_PENDING) {
+        send->oneway ? connections_send(connections, host, &request)
+                     : connections_call(connections, host, &request, left_ms, on_answer, send);
+    if (status == STATUS_OVERLOADED) { // This connection is busy: the next may be another.
+        error_of_status(&send->error, status);
+        try_again(send, judge_failure(status));
+    } else if (send->oneway) {
+        error_none(&send->error);
+        send_end(send);
+    } else if (status == STATUS_PENDING) {
+        send->attempts++;
+    } else {
         error_of_status(&send->error, status);
         routes_refresh(&producer->client->routes, name_slice(&send->topic));
         try_again(send, judge_failure(status));
@@ -211,6 +231,9 @@ static void on_answer(void *context, enum status status, const struct command *r
     enum verdict verdict;
     if (status != STATUS_OK) {
         error_of_status(&send->error, status);
+        if (status == STATUS_CONNECTION_LOST || status == STATUS_TIMED_OUT) {
+            send->lost = status;
+        }
         if (status != STATUS_CANCELED) {
             routes_refresh(&client->routes, name_slice(&send->topic));
         }
@@ -237,6 +260,7 @@ static enum verdict judge_failure(enum status status)
 {
     switch (status) {
     case STATUS_CONNECT_FAILED:
+    case STATUS_OVERLOADED:
         return VERDICT_FREE; // Nothing was sent.
     case STATUS_CONNECTION_LOST:
     case STATUS_TIMED_OUT:
@@ -288,13 +312,18 @@ static void try_again(struct send *send, enum verdict verdict)
     if (last) {
         send_end(send);
     } else {
-        alarms_set(&client->alarms, &send->pause, pause_ms);
+        alarms_set(&client->alarms, &send->alarm, pause_ms);
     }
 }
 
-static void on_pause_over(struct alarm *alarm)
+static void on_alarm(struct alarm *alarm)
 {
-    attempt(CONTAINER_OF(alarm, struct send, pause));
+    struct send *send = CONTAINER_OF(alarm, struct send, alarm);
+    if (list_linked(&send->waiter.node)) {
+        send_end(send);
+    } else {
+        attempt(send);
+    }
 }
 
 /* The leader of the same broker group, if the refusing replica knows it: a raftmq extension. */

@@ -2,6 +2,7 @@
 
 #include "client/invoke.h"
 #include "client/popped.h"
+#include "client/subscriptions.h"
 #include "common/remoting/codes.h"
 #include "common/remoting/names.h"
 
@@ -17,6 +18,7 @@ struct receive {
     bool everywhere;         /* It does not wait: it asks each place itself, watched or not. */
     size_t topics_looked_up; /* So many have a route, or none to be had. */
     struct route_waiter route;
+    struct alarm routes_late;
     enum status route_status; /* Of the last that has none. */
     size_t first;             /* The place that it begins with. */
     size_t looked;            /* So many were looked at in this round. */
@@ -37,6 +39,7 @@ static void close_places(void *argument);
 static void begin(struct task *task);
 static void look_up(struct receive *receive);
 static void on_route(struct route_waiter *waiter, enum status status, struct known_route *route);
+static void on_routes_late(struct alarm *alarm);
 static void go_on(struct task *task);
 static void seek(struct receive *receive);
 static void on_deadline(struct alarm *alarm);
@@ -78,6 +81,9 @@ static enum raftmq_status check(const struct raftmq_simple_consumer_options *opt
                          "a simple consumer needs a valid group name and 1 to %d subscriptions",
                          SIMPLE_TOPICS_MAX);
     }
+    if (!subscriptions_differ(options->subscriptions, options->subscription_count)) {
+        return error_set(error, RAFTMQ_INVALID_ARGUMENT, "a topic is subscribed to twice");
+    }
     for (size_t i = 0; i < options->subscription_count; i++) {
         struct slice topic = slice_text(options->subscriptions[i].topic);
         if (!topic_name_valid(topic) || topic_is_retry(topic)) {
@@ -97,7 +103,7 @@ void raftmq_simple_consumer_close(struct raftmq_simple_consumer *consumer)
     if (consumer == NULL) {
         return;
     }
-    tasks_run(&consumer->client->tasks, close_places, consumer);
+    tasks_run_anywhere(&consumer->client->tasks, close_places, consumer);
     for (size_t i = 0; i < consumer->topic_count; i++) {
         buf_close(&consumer->topics[i].expression);
     }
@@ -179,6 +185,7 @@ enum raftmq_status raftmq_receive(struct raftmq_simple_consumer *consumer, uint3
         .deadline_ms = now_ms + (await_ms < AWAIT_MAX_MS ? await_ms : AWAIT_MAX_MS),
         .everywhere = await_ms == 0,
         .route.done = on_route,
+        .routes_late.ring = on_routes_late,
         .deadline.ring = on_deadline,
     };
     struct raftmq_messages *found = NULL;
@@ -206,7 +213,10 @@ static void hand_back(struct receive *receive)
 
 static void begin(struct task *task)
 {
-    look_up(CONTAINER_OF(task, struct receive, task));
+    struct receive *receive = CONTAINER_OF(task, struct receive, task);
+    struct raftmq_client *client = receive->consumer->client;
+    alarms_set(&client->alarms, &receive->routes_late, client->options.timeout_ms);
+    look_up(receive);
 }
 
 /* See to it that the routes are known, one topic after the other. */
@@ -222,6 +232,7 @@ static void look_up(struct receive *receive)
         }
         receive->topics_looked_up++;
     }
+    alarms_cancel(&consumer->client->alarms, &receive->routes_late);
     receive->first = consumer->turn++;
     seek(receive);
 }
@@ -234,6 +245,16 @@ static void on_route(struct route_waiter *waiter, enum status status, struct kno
         receive->route_status = status;
     }
     receive->topics_looked_up++;
+    look_up(receive);
+}
+
+/* Go on with the topics whose routes are known. */
+static void on_routes_late(struct alarm *alarm)
+{
+    struct receive *receive = CONTAINER_OF(alarm, struct receive, routes_late);
+    routes_forget(&receive->route);
+    receive->route_status = STATUS_TIMED_OUT;
+    receive->topics_looked_up = receive->consumer->topic_count;
     look_up(receive);
 }
 
@@ -289,6 +310,20 @@ static void finish(struct receive *receive)
     hand_back(receive);
 }
 
+/* No place is known: why? */
+static void fail_without_places(struct receive *receive)
+{
+    if (receive->route_status == STATUS_TIMED_OUT) {
+        error_set(&receive->failure, RAFTMQ_NO_ROUTE, "no nameserver answered in time");
+    } else {
+        error_of_status(&receive->failure, receive->route_status == STATUS_OK
+                                               ? STATUS_TOPIC_UNKNOWN
+                                               : receive->route_status);
+    }
+    receive->over = true;
+    hand_back(receive);
+}
+
 /* Go on to the next place, or wait. */
 static void seek(struct receive *receive)
 {
@@ -296,11 +331,7 @@ static void seek(struct receive *receive)
     uint64_t now_ms = clock_monotonic_ms(consumer->client->clock);
     do {
         if (receive->looked == 0 && places_learn(consumer) == 0) {
-            error_of_status(&receive->failure, receive->route_status == STATUS_OK
-                                                   ? STATUS_TOPIC_UNKNOWN
-                                                   : receive->route_status);
-            receive->over = true;
-            hand_back(receive);
+            fail_without_places(receive);
             return;
         }
         while (receive->looked < consumer->place_count) {

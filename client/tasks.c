@@ -10,6 +10,9 @@ struct visit {
     uv_sem_t done;
 };
 
+/* Those on whose loop this thread calls the application: it must not wait for itself. */
+static _Thread_local const struct tasks *calling_back;
+
 static void on_wake(uv_async_t *wake);
 static void run_all(struct tasks *tasks);
 static void on_closed(uv_handle_t *handle);
@@ -82,4 +85,25 @@ static void run_visit(struct task *task)
     struct visit *visit = CONTAINER_OF(task, struct visit, task);
     visit->fn(visit->argument);
     uv_sem_post(&visit->done);
+}
+
+void tasks_run_anywhere(struct tasks *tasks, void (*fn)(void *argument), void *argument)
+{
+    if (calling_back == tasks) {
+        fn(argument);
+    } else {
+        tasks_run(tasks, fn, argument);
+    }
+}
+
+void tasks_call_back(struct tasks *tasks)
+{
+    ASSERT(calling_back == NULL);
+    calling_back = tasks;
+}
+
+void tasks_called_back(struct tasks *tasks)
+{
+    ASSERT(calling_back == tasks);
+    calling_back = NULL;
 }

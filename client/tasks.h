@@ -29,4 +29,12 @@ void tasks_close(struct tasks *tasks);
 /* Run fn(argument) on the loop thread and wait until it has returned. Any other thread. */
 void tasks_run(struct tasks *tasks, void (*fn)(void *argument), void *argument);
 
+/* The same for what the application may also do in a callback on the loop thread: it is run at
+ * once there. */
+void tasks_run_anywhere(struct tasks *tasks, void (*fn)(void *argument), void *argument);
+
+/* Loop thread: the application is called from here on, and has returned. */
+void tasks_call_back(struct tasks *tasks);
+void tasks_called_back(struct tasks *tasks);
+
 #endif

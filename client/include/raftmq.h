@@ -13,7 +13,8 @@
  *
  * Errors. Functions return RAFTMQ_OK or what went wrong; `error` (which may always be NULL) tells
  * more. A lost answer is an unknown outcome, not a failure: RAFTMQ_TIMED_OUT and
- * RAFTMQ_CONNECTION_LOST mean that it may have happened.
+ * RAFTMQ_CONNECTION_LOST mean that it may have happened. That is also how a send ends of which one
+ * attempt was lost and a later one refused: error.code and error.remark tell the refusal.
  *
  * Times are milliseconds; a timeout of 0 stands for the client's default. */
 #ifndef RAFTMQ_H
@@ -32,13 +33,13 @@ extern "C" {
 enum raftmq_status {
     RAFTMQ_OK = 0,
     RAFTMQ_INVALID_ARGUMENT = 1, /* A parameter is not valid; nothing was sent. */
-    RAFTMQ_NO_ROUTE = 2,         /* No nameserver knows a broker for the topic. */
+    RAFTMQ_NO_ROUTE = 2,         /* No nameserver told, in time, of a broker for the topic. */
     RAFTMQ_REFUSED = 3,          /* The server's answer was a refusal: see error.code. */
     RAFTMQ_CONNECT_FAILED = 4,   /* No connection could be made; nothing was sent. */
     RAFTMQ_CONNECTION_LOST = 5,  /* The connection broke before the answer: outcome unknown. */
     RAFTMQ_TIMED_OUT = 6,        /* No answer in time: outcome unknown. */
     RAFTMQ_OVERLOADED = 7,       /* Too much is in flight in this client; nothing was sent. */
-    RAFTMQ_CLOSED = 8,           /* The client is closing. Outcome unknown if it was under way. */
+    RAFTMQ_CLOSED = 8,           /* The producer was closed meanwhile: outcome unknown. */
     RAFTMQ_MALFORMED = 9,        /* The answer cannot be understood. */
 };
 
@@ -92,9 +93,8 @@ RAFTMQ_API enum raftmq_status raftmq_client_new(const struct raftmq_client_optio
                                                 struct raftmq_client **client,
                                                 struct raftmq_error *error);
 
-/* Close and free the client. All its producers and consumers must be closed before. Calls under way
- * in other threads end with RAFTMQ_CLOSED, and must have returned before this is called. Waits for
- * the threads to end. NULL is harmless. */
+/* Close and free the client. All its producers and consumers must be closed, and all other calls
+ * have returned, before this is called. Waits for the threads to end. NULL is harmless. */
 RAFTMQ_API void raftmq_client_close(struct raftmq_client *client);
 
 /* "10.0.0.9:9876": a nameserver of the options, by place from 0, as raftmq_invoke() takes it; NULL
@@ -323,8 +323,10 @@ struct raftmq_subscription {
 };
 
 struct raftmq_consumer_options {
-    const char *group;                               /* Required. */
-    const struct raftmq_subscription *subscriptions; /* At least one. */
+    const char *group; /* Required. */
+    /* At least one, each of another topic. The retry topic of the group is subscribed to without
+     * being asked for, and must not be among them unless it is broadcasting. */
+    const struct raftmq_subscription *subscriptions;
     size_t subscription_count;
     raftmq_listener_cb *listener; /* Required; valid, with context, until the consumer is closed. */
     void *context;
@@ -354,7 +356,7 @@ struct raftmq_consumer_options {
     int32_t retry_level;
     /* Before a message whose listener said LATER is delivered again by this consumer itself: an
      * orderly or broadcasting one, or any if the broker did not take the message back. Unless it
-     * is orderly, this doubles each time up to a minute. 0: 1000 */
+     * is orderly, or longer, this doubles each time up to a minute. 0: 1000 */
     uint64_t redeliver_ms;
 };
 
@@ -471,7 +473,7 @@ struct raftmq_simple_consumer;
 
 struct raftmq_simple_consumer_options {
     const char *group;                               /* Required. */
-    const struct raftmq_subscription *subscriptions; /* At least one; at most 64. */
+    const struct raftmq_subscription *subscriptions; /* 1 to 64, each of another topic. */
     size_t subscription_count;
     enum raftmq_consume_from from;
 };
@@ -508,8 +510,9 @@ enum { RAFTMQ_RECEIVE_MAX = 32 };
  * timeout_ms says, beyond await_ms if need be.
  *
  * Errors (nothing is to be freed):
- *   RAFTMQ_NO_ROUTE  no nameserver knows a broker of any of the topics: told at once. No broker
- *                    has a leader: told after await_ms
+ *   RAFTMQ_NO_ROUTE  no nameserver knows a broker of any of the topics: told at once. None answers:
+ *                    told after the client's timeout_ms. No broker has a leader: told after
+ *                    await_ms
  *   RAFTMQ_REFUSED   by error.code: 16 the group or topic may not be read, 23 the expression is not
  *                    valid, 26 there is no such group and brokers do not make one */
 RAFTMQ_API enum raftmq_status raftmq_receive(struct raftmq_simple_consumer *consumer,

@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+static_assert((int)REMOTE_OUT_MAX + (int)FRAME_SIZE_MAX < (int)CONN_OUT_MAX,
+              "what may be added leaves room for one more of any size");
+
 struct remote {
     struct remote_options options;
     struct conn *conn; /* NULL: none. */
@@ -14,6 +17,7 @@ struct remote {
     void *closed_context;
 };
 
+static enum status open_for(struct remote *remote, const struct command *request);
 static enum status open_conn(struct remote *remote);
 static void back_off(struct remote *remote);
 static void on_command(struct conn *conn, const struct command *command, struct slice frame);
@@ -58,7 +62,7 @@ static void on_finished(uv_handle_t *handle)
 enum status remote_call(struct remote *remote, struct command *request, uint64_t timeout_ms,
                         rpc_cb *cb, void *context)
 {
-    enum status status = open_conn(remote);
+    enum status status = open_for(remote, request);
     return status == STATUS_OK
                ? rpc_call(remote->options.rpc, remote->conn, request, timeout_ms, cb, context)
                : status;
@@ -66,9 +70,22 @@ enum status remote_call(struct remote *remote, struct command *request, uint64_t
 
 enum status remote_send(struct remote *remote, struct command *request)
 {
-    enum status status = open_conn(remote);
+    enum status status = open_for(remote, request);
     if (status == STATUS_OK && !rpc_send(remote->options.rpc, remote->conn, request)) {
         status = STATUS_CONNECTION_LOST;
+    }
+    return status;
+}
+
+/* Make sure that there is a connection with room for a request. One alone always has it. */
+static enum status open_for(struct remote *remote, const struct command *request)
+{
+    enum status status = open_conn(remote);
+    if (status == STATUS_OK) {
+        size_t waiting = conn_out_size(remote->conn);
+        if (waiting > 0 && waiting + request->body.size > REMOTE_OUT_MAX) {
+            return STATUS_OVERLOADED;
+        }
     }
     return status;
 }

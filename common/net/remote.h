@@ -9,7 +9,13 @@
 #include "common/base/random.h"
 #include "common/net/rpc.h"
 
-enum { REMOTE_BACKOFF_MIN_MS = 50, REMOTE_BACKOFF_MAX_MS = 3000 };
+enum {
+    REMOTE_BACKOFF_MIN_MS = 50,
+    REMOTE_BACKOFF_MAX_MS = 3000,
+    /* While so much would wait to be written, nothing is added: far from CONN_OUT_MAX, at which the
+     * connection would be closed and all its calls lost. */
+    REMOTE_OUT_MAX = 32 * 1024 * 1024,
+};
 
 struct remote;
 
@@ -42,12 +48,13 @@ struct remote *remote_new(const struct remote_options *options);
 void remote_close(struct remote *remote, void (*closed)(void *context), void *context);
 
 /* rpc_call() over the connection, made first if there is none.
- * Errors: as rpc_call(), and STATUS_CONNECT_FAILED in the pause after a failed attempt. */
+ * Errors: as rpc_call(), STATUS_CONNECT_FAILED in the pause after a failed attempt, and
+ * STATUS_OVERLOADED also if the body does not fit into REMOTE_OUT_MAX with what waits already. */
 WARN_UNUSED enum status remote_call(struct remote *remote, struct command *request,
                                     uint64_t timeout_ms, rpc_cb *cb, void *context);
 
-/* Send a oneway request. Errors: STATUS_CONNECT_FAILED, STATUS_CONNECTION_LOST; nothing was sent.
- */
+/* Send a oneway request. Errors: STATUS_CONNECT_FAILED, STATUS_CONNECTION_LOST, STATUS_OVERLOADED;
+ * nothing was sent. */
 WARN_UNUSED enum status remote_send(struct remote *remote, struct command *request);
 
 /* Is there a connection, or one being made? */

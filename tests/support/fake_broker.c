@@ -11,6 +11,7 @@ enum { TICK_MS = 5 };
 
 static void on_command(struct loop_peer *peer, struct conn *conn, const struct command *command);
 static void on_tick(uv_timer_t *timer);
+static void answer_late_routes(struct fake_broker *fake);
 static void on_wake(uv_async_t *async);
 
 static void run(void *argument)
@@ -24,6 +25,8 @@ void fake_broker_start(struct fake_broker *fake)
     memset(fake, 0, sizeof *fake);
     list_init(&fake->held);
     list_init(&fake->watches);
+    list_init(&fake->late);
+    list_init(&fake->curious);
     atomic_store(&fake->refuse_broker, -1);
     uv_loop_init(&fake->loop);
     for (int i = 0; i < FAKE_BROKERS; i++) {
@@ -61,6 +64,10 @@ void fake_broker_stop(struct fake_broker *fake)
     for (size_t i = 0; i < fake->half_count; i++) {
         buf_close(&fake->halves[i].encoded);
     }
+    LIST_FOREACH(at, &fake->late)
+    {
+        free(CONTAINER_OF(at, struct fake_late, node));
+    }
     fake_consumer_close(fake);
     fake_pop_close(fake);
 }
@@ -83,6 +90,12 @@ void fake_broker_reset(struct fake_broker *fake)
     uv_async_send(&fake->wake);
 }
 
+void fake_broker_notify(struct fake_broker *fake)
+{
+    atomic_store(&fake->notify, true);
+    uv_async_send(&fake->wake);
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct fake_broker *fake = async->data;
@@ -94,6 +107,8 @@ static void on_wake(uv_async_t *async)
         }
     } else if (atomic_exchange(&fake->reset, false)) {
         fake_consumer_send_resets(fake);
+    } else if (atomic_exchange(&fake->notify, false)) {
+        fake_consumer_send_notices(fake);
     } else if (atomic_exchange(&fake->drop_connections, false)) {
         for (int i = 0; i < FAKE_BROKERS; i++) {
             loop_peer_drop(&fake->peers[i]);
@@ -107,6 +122,7 @@ static void on_tick(uv_timer_t *timer)
     struct fake_broker *fake = timer->data;
     fake_consumer_on_tick(fake);
     fake_pop_on_tick(fake);
+    answer_late_routes(fake);
 }
 
 const char *fake_broker_name(int broker)
@@ -137,19 +153,20 @@ static int broker_of(const struct fake_broker *fake, const struct loop_peer *pee
     return peer == &fake->peers[0] ? 0 : 1;
 }
 
-static void answer_route(struct fake_broker *fake, struct conn *conn, const struct command *command,
-                         bool clusters)
+/* An empty topic: all brokers, without queues. */
+static void answer_route(struct fake_broker *fake, struct conn *conn, const struct command *request,
+                         struct slice topic)
 {
     struct buf text[FAKE_BROKERS] = {{0}};
     struct buf out = {0};
     struct broker_address addresses[FAKE_BROKERS][2];
     struct broker_data brokers[FAKE_BROKERS];
     struct queue_data queues[FAKE_BROKERS];
-    struct slice topic = fake_field(command, "topic");
+    bool clusters = topic.size == 0;
     bool template = slice_equals_text(topic, TOPIC_DEFAULT);
     if (!clusters &&
         ((atomic_load(&fake->unknown_topic) && !template) || slice_equals_text(topic, "Nowhere"))) {
-        loop_peer_answer(conn, command, RESPONSE_TOPIC_NOT_EXIST, (struct slice){0});
+        loop_peer_answer(conn, request, RESPONSE_TOPIC_NOT_EXIST, (struct slice){0});
         return;
     }
     int follower_id = atomic_load(&fake->follower_id);
@@ -171,10 +188,46 @@ static void answer_route(struct fake_broker *fake, struct conn *conn, const stru
         const struct topic_route route = {FAKE_BROKERS, brokers, FAKE_BROKERS, queues, {0}};
         topic_route_encode(&route, &out);
     }
-    loop_peer_answer(conn, command, 0, buf_slice(&out));
+    loop_peer_answer(conn, request, 0, buf_slice(&out));
     buf_close(&out);
     buf_close(&text[0]);
     buf_close(&text[1]);
+}
+
+static void on_route(struct fake_broker *fake, int broker, struct conn *conn,
+                     const struct command *command)
+{
+    struct slice topic = fake_field(command, "topic");
+    int late_ms = atomic_load(&fake->routes_late_ms);
+    if (late_ms == 0) {
+        answer_route(fake, conn, command, topic);
+        return;
+    }
+    struct fake_late *late = mem_zalloc(sizeof *late);
+    late->broker = broker;
+    late->conn_id = conn_id(conn);
+    late->request.opaque = command->opaque;
+    late->request.serialize_type = command->serialize_type;
+    late->due = uv_now(&fake->loop) + (uint64_t)late_ms;
+    assert_true(name_set(&late->topic, topic));
+    list_append(&fake->late, &late->node);
+}
+
+static void answer_late_routes(struct fake_broker *fake)
+{
+    LIST_FOREACH(at, &fake->late)
+    {
+        struct fake_late *late = CONTAINER_OF(at, struct fake_late, node);
+        if (late->due > uv_now(&fake->loop)) {
+            continue;
+        }
+        struct conn *conn = fake_broker_conn(fake, late->broker, late->conn_id);
+        if (conn != NULL) {
+            answer_route(fake, conn, &late->request, name_slice(&late->topic));
+        }
+        list_remove(&late->node);
+        free(late);
+    }
 }
 
 static void answer_stats(struct fake_broker *fake, int broker, struct conn *conn,
@@ -191,6 +244,19 @@ static void answer_stats(struct fake_broker *fake, int broker, struct conn *conn
     }
     topic_stats_encode(&stats, &out);
     loop_peer_answer(conn, command, 0, buf_slice(&out));
+    buf_close(&out);
+}
+
+static void answer_largest(struct conn *conn, const struct command *command)
+{
+    struct buf out = {0};
+    buf_put_be32(&out, FRAME_SIZE_MAX - 4);
+    buf_put_be32(&out, 0); // A header of JSON; its size is set below.
+    buf_printf(&out, "{\"code\":0,\"flag\":1,\"opaque\":%d}", command->opaque);
+    be32_put(out.data + 4, (uint32_t)out.size - FRAME_PREFIX_SIZE);
+    size_t body_size = FRAME_SIZE_MAX - out.size;
+    memset(buf_extend(&out, body_size), 'x', body_size);
+    conn_send(conn, buf_slice(&out));
     buf_close(&out);
 }
 
@@ -216,6 +282,9 @@ static void on_admin(struct fake_broker *fake, int broker, struct conn *conn,
     case REQUEST_DELETE_TOPIC_IN_NAMESRV:
         loop_peer_answer(conn, command, 0, (struct slice){0});
         break;
+    case FAKE_REQUEST_LARGEST:
+        answer_largest(conn, command);
+        break;
     default:
         loop_peer_answer(conn, command, RESPONSE_REQUEST_CODE_NOT_SUPPORTED, (struct slice){0});
     }
@@ -225,11 +294,12 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
 {
     struct fake_broker *fake = peer->context;
     int broker = broker_of(fake, peer);
-    bool clusters = command->code == REQUEST_GET_BROKER_CLUSTER_INFO;
     if (command_is_response(command)) {
         fake_producer_on_answer(fake, command);
-    } else if (clusters || command->code == REQUEST_GET_ROUTEINFO_BY_TOPIC) {
-        answer_route(fake, conn, command, clusters);
+    } else if (command->code == REQUEST_GET_BROKER_CLUSTER_INFO) {
+        answer_route(fake, conn, command, (struct slice){0});
+    } else if (command->code == REQUEST_GET_ROUTEINFO_BY_TOPIC) {
+        on_route(fake, broker, conn, command);
     } else if (!fake_producer_on_command(fake, broker, conn, command) &&
                !fake_pop_on_command(fake, broker, conn, command) &&
                !fake_consumer_on_command(fake, broker, conn, command)) {

@@ -13,6 +13,9 @@
 /* base64url of "v1 T broker-b 1 id": of every timer message. */
 #define FAKE_RECALL_HANDLE "djEgVCBicm9rZXItYiAxIGlk"
 
+/* A request that is answered by the largest frame there can be, with the shortest header. */
+enum { FAKE_REQUEST_LARGEST = 4712 };
+
 enum { FAKE_BROKERS = 2, FAKE_QUEUES = 2, FAKE_MESSAGES_MAX = 4096, FAKE_HALVES_MAX = 64 };
 
 /* What became of a message by popping. */
@@ -58,6 +61,25 @@ struct fake_watch {
     uint64_t until;
 };
 
+/* One who waits for a route. */
+struct fake_late {
+    struct list node;
+    int broker;
+    uint64_t conn_id;
+    struct command request; /* Only opaque and form are kept. */
+    struct name topic;
+    uint64_t due;
+};
+
+/* One who waits to hear of the members. */
+struct fake_curious {
+    struct list node;
+    int broker;
+    uint64_t conn_id;
+    struct command request; /* Only opaque and form are kept. */
+    struct buf members;     /* As they were when it asked. */
+};
+
 struct fake_broker {
     uv_thread_t thread;
     uv_loop_t loop;
@@ -72,23 +94,30 @@ struct fake_broker {
     size_t half_count;
     struct list held;
     struct list watches;
+    struct list late;
+    struct list curious;
     int64_t last_pop_ms;
     struct buf members; /* JSON list of client ids. */
     size_t member_count;
 
     /* Knobs. */
-    atomic_int refuse_sends;   /* So many sends are refused, */
-    atomic_int refuse_code;    /* with this code, */
-    atomic_int refuse_broker;  /* by this broker; -1: by any. */
-    atomic_bool hint_other;    /* Refusals with 14 name the other broker as leader. */
-    atomic_bool swallow_sends; /* Sends are not answered. */
-    atomic_bool unknown_topic; /* Only the template topic has a route. */
-    atomic_bool takes_back;    /* CONSUMER_SEND_MSG_BACK is supported. */
-    atomic_bool ask_unknown;   /* An undecided outcome is asked about at once. */
-    atomic_int send_status;    /* Code of successful sends. */
-    atomic_int check_code;     /* Answer to CHECK_CLIENT_CONFIG. */
-    atomic_bool deny_locks;    /* No queue is locked, whoever had it. */
-    atomic_bool reset;         /* Once: tell all clients to go on at offset 0. */
+    atomic_int refuse_sends;     /* So many sends are refused, */
+    atomic_int refuse_code;      /* with this code, */
+    atomic_int refuse_broker;    /* by this broker; -1: by any. */
+    atomic_bool hint_other;      /* Refusals with 14 name the other broker as leader. */
+    atomic_bool swallow_sends;   /* Sends are not answered. */
+    atomic_int lose_sends;       /* Upon so many sends the connection is closed. */
+    atomic_int routes_late_ms;   /* Questions for routes are answered so much later. */
+    atomic_bool unknown_topic;   /* Only the template topic has a route. */
+    atomic_bool takes_back;      /* CONSUMER_SEND_MSG_BACK is supported. */
+    atomic_bool ask_unknown;     /* An undecided outcome is asked about at once. */
+    atomic_int send_status;      /* Code of successful sends. */
+    atomic_int check_code;       /* Answer to CHECK_CLIENT_CONFIG. */
+    atomic_bool swallow_offsets; /* Offsets are stored, but that is not answered. */
+    atomic_bool hold_members;    /* Who asks for the members has to wait. */
+    atomic_bool notify;          /* Once: tell all clients that the members changed. */
+    atomic_bool deny_locks;      /* No queue is locked, whoever had it. */
+    atomic_bool reset;           /* Once: tell all clients to go on at offset 0. */
     /* Pops are answered as Apache RocketMQ does: of several queues at once, and with the handle
      * inside messages that come again, which are of a retry topic then. */
     atomic_bool pop_as_apache;
@@ -116,6 +145,8 @@ struct fake_broker {
     atomic_int dead_letters;     /* Given back with level -1. */
     atomic_int last_retry_level; /* Of the last one that was given back. */
     atomic_int last_retries_max; /* -1: it named none. */
+    atomic_int notices;          /* How often clients were told of changed members. */
+    atomic_int members_asked;    /* Questions for them. */
     atomic_int locks;            /* Requests. */
     atomic_int unlocks;
     atomic_int sql_checks; /* CHECK_CLIENT_CONFIG about an SQL92 expression. */
@@ -151,6 +182,9 @@ const char *fake_broker_address(const struct fake_broker *fake, char text[32]);
 
 /* Set fake->reset and see to it. */
 void fake_broker_reset(struct fake_broker *fake);
+
+/* Set fake->notify and see to it. */
+void fake_broker_notify(struct fake_broker *fake);
 
 /* Close all connections, as a restart would. */
 void fake_broker_drop(struct fake_broker *fake);

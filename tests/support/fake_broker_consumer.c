@@ -8,6 +8,8 @@
 
 enum { HOLD_MS = 40 };
 
+static void end_curious(struct fake_broker *fake, bool answer);
+
 void fake_consumer_send_resets(struct fake_broker *fake)
 {
     struct queue_offset offsets[FAKE_BROKERS * FAKE_QUEUES];
@@ -31,6 +33,19 @@ void fake_consumer_send_resets(struct fake_broker *fake)
         conn_send_command(CONTAINER_OF(at, struct loop_peer_conn, in_peer)->conn, &request);
     }
     buf_close(&body);
+}
+
+void fake_consumer_send_notices(struct fake_broker *fake)
+{
+    struct command request;
+    command_init_request(&request, REQUEST_NOTIFY_CONSUMER_IDS_CHANGED, 1);
+    request.flag = COMMAND_FLAG_ONEWAY;
+    command_add(&request, "consumerGroup", slice_text("c"));
+    LIST_FOREACH(at, &fake->peers[0].conns) // Over one connection of each client.
+    {
+        conn_send_command(CONTAINER_OF(at, struct loop_peer_conn, in_peer)->conn, &request);
+    }
+    atomic_fetch_add(&fake->notices, 1);
 }
 
 static void answer_offset(struct conn *conn, const struct command *command, int64_t offset)
@@ -134,6 +149,9 @@ static void on_pull(struct fake_broker *fake, int peer, struct conn *conn,
 
 void fake_consumer_on_tick(struct fake_broker *fake)
 {
+    if (!atomic_load(&fake->hold_members)) {
+        end_curious(fake, true);
+    }
     LIST_FOREACH(at, &fake->held)
     {
         struct fake_held *held = CONTAINER_OF(at, struct fake_held, node);
@@ -171,14 +189,46 @@ static void on_heartbeat(struct fake_broker *fake, struct conn *conn, const stru
     loop_peer_answer(conn, command, 0, (struct slice){0});
 }
 
-static void answer_members(struct fake_broker *fake, struct conn *conn,
-                           const struct command *command)
+static void answer_members(struct conn *conn, const struct command *request, struct slice members)
 {
     struct buf out = {0};
-    buf_printf(&out, "{\"consumerIdList\":[%.*s]}", SLICE_ARGS(fake->members));
-    loop_peer_answer(conn, command, fake->members.size == 0 ? RESPONSE_SYSTEM_ERROR : 0,
-                     buf_slice(&out));
+    buf_printf(&out, "{\"consumerIdList\":[%.*s]}", SLICE_ARGS(members));
+    loop_peer_answer(conn, request, members.size == 0 ? RESPONSE_SYSTEM_ERROR : 0, buf_slice(&out));
     buf_close(&out);
+}
+
+static void on_curious(struct fake_broker *fake, int broker, struct conn *conn,
+                       const struct command *command)
+{
+    atomic_fetch_add(&fake->members_asked, 1);
+    if (!atomic_load(&fake->hold_members)) {
+        answer_members(conn, command, buf_slice(&fake->members));
+        return;
+    }
+    struct fake_curious *curious = mem_zalloc(sizeof *curious);
+    curious->broker = broker;
+    curious->conn_id = conn_id(conn);
+    curious->request.opaque = command->opaque;
+    curious->request.serialize_type = command->serialize_type;
+    buf_put_slice(&curious->members, buf_slice(&fake->members));
+    list_append(&fake->curious, &curious->node);
+}
+
+/* Answer them, or forget them. */
+static void end_curious(struct fake_broker *fake, bool answer)
+{
+    LIST_FOREACH(at, &fake->curious)
+    {
+        struct fake_curious *curious = CONTAINER_OF(at, struct fake_curious, node);
+        struct conn *conn =
+            answer ? fake_broker_conn(fake, curious->broker, curious->conn_id) : NULL;
+        if (conn != NULL) {
+            answer_members(conn, &curious->request, buf_slice(&curious->members));
+        }
+        list_remove(&curious->node);
+        buf_close(&curious->members);
+        free(curious);
+    }
 }
 
 static void on_update_offset(struct fake_broker *fake, int broker, struct conn *conn,
@@ -193,7 +243,7 @@ static void on_update_offset(struct fake_broker *fake, int broker, struct conn *
             atomic_store(&fake->most_offset, (int)offset);
         }
     }
-    if (!command_is_oneway(command)) {
+    if (!command_is_oneway(command) && !atomic_load(&fake->swallow_offsets)) {
         loop_peer_answer(conn, command, 0, (struct slice){0});
     }
 }
@@ -283,6 +333,7 @@ void fake_consumer_close(struct fake_broker *fake)
     {
         free(CONTAINER_OF(at, struct fake_held, node));
     }
+    end_curious(fake, false);
     buf_close(&fake->members);
 }
 
@@ -330,7 +381,7 @@ bool fake_consumer_on_command(struct fake_broker *fake, int broker, struct conn 
         buf_clear(&fake->members); // Those that stay are back with their next heartbeat.
         return true;
     case REQUEST_GET_CONSUMER_LIST_BY_GROUP:
-        answer_members(fake, conn, command);
+        on_curious(fake, broker, conn, command);
         return true;
     case REQUEST_CONSUMER_SEND_MSG_BACK:
         on_given_back(fake, conn, command);

@@ -100,6 +100,11 @@ static void on_send(struct fake_broker *fake, int broker, struct conn *conn,
     if (atomic_load(&fake->swallow_sends)) {
         return;
     }
+    if (atomic_load(&fake->lose_sends) > 0) {
+        atomic_fetch_sub(&fake->lose_sends, 1);
+        conn_close(conn, STATUS_CANCELED);
+        return;
+    }
     if ((refuse_broker < 0 || refuse_broker == broker) && atomic_load(&fake->refuse_sends) > 0) {
         atomic_fetch_sub(&fake->refuse_sends, 1);
         refuse_send(fake, broker, conn, command);

@@ -30,6 +30,9 @@ void fake_pop_close(struct fake_broker *fake);
 /* RESET_CONSUMER_CLIENT_OFFSET to whoever is connected, as Apache RocketMQ does. */
 void fake_consumer_send_resets(struct fake_broker *fake);
 
+/* NOTIFY_CONSUMER_IDS_CHANGED to whoever is connected. */
+void fake_consumer_send_notices(struct fake_broker *fake);
+
 /* A client's answer to what this broker asked. */
 void fake_producer_on_answer(struct fake_broker *fake, const struct command *answer);
 

@@ -197,6 +197,20 @@ static void any_request_can_be_sent(void **state)
         RAFTMQ_INVALID_ARGUMENT);
 }
 
+static void an_answer_may_be_as_large_as_a_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_response *response;
+    char address[32];
+    assert_int_equal(raftmq_invoke(fixture->client, fake_broker_address(&fixture->fake, address),
+                                   FAKE_REQUEST_LARGEST, NULL, 0, NULL, 0, 10000, &response, NULL),
+                     RAFTMQ_OK);
+    assert_int_equal(response->code, 0);
+    assert_in_range(response->body_size, FRAME_SIZE_MAX - 64, FRAME_SIZE_MAX);
+    assert_int_equal(((const char *)response->body)[response->body_size - 1], 'x');
+    raftmq_response_free(response);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -208,6 +222,7 @@ int main(void)
         TEST(topics_are_made_and_deleted_everywhere),
         TEST(lists_and_statistics_gather_all_brokers),
         TEST(any_request_can_be_sent),
+        TEST(an_answer_may_be_as_large_as_a_frame),
     };
     return cmocka_run_group_tests_name("client_admin", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "tests/support/wait.h"
 
 #include "client/include/raftmq.h"
+#include "common/base/clock.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -268,6 +269,24 @@ static void closing_waits_for_listeners_and_stores_the_last_offsets(void **state
     WAIT_FOR(seen_once(fixture, 40) == 40);
 }
 
+static void closing_waits_for_offsets_no_longer_than_the_timeout(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_client *client;
+    const struct raftmq_client_options options = {.nameservers = fixture->address,
+                                                  .timeout_ms = 200};
+    assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+    send_numbers(fixture, 0, 20, NULL);
+    struct raftmq_consumer *consumer = consume(fixture, client, NULL, RAFTMQ_FROM_FIRST);
+    WAIT_FOR(seen_once(fixture, 20) == 20);
+    atomic_store(&fixture->fake.swallow_offsets, true);
+    uint64_t begin_ms = clock_monotonic_ms(clock_system());
+    raftmq_consumer_close(consumer);
+    assert_true(clock_monotonic_ms(clock_system()) - begin_ms < 3000);
+    assert_int_equal(committed(fixture), 20);
+    raftmq_client_close(client);
+}
+
 static void two_members_share_the_queues(void **state)
 {
     struct fixture *fixture = *state;
@@ -281,6 +300,52 @@ static void two_members_share_the_queues(void **state)
     WAIT_FOR(seen_once(fixture, 100) == 100);
     raftmq_consumer_close(other);
     raftmq_client_close(client);
+}
+
+/* A client that looks at its share when it is told to, and at no other time. */
+static struct raftmq_client *patient_client(struct fixture *fixture)
+{
+    struct raftmq_client *client;
+    const struct raftmq_client_options options = {.nameservers = fixture->address,
+                                                  .rebalance_ms = 600000};
+    assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+    return client;
+}
+
+/* When this returns, the client has read all that the first broker sent it before. */
+static void read_all(struct fixture *fixture, struct raftmq_client *client)
+{
+    for (int i = 0; i < 2; i++) { // By the second answer, what the first left to the loop is done.
+        struct raftmq_response *response;
+        assert_int_equal(raftmq_invoke(client, fixture->address, 4711, NULL, 0, NULL, 0, 0,
+                                       &response, &fixture->error),
+                         RAFTMQ_OK);
+        raftmq_response_free(response);
+    }
+}
+
+/* Else the first member, whose list is of before the second came, would keep all queues. */
+static void a_notice_that_comes_while_members_are_asked_for_is_not_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_client *clients[2] = {patient_client(fixture), patient_client(fixture)};
+    struct raftmq_consumer *consumers[2];
+    atomic_store(&fixture->fake.hold_members, true);
+    for (int i = 0; i < 2; i++) {
+        consumers[i] = consume(fixture, clients[i], NULL, RAFTMQ_FROM_FIRST);
+        WAIT_FOR(atomic_load(&fixture->fake.members_asked) >= 2 * (i + 1)); // T and retry topic.
+    }
+    fake_broker_notify(&fixture->fake);
+    WAIT_FOR(atomic_load(&fixture->fake.notices) == 1);
+    read_all(fixture, clients[0]);
+    read_all(fixture, clients[1]);
+    atomic_store(&fixture->fake.hold_members, false);
+    WAIT_FOR(raftmq_consumer_queue_count(consumers[0]) == 4 &&
+             raftmq_consumer_queue_count(consumers[1]) == 4);
+    for (int i = 0; i < 2; i++) {
+        raftmq_consumer_close(consumers[i]);
+        raftmq_client_close(clients[i]);
+    }
 }
 
 static void lost_connections_lose_no_message(void **state)
@@ -362,6 +427,17 @@ static void bad_options_are_refused(void **state)
     options.subscription_count = 0;
     assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
                      RAFTMQ_INVALID_ARGUMENT);
+    const struct raftmq_subscription twice[] = {{.topic = "T"}, {.topic = "U"}, {.topic = "T"}};
+    options.subscriptions = twice;
+    options.subscription_count = 3;
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT); // Two queues would commit under one name.
+    const struct raftmq_subscription own_retry[] = {{.topic = "T"}, {.topic = "%RETRY%c"}};
+    options.subscriptions = own_retry;
+    options.subscription_count = 2;
+    assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
+                     RAFTMQ_INVALID_ARGUMENT); // It is there without being asked for.
+    options.subscriptions = &subscription;
     options.subscription_count = 1;
     fixture->consumer = consume(fixture, fixture->client, NULL, RAFTMQ_FROM_FIRST);
     assert_int_equal(raftmq_consumer_new(fixture->client, &options, &consumer, NULL),
@@ -384,7 +460,9 @@ int main(void)
         TEST(what_the_broker_does_not_take_back_is_delivered_again_here),
         TEST(an_unfinished_message_holds_the_offset),
         TEST(closing_waits_for_listeners_and_stores_the_last_offsets),
+        TEST(closing_waits_for_offsets_no_longer_than_the_timeout),
         TEST(two_members_share_the_queues),
+        TEST(a_notice_that_comes_while_members_are_asked_for_is_not_lost),
         TEST(lost_connections_lose_no_message),
         TEST(a_follower_that_is_suggested_is_pulled_from),
         TEST(a_follower_that_says_so_is_left),

@@ -2,6 +2,7 @@
 #include "tests/support/test.h"
 
 #include "client/allocate.h"
+#include "client/consumer.h"
 #include "client/outgoing.h"
 #include "client/received.h"
 #include "client/unique_key.h"
@@ -45,6 +46,35 @@ static void shares_are_even_whole_and_disjoint(void **state)
             }
             assert_int_equal(next, queues);
         }
+    }
+}
+
+static void pauses_double_up_to_a_minute_and_are_as_long_as_was_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        bool orderly;
+        uint64_t redeliver_ms;
+        uint32_t failures;
+        uint64_t pause_ms;
+    } rows[] = {
+        {false, 1000, 0, 1000},
+        {false, 1000, 3, 8000},
+        {false, 1000, 6, 60000},
+        {false, 1000, UINT32_MAX, 60000},
+        {false, 59999, 1, 60000},
+        {false, 90000, 0, 90000},
+        {false, 90000, 5, 90000},
+        {true, 1000, 9, 1000},
+        {true, 300000, 0, 300000},
+        {true, 300000, 9, 300000},
+        {true, UINT64_MAX / 2, 9, UINT64_MAX / 2},
+        {false, UINT64_MAX / 2, 9, UINT64_MAX / 2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct raftmq_consumer_options options = {.orderly = rows[i].orderly,
+                                                        .redeliver_ms = rows[i].redeliver_ms};
+        assert_int_equal(delivery_pause_ms(&options, rows[i].failures), rows[i].pause_ms);
     }
 }
 
@@ -246,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_have_rocketmqs_layout),
         cmocka_unit_test(shares_are_even_whole_and_disjoint),
+        cmocka_unit_test(pauses_double_up_to_a_minute_and_are_as_long_as_was_asked_for),
         cmocka_unit_test(messages_that_a_broker_would_refuse_are_refused),
         cmocka_unit_test(the_property_string_says_all_that_is_known),
         cmocka_unit_test(a_batch_item_has_the_layout_of_the_wire),

@@ -3,9 +3,13 @@
 #include "tests/support/test.h"
 
 #include "client/include/raftmq.h"
+#include "common/base/clock.h"
+#include "common/base/limits.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+enum { LARGE_SENDS = 20, ASKERS = 8 };
 
 struct fixture {
     struct fake_broker fake;
@@ -198,6 +202,26 @@ static void silence_times_out_as_an_unknown_outcome(void **state)
     assert_int_equal(send_hello(fixture, 0), RAFTMQ_OK);
 }
 
+/* The first attempt may have been stored, whatever is said to the later ones. */
+static void a_refusal_does_not_hide_that_an_attempt_was_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int codes[] = {13, 14, 1};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        atomic_store(&fixture->fake.lose_sends, 1);
+        atomic_store(&fixture->fake.refuse_code, codes[i]);
+        atomic_store(&fixture->fake.refuse_sends, 1000000);
+        assert_int_equal(send_hello(fixture, 300), RAFTMQ_CONNECTION_LOST);
+        assert_int_equal(fixture->error.status, RAFTMQ_CONNECTION_LOST);
+        assert_int_equal(fixture->error.code, codes[i]);
+        assert_non_null(strstr(fixture->error.remark, "refused as told"));
+        atomic_store(&fixture->fake.refuse_sends, 0);
+    }
+    atomic_store(&fixture->fake.lose_sends, 1);
+    assert_int_equal(send_hello(fixture, 0), RAFTMQ_OK);
+    assert_int_equal(fixture->error.code, 0);
+}
+
 static void a_lost_connection_is_made_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -247,6 +271,85 @@ static void a_dead_first_nameserver_is_passed_over(void **state)
     raftmq_client_close(client);
 }
 
+/* One who asks nameservers, at the same time as others. */
+struct asker {
+    uv_thread_t thread;
+    struct raftmq_client *client;
+    const char *topic;
+    enum raftmq_status route_status;
+    enum raftmq_status receive_status;
+};
+
+static void ask_once(void *argument)
+{
+    struct asker *asker = argument;
+    struct raftmq_route *route = NULL;
+    struct raftmq_messages *messages = NULL;
+    struct raftmq_simple_consumer *consumer;
+    const struct raftmq_subscription subscription = {.topic = asker->topic};
+    const struct raftmq_simple_consumer_options options = {"c", &subscription, 1, RAFTMQ_FROM_LAST};
+    assert_int_equal(raftmq_simple_consumer_new(asker->client, &options, &consumer, NULL),
+                     RAFTMQ_OK);
+    asker->receive_status = raftmq_receive(consumer, 1, 1, 0, &messages, NULL);
+    asker->route_status = raftmq_topic_route(asker->client, asker->topic, &route, NULL);
+    raftmq_messages_free(messages);
+    raftmq_route_free(route);
+    raftmq_simple_consumer_close(consumer);
+}
+
+/* Whoever finds the first one dead goes on to the second: each for himself, not one place further
+ * for each of them. */
+static void calls_that_fail_together_turn_to_the_same_nameserver(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const topics[ASKERS] = {"T", "U", "V", "W", "X", "Y", "Z", "A"};
+    char address[32];
+    char both[64];
+    snprintf(both, sizeof both, "127.0.0.1:1;%s", fake_broker_address(&fixture->fake, address));
+    const struct raftmq_client_options options = {.nameservers = both};
+    for (int round = 0; round < 10; round++) {
+        struct asker askers[ASKERS];
+        struct raftmq_client *client;
+        assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+        for (int i = 0; i < ASKERS; i++) {
+            askers[i] = (struct asker){.client = client, .topic = topics[i]};
+            uv_thread_create(&askers[i].thread, ask_once, &askers[i]);
+        }
+        for (int i = 0; i < ASKERS; i++) {
+            uv_thread_join(&askers[i].thread);
+        }
+        for (int i = 0; i < ASKERS; i++) {
+            assert_int_equal(askers[i].receive_status, RAFTMQ_OK);
+            assert_int_equal(askers[i].route_status, RAFTMQ_OK);
+        }
+        raftmq_client_close(client);
+    }
+}
+
+/* Nothing was sent, so nobody needs to wonder what became of it. */
+static void a_route_that_comes_too_late_is_no_route(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_client *client;
+    struct raftmq_producer *producer;
+    struct raftmq_message message = hello();
+    char address[32];
+    char twice[64];
+    fake_broker_address(&fixture->fake, address);
+    snprintf(twice, sizeof twice, "%s;%s", address, address);
+    const struct raftmq_client_options options = {.nameservers = twice};
+    atomic_store(&fixture->fake.routes_late_ms, 60000);
+    assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+    assert_int_equal(raftmq_producer_new(client, "g", NULL, NULL, &producer, NULL), RAFTMQ_OK);
+    uint64_t begin_ms = clock_monotonic_ms(clock_system());
+    assert_int_equal(raftmq_send(producer, &message, 100, NULL, &fixture->error), RAFTMQ_NO_ROUTE);
+    assert_string_equal(fixture->error.remark, "no nameserver answered in time");
+    assert_true(clock_monotonic_ms(clock_system()) - begin_ms < 2000);
+    assert_int_equal(atomic_load(&fixture->fake.sends), 0);
+    raftmq_producer_close(producer);
+    raftmq_client_close(client);
+}
+
 static void on_sent(void *context, const struct raftmq_send_result *result,
                     const struct raftmq_error *error)
 {
@@ -281,6 +384,87 @@ static void asynchronous_sends_call_back_once_and_are_bounded(void **state)
     }
     wait_for(&fixture->called_back, 64);
     assert_int_equal(atomic_load(&fixture->failed), 64);
+}
+
+/* More than a connection may have waiting, at once: they take turns. */
+static void large_sends_do_not_end_their_own_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_message message = hello();
+    message.body_size = MESSAGE_BODY_MAX;
+    uint8_t *body = mem_zalloc(message.body_size);
+    message.body = body;
+    for (int i = 0; i < 2 * LARGE_SENDS; i++) {
+        enum raftmq_status status =
+            i % 2 == 0 ? raftmq_send_async(fixture->producer, &message, 60000, on_sent, fixture)
+                       : raftmq_send_oneway(fixture->producer, &message);
+        assert_int_equal(status, RAFTMQ_OK);
+    }
+    wait_for(&fixture->called_back, LARGE_SENDS);
+    wait_for(&fixture->fake.oneways, LARGE_SENDS);
+    assert_int_equal(atomic_load(&fixture->failed), 0);
+    free(body);
+}
+
+static enum raftmq_consumed consume_all(void *context, const struct raftmq_received *message)
+{
+    (void)context;
+    (void)message;
+    return RAFTMQ_CONSUMED;
+}
+
+/* What a send callback makes, on the client's own thread. */
+struct made {
+    struct fixture *fixture;
+    struct raftmq_producer *producer;
+    struct raftmq_consumer *consumer;
+    size_t queue_count;
+    atomic_int done;
+};
+
+static void make_all(void *context, const struct raftmq_send_result *result,
+                     const struct raftmq_error *error)
+{
+    struct made *made = context;
+    struct raftmq_client *client = made->fixture->client;
+    struct raftmq_simple_consumer *simple;
+    const struct raftmq_subscription subscription = {.topic = "T"};
+    const struct raftmq_consumer_options options = {.group = "c",
+                                                    .subscriptions = &subscription,
+                                                    .subscription_count = 1,
+                                                    .listener = consume_all};
+    const struct raftmq_simple_consumer_options simple_options = {"s", &subscription, 1,
+                                                                  RAFTMQ_FROM_LAST};
+    (void)result;
+    (void)error;
+    assert_int_equal(raftmq_producer_new(client, "other", NULL, NULL, &made->producer, NULL),
+                     RAFTMQ_OK);
+    assert_int_equal(raftmq_consumer_new(client, &options, &made->consumer, NULL), RAFTMQ_OK);
+    made->queue_count = raftmq_consumer_queue_count(made->consumer);
+    assert_int_equal(raftmq_simple_consumer_new(client, &simple_options, &simple, NULL), RAFTMQ_OK);
+    raftmq_simple_consumer_close(simple);
+    atomic_store(&made->done, 1);
+}
+
+/* A send ends by its answer, by its timeout, with its connection, or for want of a route. */
+static void what_does_not_wait_may_be_called_from_a_send_callback(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 4; i++) {
+        struct raftmq_message message = hello();
+        struct made made = {.fixture = fixture};
+        message.topic = i == 3 ? "U" : "T";
+        atomic_store(&fixture->fake.swallow_sends, i == 1);
+        atomic_store(&fixture->fake.lose_sends, i == 2 ? 3 : 0);
+        atomic_store(&fixture->fake.routes_late_ms, i == 3 ? 60000 : 0);
+        assert_int_equal(
+            raftmq_send_async(fixture->producer, &message, i % 2 == 1 ? 50 : 0, make_all, &made),
+            RAFTMQ_OK);
+        wait_for(&made.done, 1);
+        assert_int_equal(made.queue_count, 0);
+        raftmq_consumer_close(made.consumer);
+        raftmq_producer_close(made.producer);
+    }
 }
 
 static void closing_ends_what_is_in_flight(void **state)
@@ -501,11 +685,16 @@ int main(void)
         TEST(no_leader_is_waited_out),
         TEST(a_leader_hint_is_followed_at_once),
         TEST(silence_times_out_as_an_unknown_outcome),
+        TEST(a_refusal_does_not_hide_that_an_attempt_was_lost),
         TEST(a_lost_connection_is_made_again),
         TEST(an_unknown_topic_is_made_by_the_broker),
         TEST(without_any_nameserver_there_is_no_route),
         TEST(a_dead_first_nameserver_is_passed_over),
+        TEST(calls_that_fail_together_turn_to_the_same_nameserver),
+        TEST(a_route_that_comes_too_late_is_no_route),
         TEST(asynchronous_sends_call_back_once_and_are_bounded),
+        TEST(large_sends_do_not_end_their_own_connection),
+        TEST(what_does_not_wait_may_be_called_from_a_send_callback),
         TEST(closing_ends_what_is_in_flight),
         TEST(oneway_sends_arrive_unanswered),
         TEST(a_batch_is_stored_as_its_messages),

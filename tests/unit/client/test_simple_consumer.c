@@ -494,6 +494,58 @@ static void a_lost_answer_is_no_refusal(void **state)
     raftmq_messages_free(messages);
 }
 
+/* A client that knows no route yet, and is told so late. */
+static struct raftmq_client *late_client(struct fixture *fixture, int late_ms, uint64_t timeout_ms)
+{
+    struct raftmq_client *client;
+    char address[32];
+    char twice[64];
+    fake_broker_address(&fixture->fake, address);
+    snprintf(twice, sizeof twice, "%s;%s", address, address);
+    const struct raftmq_client_options options = {.nameservers = twice, .timeout_ms = timeout_ms};
+    atomic_store(&fixture->fake.routes_late_ms, late_ms);
+    assert_int_equal(raftmq_client_new(&options, &client, NULL), RAFTMQ_OK);
+    return client;
+}
+
+static void what_was_never_sent_is_not_acknowledged(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int late_ms[] = {200, 60000};
+    send_some(fixture, 1, NULL);
+    struct raftmq_messages *messages = receive_one(fixture, HIDDEN_MS);
+    const char *handle = messages->messages[0].handle;
+    for (size_t i = 0; i < sizeof late_ms / sizeof late_ms[0]; i++) {
+        struct raftmq_client *client = late_client(fixture, late_ms[i], 0);
+        uint64_t begin_ms = clock_monotonic_ms(clock_system());
+        assert_int_equal(raftmq_ack(client, "c", "T", handle, 60, &fixture->error),
+                         RAFTMQ_TIMED_OUT);
+        assert_int_equal(fixture->error.status, RAFTMQ_TIMED_OUT);
+        assert_true(clock_monotonic_ms(clock_system()) - begin_ms < 2000);
+        raftmq_client_close(client);
+    }
+    assert_int_equal(atomic_load(&fixture->fake.acks), 0);
+    raftmq_messages_free(messages);
+}
+
+static void routes_are_waited_for_no_longer_than_answers(void **state)
+{
+    struct fixture *fixture = *state;
+    struct raftmq_client *client = late_client(fixture, 60000, 100);
+    const struct raftmq_subscription subscriptions[] = {{.topic = "T"}, {.topic = "U"}};
+    const struct raftmq_simple_consumer_options options = {"c", subscriptions, 2, RAFTMQ_FROM_LAST};
+    struct raftmq_simple_consumer *consumer;
+    struct raftmq_messages *messages;
+    assert_int_equal(raftmq_simple_consumer_new(client, &options, &consumer, NULL), RAFTMQ_OK);
+    uint64_t begin_ms = clock_monotonic_ms(clock_system());
+    assert_int_equal(raftmq_receive(consumer, 1, HIDDEN_MS, 0, &messages, &fixture->error),
+                     RAFTMQ_NO_ROUTE);
+    assert_string_equal(fixture->error.remark, "no nameserver answered in time");
+    assert_true(clock_monotonic_ms(clock_system()) - begin_ms < 2000);
+    raftmq_simple_consumer_close(consumer);
+    raftmq_client_close(client);
+}
+
 static void what_makes_no_sense_is_refused_here(void **state)
 {
     struct fixture *fixture = *state;
@@ -507,6 +559,11 @@ static void what_makes_no_sense_is_refused_here(void **state)
         assert_int_equal(raftmq_simple_consumer_new(fixture->client, &options, &consumer, NULL),
                          RAFTMQ_INVALID_ARGUMENT);
     }
+    const struct raftmq_subscription twice[] = {{.topic = "T"}, {.topic = "T", .expression = "a"}};
+    const struct raftmq_simple_consumer_options both = {"c", twice, 2, RAFTMQ_FROM_LAST};
+    struct raftmq_simple_consumer *none;
+    assert_int_equal(raftmq_simple_consumer_new(fixture->client, &both, &none, NULL),
+                     RAFTMQ_INVALID_ARGUMENT);
     assert_int_equal(
         raftmq_receive(fixture->consumer, RAFTMQ_RECEIVE_MAX + 1, 1, 0, &messages, NULL),
         RAFTMQ_INVALID_ARGUMENT);
@@ -558,6 +615,8 @@ int main(void)
         simple_test(handles_are_as_apache_rocketmq_wants_them),
         simple_test(acknowledgements_of_a_broker_go_together),
         simple_test(a_lost_answer_is_no_refusal),
+        simple_test(what_was_never_sent_is_not_acknowledged),
+        simple_test(routes_are_waited_for_no_longer_than_answers),
         simple_test(what_makes_no_sense_is_refused_here),
         simple_test(a_topic_without_brokers_is_told_at_once),
     };

@@ -4,7 +4,7 @@
 
 #include "common/net/remote.h"
 
-enum { CALLS_MAX = 8, REPEAT = 1, SILENT = 2, HANG_UP = 3, NOTICE = 4, ASK_BACK = 5 };
+enum { CALLS_MAX = 8, REPEAT = 1, SILENT = 2, HANG_UP = 3, NOTICE = 4, ASK_BACK = 5, SWALLOW = 6 };
 
 struct fixture {
     uv_loop_t loop;
@@ -53,6 +53,9 @@ static void peer_on_command(struct loop_peer *peer, struct conn *conn,
     switch (command->code) {
     case REPEAT:
         loop_peer_answer(conn, command, 7, command->body);
+        break;
+    case SWALLOW:
+        loop_peer_answer(conn, command, 0, (struct slice){0});
         break;
     case HANG_UP:
         conn_close(conn, STATUS_CANCELED);
@@ -195,6 +198,39 @@ static void calls_are_bounded(void **state)
     assert_int_equal(outcomes[CALLS_MAX].count, 0);
 }
 
+/* Before the connection would be closed for what waits on it. */
+static void what_waits_to_be_written_is_bounded(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct outcome outcomes[CALLS_MAX] = {{0}};
+    struct command request;
+    struct buf body = {0};
+    uint32_t taken = 0;
+    fixture_open(&fixture);
+    command_init_request(&request, SWALLOW, 0);
+    buf_extend(&body, FRAME_SIZE_MAX / 2);
+    request.body = buf_slice(&body);
+    memset(body.data, 0, body.size);
+    while (remote_call(fixture.remote, &request, 5000, on_end, &outcomes[taken]) ==
+           STATUS_PENDING) {
+        assert_true(++taken < CALLS_MAX);
+    }
+    assert_int_equal(taken, REMOTE_OUT_MAX / (FRAME_SIZE_MAX / 2) - 1); // The notice waits, too.
+    assert_int_equal(remote_send(fixture.remote, &request), STATUS_OVERLOADED);
+    for (uint32_t i = 0; i < taken; i++) {
+        run_until(&fixture, &outcomes[i].count, 1);
+        assert_int_equal(outcomes[i].status, STATUS_OK);
+    }
+    assert_int_equal(remote_call(fixture.remote, &request, 5000, on_end, &outcomes[taken]),
+                     STATUS_PENDING); // There is room again.
+    run_until(&fixture, &outcomes[taken].count, 1);
+    assert_int_equal(outcomes[taken].status, STATUS_OK);
+    assert_int_equal(fixture.opened, 1);
+    buf_close(&body);
+    fixture_close(&fixture);
+}
+
 static void silence_times_out_in_order_of_deadlines(void **state)
 {
     (void)state;
@@ -318,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_connects_and_gets_its_answer),
         cmocka_unit_test(calls_are_bounded),
+        cmocka_unit_test(what_waits_to_be_written_is_bounded),
         cmocka_unit_test(silence_times_out_in_order_of_deadlines),
         cmocka_unit_test(a_lost_connection_ends_all_and_the_next_call_connects_anew),
         cmocka_unit_test(a_dead_peer_is_left_alone_for_a_while),
