@@ -82,6 +82,41 @@ static void a_group_takes_over_the_offsets_of_another(void **state)
     expect_answer(pipe, 23, 29);
 }
 
+/* G has an offset in each of 1024 queues of a topic. */
+static void consume_topic(const char *topic)
+{
+    char queue[12];
+    harness_send(pipe, 17, 20, 0, NO_BODY, "topic", topic, "readQueueNums", "1024",
+                 "writeQueueNums", "1024", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 20, 0);
+    for (int32_t i = 0; i < QUEUES_PER_TOPIC_MAX; i++) {
+        snprintf(queue, sizeof queue, "%d", i);
+        harness_send(pipe, 15, 21, 0, NO_BODY, "consumerGroup", "G", "topic", topic, "queueId",
+                     queue, "commitOffset", "0", NULL);
+        harness_commit(harness);
+        expect_answer(pipe, 21, 0);
+    }
+}
+
+/* More offsets than two operations hold, and none of them fits into the log. */
+static void offsets_that_the_log_refuses_are_not_taken_over(void **state)
+{
+    (void)state;
+    consume_topic("U");
+    consume_topic("V");
+    harness_leader(harness)->broker.log_full = true;
+    harness_send(pipe, 314, 22, 0, NO_BODY, "srcGroup", "G", "destGroup", "H", NULL);
+    expect_answer(pipe, 22, 14);
+    harness_leader(harness)->broker.log_full = false;
+    harness_commit(harness);
+    assert_int_equal(offset_of("H"), -1);
+    harness_send(pipe, 314, 23, 0, NO_BODY, "srcGroup", "G", "destGroup", "H", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 23, 0);
+    assert_int_equal(offset_of("H"), 2);
+}
+
 static void rates_are_told(void **state)
 {
     (void)state;
@@ -176,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         tools_test(groups_come_in_a_list),
         tools_test(a_group_takes_over_the_offsets_of_another),
+        tools_test(offsets_that_the_log_refuses_are_not_taken_over),
         tools_test(rates_are_told),
         tools_test(the_progress_of_all_groups_is_told),
         tools_test(a_queue_shows_its_index),
