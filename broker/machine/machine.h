@@ -420,8 +420,9 @@ const struct map *machine_producer_groups(const struct machine *machine); /* .no
 /* Pending ones of a group that are due at now_ms, soonest first, at most max; how many. */
 uint32_t machine_transactions_due(const struct machine *machine, const struct producer_group *group,
                                   uint64_t now_ms, uint32_t max, const struct transaction **out);
-/* Oldest first, in the given state (PENDING, EXPIRED, COMMITTED, ROLLED_BACK); NULL at the end.
- * previous NULL = start. Valid only until the next apply. */
+/* Those in the given state (PENDING, EXPIRED, COMMITTED, ROLLED_BACK); NULL at the end. previous
+ * NULL = start. Valid only until the next apply. They come in the order in which they got into that
+ * state, but what was open when this replica started comes first, by position. */
 const struct transaction *machine_transaction_next(const struct machine *machine,
                                                    enum transaction_state state,
                                                    const struct transaction *previous);

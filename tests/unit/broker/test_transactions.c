@@ -357,6 +357,67 @@ static void immunity_delays_the_first_check(void **state)
     harness_free(harness);
 }
 
+/* --- For people --------------------------------------------------------------------------- */
+
+/* A page of the list, whose positions must rise; then *after is the last one. */
+static size_t list_page(struct harness_pipe *pipe, const char *state, char after[24], bool *more)
+{
+    static const char field[] = "\"position\":";
+    struct command response;
+    size_t count = 0;
+    harness_send(pipe, 7110, 6, 0, slice_of(NULL, 0), "state", state, "max", "2", "after", after,
+                 NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    *more = memmem(response.body.data, response.body.size, "\"more\":true", 11) != NULL;
+    struct slice left = response.body;
+    for (const uint8_t *at; (at = memmem(left.data, left.size, field, sizeof field - 1)) != NULL;
+         count++) {
+        char digits[24] = "";
+        left = slice_from(left, (size_t)(at - left.data) + sizeof field - 1);
+        memcpy(digits, left.data, left.size < 23 ? left.size : 23);
+        int64_t position = strtoll(digits, NULL, 10);
+        assert_true(position > strtoll(after, NULL, 10));
+        snprintf(after, 24, "%" PRId64, position);
+    }
+    return count;
+}
+
+/* Whatever the order in which transactions got into their state, pages neither leave one out nor
+ * repeat one. */
+static void pages_of_a_list_go_by_position(void **state)
+{
+    (void)state;
+    enum { COUNT = 5 };
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct half halves[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        char unique_key[8];
+        snprintf(unique_key, sizeof unique_key, "U%d", i);
+        halves[i] = make_half(pipe, unique_key);
+    }
+    const int order[COUNT] = {4, 2, 3, 0, 1};
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(end(pipe, &halves[order[i]], "8", "P"), 0);
+    }
+    char after[24] = "-1";
+    bool more = false;
+    assert_int_equal(list_page(pipe, "committed", after, &more), 2);
+    assert_true(more);
+    assert_string_equal(after, halves[1].position);
+    assert_int_equal(list_page(pipe, "committed", after, &more), 2);
+    assert_true(more);
+    assert_string_equal(after, halves[3].position);
+    assert_int_equal(list_page(pipe, "committed", after, &more), 1);
+    assert_false(more);
+    assert_string_equal(after, halves[4].position);
+    assert_int_equal(list_page(pipe, "pending", after, &more), 0);
+    assert_false(more);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 /* --- Through a follower ------------------------------------------------------------------- */
 
 static void a_follower_takes_halves_and_decisions_and_relays_checks(void **state)
@@ -630,6 +691,7 @@ int main(void)
         cmocka_unit_test(after_the_last_check_it_expires_visibly_and_can_be_settled),
         cmocka_unit_test(a_half_that_is_too_old_is_given_up_though_nobody_could_be_asked),
         cmocka_unit_test(immunity_delays_the_first_check),
+        cmocka_unit_test(pages_of_a_list_go_by_position),
         cmocka_unit_test(a_follower_takes_halves_and_decisions_and_relays_checks),
         cmocka_unit_test(without_a_leader_requests_wait_and_are_then_refused_with_14),
         cmocka_unit_test(a_batch_refused_by_a_deposed_leader_goes_to_the_next),
