@@ -47,6 +47,7 @@ static void put_transaction(struct broker *broker, struct json_writer *json,
     struct slice id = {0};
     properties_find(half->properties, PROPERTY_UNIQUE_KEY, &id);
     bool pending = transaction->state == TRANSACTION_PENDING;
+    bool open = pending || transaction->state == TRANSACTION_EXPIRED;
     int64_t due = (int64_t)transaction->due.due - (int64_t)now;
     json_begin(json, '{');
     json_member_int(json, "position", (int64_t)transaction->position);
@@ -61,7 +62,7 @@ static void put_transaction(struct broker *broker, struct json_writer *json,
     json_member_int(json, "ageMs", (int64_t)(now - transaction->stored_ms));
     json_member_int(json, "nextCheckInMs", pending && due > 0 ? due : 0);
     json_member_int(json, "lastCheckTime", (int64_t)transaction->last_check_ms);
-    json_member_int(json, "decidedTime", (int64_t)transaction->decided_ms);
+    json_member_int(json, "decidedTime", open ? 0 : (int64_t)transaction->decided_ms);
     json_member_int(json, "visibleOffset", transaction->visible_offset);
     json_member_text(json, "why", slice_text(checker_reason(&broker->checker, transaction)));
     json_end(json, '}');

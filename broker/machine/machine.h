@@ -112,7 +112,7 @@ struct transaction {
     uint32_t attempts; /* Checks handed to a producer. */
     uint64_t stored_ms;
     uint64_t last_check_ms; /* 0: never. */
-    uint64_t decided_ms;    /* 0 while open. */
+    uint64_t decided_ms;    /* While open: when a person had its checks begin anew; 0: never. */
     int64_t visible_offset; /* Queue offset if its commit made it visible, else -1. */
     bool settled_by_hand;
     bool expired_by_age;

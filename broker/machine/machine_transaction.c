@@ -321,6 +321,7 @@ void apply_settle(struct machine *machine, const struct operation *operation,
     }
     transaction->attempts = 0;
     transaction->expired_by_age = false;
+    transaction->decided_ms = machine->meta.clock_ms; // Its age begins anew, too.
     transaction_set_state(machine, transaction, TRANSACTION_PENDING, machine->meta.clock_ms);
     result->status = STATUS_OK;
     result->transaction.state = TRANSACTION_PENDING;

@@ -340,6 +340,90 @@ static void a_half_that_is_too_old_is_given_up_though_nobody_could_be_asked(void
     harness_free(harness);
 }
 
+/* The replica takes another role. */
+static void become(struct harness_replica *replica, enum replica_role role, uint64_t term,
+                   uint64_t leader_id)
+{
+    struct replica_state state = {.role = role, .term = term, .leader_id = leader_id};
+    broker_on_state(&replica->broker, &state);
+}
+
+static void recheck(struct harness_pipe *pipe, const struct half *half)
+{
+    struct command response;
+    harness_send(pipe, 7112, 7, 0, slice_of(NULL, 0), "position", half->position, "action",
+                 "recheck", NULL);
+    harness_commit(pipe->replica->harness);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+}
+
+static void the_age_of_a_half_that_is_checked_anew_begins_anew(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    for (size_t i = 0; i < harness->replica_count; i++) {
+        harness->replicas[i].settings.transaction_age_max_ms = 60000;
+    }
+    struct half half = make_half(pipe, "U1");
+    uint64_t position = strtoull(half.position, NULL, 10);
+    const struct transaction *transaction =
+        machine_transaction_find(harness_leader(harness)->machine, position);
+    harness_advance(harness, 61000);
+    assert_int_equal(transaction->state, TRANSACTION_EXPIRED);
+    recheck(pipe, &half);
+    harness_advance(harness, 20000);
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    // So it is under the next leader.
+    struct harness_replica *next = &harness->replicas[1];
+    become(harness_leader(harness), REPLICA_FOLLOWER, 2, 2);
+    become(&harness->replicas[2], REPLICA_FOLLOWER, 2, 2);
+    become(next, REPLICA_LEADER, 2, 2);
+    harness_advance(harness, 20000);
+    transaction = machine_transaction_find(next->machine, position);
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    // Its producer is asked, and an answer that says nothing new is no reason to give up.
+    struct half checked;
+    struct harness_pipe *producer = harness_connect(next, 5001);
+    connect_producer(producer);
+    harness_advance(harness, 1000);
+    assert_true(receive_check(producer, &checked));
+    assert_string_equal(checked.position, half.position);
+    harness_advance(harness, 18000);
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    harness_advance(harness, 2000);
+    assert_int_equal(transaction->state, TRANSACTION_EXPIRED);
+    assert_true(transaction->expired_by_age);
+    harness_disconnect(producer);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* After a start those that are pending are in the order in which they were sent. */
+static void one_that_is_checked_anew_does_not_keep_others_from_growing_old(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_replica *leader = harness_leader(harness);
+    struct harness_pipe *pipe = harness_connect(leader, 5000);
+    leader->settings.transaction_age_max_ms = 60000;
+    struct half first = make_half(pipe, "U1");
+    harness_advance(harness, 30000);
+    struct half second = make_half(pipe, "U2");
+    harness_advance(harness, 31000);
+    recheck(pipe, &first);
+    harness_reopen(leader);
+    harness_advance(harness, 40000);
+    const struct transaction *transaction =
+        machine_transaction_find(leader->machine, strtoull(first.position, NULL, 10));
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    transaction = machine_transaction_find(leader->machine, strtoull(second.position, NULL, 10));
+    assert_int_equal(transaction->state, TRANSACTION_EXPIRED);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void immunity_delays_the_first_check(void **state)
 {
     (void)state;
@@ -504,14 +588,6 @@ static void a_batch_refused_by_a_deposed_leader_goes_to_the_next(void **state)
     receive_half(pipe); // It never knew.
     harness_disconnect(pipe);
     harness_free(harness);
-}
-
-/* The replica takes another role. */
-static void become(struct harness_replica *replica, enum replica_role role, uint64_t term,
-                   uint64_t leader_id)
-{
-    struct replica_state state = {.role = role, .term = term, .leader_id = leader_id};
-    broker_on_state(&replica->broker, &state);
 }
 
 static void a_check_that_is_due_at_a_failover_is_asked_by_the_next_leader(void **state)
@@ -690,6 +766,8 @@ int main(void)
         cmocka_unit_test(a_check_that_cannot_be_handed_out_does_not_count),
         cmocka_unit_test(after_the_last_check_it_expires_visibly_and_can_be_settled),
         cmocka_unit_test(a_half_that_is_too_old_is_given_up_though_nobody_could_be_asked),
+        cmocka_unit_test(the_age_of_a_half_that_is_checked_anew_begins_anew),
+        cmocka_unit_test(one_that_is_checked_anew_does_not_keep_others_from_growing_old),
         cmocka_unit_test(immunity_delays_the_first_check),
         cmocka_unit_test(pages_of_a_list_go_by_position),
         cmocka_unit_test(a_follower_takes_halves_and_decisions_and_relays_checks),
