@@ -356,8 +356,8 @@ enum status process_broker_config(struct broker *broker, struct request *request
                broker->self->client_host.port);
     // What RocketMQ sets and this broker simply is.
     buf_printf(&request->body,
-               "brokerRole=%s\nflushDiskType=SYNC_FLUSH\nslaveReadEnable=true\nfilterServerNums=0\n"
-               "msgTraceTopicName=%s\nuseTLS=false\n",
+               "brokerRole=%s\nflushDiskType=SYNC_FLUSH\nfilterServerNums=0\nmsgTraceTopicName=%s\n"
+               "useTLS=false\n",
                broker_leads(broker) ? "SYNC_MASTER" : "SLAVE", TOPIC_TRACE);
     ASSERT(version.size < sizeof request->scratch);
     memcpy(request->scratch, version.data, version.size);

@@ -109,6 +109,33 @@ static void bad_heartbeats_are_refused_and_bad_names_harm_no_others(void **state
     harness_free(harness);
 }
 
+/* Java's Properties keep the last of two. */
+static void every_setting_is_told_once(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    harness_send(pipe, 26, 1, 0, NO_BODY, NULL);
+    struct slice left = answer_of(pipe, 1, 0).body;
+    assert_true(slice_contains(left, "\nslaveReadEnable=false\n"));
+    while (left.size > 0) {
+        char key[64] = "\n";
+        const uint8_t *end = memchr(left.data, '\n', left.size);
+        const uint8_t *equals = memchr(left.data, '=', left.size);
+        assert_true(end != NULL && equals != NULL && equals < end);
+        size_t size = (size_t)(equals - left.data) + 1;
+        assert_in_range(size, 2, sizeof key - 2);
+        memcpy(key + 1, left.data, size);
+        left = slice_from(left, (size_t)(end - left.data));
+        if (slice_contains(left, key)) {
+            fail_msg("twice: %s", key + 1);
+        }
+        left = slice_from(left, 1);
+    }
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 struct refusal {
     int32_t code;
     int32_t answer;
@@ -366,6 +393,7 @@ int main(void)
         cmocka_unit_test(replicas_in_the_same_state_tell_the_same_hash),
         cmocka_unit_test(heartbeats_of_all_languages_join_their_groups),
         cmocka_unit_test(bad_heartbeats_are_refused_and_bad_names_harm_no_others),
+        cmocka_unit_test(every_setting_is_told_once),
         cmocka_unit_test(every_processor_refuses_what_it_cannot_do),
         cmocka_unit_test(topics_and_groups_are_put_read_and_deleted),
         cmocka_unit_test(the_topic_of_traces_is_made_where_it_is_wanted),
