@@ -5,6 +5,7 @@
 #include "tests/support/broker_expect.h"
 
 #include <stdio.h>
+#include <time.h>
 
 static struct harness *harness;
 static struct harness_pipe *pipe;
@@ -156,6 +157,40 @@ static void the_progress_of_all_groups_is_told(void **state)
     assert_true(slice_contains(answer.body, "\"totalDiff\":1"));
 }
 
+/* If all offsets were looked at for each of them, it would take tens of times as long as it may. */
+static void the_progress_of_many_groups_is_told_soon(void **state)
+{
+    (void)state;
+    enum { GROUPS = 8000, CPU_MS_MAX = 700 };
+    struct buf body = {0};
+    char name[16];
+    buf_put_text(&body, "{\"groupConfigList\":[");
+    for (int32_t i = 0; i < GROUPS; i++) {
+        buf_printf(&body, "%s{\"groupName\":\"G%d\"}", i == 0 ? "" : ",", i);
+    }
+    buf_put_text(&body, "]}");
+    harness_send(pipe, 225, 20, 0, buf_slice(&body), NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 20, 0);
+    for (int32_t i = 0; i < GROUPS; i++) {
+        snprintf(name, sizeof name, "G%d", i);
+        harness_send(pipe, 15, 21, 0, NO_BODY, "consumerGroup", name, "topic", "T", "queueId", "0",
+                     "commitOffset", "1", NULL);
+        harness_commit(harness);
+        expect_answer(pipe, 21, 0);
+    }
+    clock_t begin = clock();
+    harness_send(pipe, 317, 22, 0, NO_BODY, "isOrder", "false", NULL);
+    clock_t used = clock() - begin;
+    struct command answer = expect_answer(pipe, 22, 0);
+    buf_clear(&body);
+    buf_printf(&body, "\"totalDiff\":%d", 1 + 2 * GROUPS);
+    buf_put_u8(&body, 0);
+    assert_true(slice_contains(answer.body, (const char *)body.data));
+    assert_in_range(used * 1000 / CLOCKS_PER_SEC, 0, CPU_MS_MAX);
+    buf_close(&body);
+}
+
 static void a_queue_shows_its_index(void **state)
 {
     (void)state;
@@ -214,6 +249,7 @@ int main(void)
         tools_test(offsets_that_the_log_refuses_are_not_taken_over),
         tools_test(rates_are_told),
         tools_test(the_progress_of_all_groups_is_told),
+        tools_test(the_progress_of_many_groups_is_told_soon),
         tools_test(a_queue_shows_its_index),
         tools_test(all_producers_are_listed),
         tools_test(settings_are_not_changed_and_housekeeping_is_done),
