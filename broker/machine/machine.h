@@ -169,7 +169,7 @@ struct delayed {
 };
 
 enum {
-    DELAYED_MAX = 1000000, /* More are refused, and halves that could become more. */
+    DELAYED_MAX = 1000000, /* Waiting, or halves that will when committed; more are refused. */
 };
 
 enum {
@@ -460,6 +460,7 @@ struct machine_counters {
     uint64_t message_duplicates; /* Recognised by their UNIQ_KEY, and not stored again. */
     uint64_t pending;
     uint64_t expired;
+    uint64_t delayed_halves; /* Of both, those that have a delay. */
 };
 /* Since the log began: part of the state, equal on replicas. */
 void machine_counters(const struct machine *machine, struct machine_counters *counters);
