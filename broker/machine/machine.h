@@ -360,7 +360,8 @@ struct machine_lock {
     struct slice client; /* Borrowed until the next apply. */
     uint64_t until_ms;
 };
-/* The lock of a group on a queue; false if there is none. */
+/* The lock of a group on a queue; false if there is none. Tests alone ask: to a client it shows in
+ * what LOCK takes. */
 bool machine_lock_find(const struct machine *machine, struct slice group, struct slice topic,
                        int32_t queue_id, struct machine_lock *out);
 /* Does a group hold any lock that runs out after now_ms, in the log's time? Then its consumers are
@@ -376,6 +377,7 @@ struct machine_popped {
     uint64_t first_pop_ms;
     uint32_t repeats; /* Deliveries but the first. */
 };
+/* One of them; false if it is not. Tests alone ask. */
 bool machine_popped_find(const struct machine *machine, struct slice group, struct slice topic,
                          int32_t queue_id, int64_t offset, struct machine_popped *out);
 /* Those of a queue that are due at now_ms, soonest first, at most max (POP_OFFSETS_MAX); how many.
