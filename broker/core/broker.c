@@ -62,6 +62,7 @@ void broker_close(struct broker *broker)
     pops_close(&broker->pops); // Those under way have ended with their operations.
     channels_close(&broker->channels);
     rates_close(&broker->rates);
+    map_close(&broker->topics_changing); // Empty, for the same reason.
     buf_close(&broker->properties);
     buf_close(&broker->ids);
 }

@@ -132,6 +132,7 @@ struct broker {
     bool log_full;          /* and everything else, too, while we lead. */
     struct batch *applying; /* The batch whose entry is being applied. */
     struct topic_growth grown;
+    struct map topics_changing; /* topic_changes.c */
     bool stopping;
     struct buf properties; /* Scratch of whoever stores a message. */
     struct buf ids;        /* Scratch of process_send.c. */

@@ -136,6 +136,12 @@ static bool propose_expire(struct broker *broker, uint64_t position, bool age)
     return true;
 }
 
+/* A person who has the checks begin anew starts its age anew, as well. */
+static uint64_t waits_since_ms(const struct transaction *pending)
+{
+    return pending->decided_ms == 0 ? pending->stored_ms : pending->decided_ms;
+}
+
 /* Asked often enough, or simply too old: given up visibly, until a person or its producer settles
  * it. Proposing one twice does no harm: the second finds it expired. */
 static void give_up_exhausted(struct checker *checker)
@@ -158,9 +164,12 @@ static void give_up_exhausted(struct checker *checker)
     }
     const struct transaction *oldest =
         machine_transaction_next(broker->machine, TRANSACTION_PENDING, NULL);
-    while (oldest != NULL && given_up < ROUND_MAX &&
-           oldest->stored_ms + settings->transaction_age_max_ms < now) {
-        given_up += propose_expire(broker, oldest->position, true);
+    while (oldest != NULL && given_up < ROUND_MAX) {
+        if (waits_since_ms(oldest) + settings->transaction_age_max_ms < now) {
+            given_up += propose_expire(broker, oldest->position, true);
+        } else if (oldest->decided_ms == 0) {
+            break; // Those behind it wait no longer than it does.
+        }
         oldest = machine_transaction_next(broker->machine, TRANSACTION_PENDING, oldest);
     }
     if (given_up > 0) {

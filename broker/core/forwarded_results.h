@@ -2,8 +2,9 @@
  *
  * The request's body is the entry as it would go into the log; the answer's body holds one
  * fixed-size record per operation, little-endian (docs/protocol.md): u32 status, u8 kind (0 none, 1
- * message, 2 transaction, 3 lock), u8 flag (duplicate or changed), u8 state, u8 zero, i64
- * queue_offset (lock: u64 places taken), u64 position, u32 count, i32 queue_id  = 32 bytes */
+ * message, 2 transaction, 3 lock, 4 pop), u8 flag (duplicate or changed), u8 state, u8 zero, i64
+ * queue_offset (lock: u64 places taken; pop: u64 pop_ms), u64 position, u32 count, i32 queue_id
+ * = 32 bytes */
 #ifndef BROKER_CORE_FORWARDED_RESULTS_H
 #define BROKER_CORE_FORWARDED_RESULTS_H
 

@@ -53,14 +53,14 @@ static void take_due(struct broker *broker, const struct pop *pop, const struct 
                            queue->id, broker_now_ms(broker), pop->messages_max, due);
     sort_by_offset(due, count);
     for (uint32_t i = 0; i < count; i++) {
-        struct pop_message *message = &choice->messages[choice->count];
-        if (!entry_of(broker, queue, due[i].offset, &message->ref.entry) ||
-            (choice->count > 0 &&
-             *bytes + message->ref.entry.size > broker->settings->pull_bytes_max)) {
+        struct index_entry entry;
+        if (!entry_of(broker, queue, due[i].offset, &entry) ||
+            (choice->count > 0 && *bytes + entry.size > broker->settings->pull_bytes_max)) {
             return;
         }
-        *bytes += message->ref.entry.size;
-        message->ref.queue_offset = due[i].offset;
+        *bytes += entry.size;
+        struct pop_message *message = &choice->messages[choice->count];
+        message->ref = message_ref_of(queue, &entry, due[i].offset);
         message->repeats = due[i].repeats + 1;
         message->first_pop_ms = due[i].first_pop_ms;
         choice->count++;
@@ -90,7 +90,7 @@ static void scan(struct broker *broker, const struct pop *pop, const struct queu
                 }
                 bytes += entries[i].size;
                 choice->messages[choice->count++] =
-                    (struct pop_message){.ref = {entries[i], choice->next}};
+                    (struct pop_message){.ref = message_ref_of(queue, &entries[i], choice->next)};
                 taken++;
             }
             choice->next++;
@@ -162,13 +162,13 @@ void pop_choose_sieved(struct broker *broker, const struct queue *queue, struct 
     choice->count = 0;
     choice->next = offset_next;
     while (messages.size > 0 && message_decode(messages, &message, &size) == STATUS_OK) {
-        struct pop_message *chosen = &choice->messages[choice->count];
-        *chosen = (struct pop_message){.ref.queue_offset = message.queue_offset};
-        if (!entry_of(broker, queue, message.queue_offset, &chosen->ref.entry)) {
+        struct index_entry entry;
+        if (!entry_of(broker, queue, message.queue_offset, &entry)) {
             choice->next = message.queue_offset;
             break;
         }
-        choice->count++;
+        choice->messages[choice->count++] =
+            (struct pop_message){.ref = message_ref_of(queue, &entry, message.queue_offset)};
         messages = slice_from(messages, size);
     }
     choice->found = choice->count > 0              ? POP_TAKE

@@ -186,20 +186,20 @@ enum status process_consumer_list(struct broker *broker, struct request *request
     }
     // A client that is connected to several replicas is one consumer.
     struct slice *ids = mem_alloc(group->member_count * sizeof *ids);
-    size_t count = 0;
+    struct map_node *nodes = mem_alloc(group->member_count * sizeof *nodes);
+    struct map known = {0};
     LIST_FOREACH(at, &group->members)
     {
         struct slice id = name_slice(&CONTAINER_OF(at, struct membership, in_group)->client_id);
-        bool known = false;
-        for (size_t i = 0; i < count && !known; i++) {
-            known = slice_equals(ids[i], id);
-        }
-        if (!known) {
-            ids[count++] = id;
+        if (map_find(&known, id) == NULL) {
+            ids[known.count] = id;
+            map_put(&known, &nodes[known.count], id);
         }
     }
-    const struct name_list list = {.count = count, .names = ids};
+    const struct name_list list = {.count = known.count, .names = ids};
     consumer_list_encode(&list, &request->body);
+    map_close(&known);
+    free(nodes);
     free(ids);
     return STATUS_OK;
 }

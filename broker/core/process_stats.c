@@ -71,6 +71,7 @@ struct consumed {
     struct broker *broker;
     struct slice group;
     struct slice topic; /* Empty: all. */
+    struct slice last;  /* That was looked at. */
     struct consume_stats_entry *entries;
     size_t count;
     size_t capacity;
@@ -105,21 +106,18 @@ static void add_topic(struct consumed *consumed, const struct topic *topic)
     }
 }
 
+/* Offsets of one group in one topic come one after the other: its queues are added once. */
 static void visit_offset(void *context, struct slice group, struct slice topic, int32_t queue_id,
                          int64_t offset)
 {
     struct consumed *consumed = context;
     (void)queue_id;
     (void)offset;
-    if (!slice_equals(group, consumed->group) ||
+    if (!slice_equals(group, consumed->group) || slice_equals(topic, consumed->last) ||
         (consumed->topic.size > 0 && !slice_equals(topic, consumed->topic))) {
         return;
     }
-    for (size_t i = 0; i < consumed->count; i++) {
-        if (slice_equals(consumed->entries[i].queue.topic, topic)) {
-            return; // Its queues are in already.
-        }
-    }
+    consumed->last = topic;
     const struct topic *found = machine_topic_find(consumed->broker->machine, topic);
     if (found != NULL) {
         add_topic(consumed, found);
@@ -148,13 +146,77 @@ struct behind {
     int64_t in_flight;
 };
 
+/* A group and the topics in which it has offsets. */
+struct group_topics {
+    struct map_node node; /* By name. */
+    struct slice group;
+    struct slice *topics;
+    size_t count;
+    size_t capacity;
+};
+
+/* All groups: their offsets are gone through once, not once for each. */
+struct all_topics {
+    struct group_topics *groups;
+    struct map by_name;
+};
+
+static void visit_any(void *context, struct slice group, struct slice topic, int32_t queue_id,
+                      int64_t offset)
+{
+    struct all_topics *all = context;
+    struct map_node *node = map_find(&all->by_name, group);
+    (void)queue_id;
+    (void)offset;
+    if (node == NULL) {
+        return;
+    }
+    struct group_topics *topics = CONTAINER_OF(node, struct group_topics, node);
+    if (topics->count > 0 && slice_equals(topics->topics[topics->count - 1], topic)) {
+        return; // Offsets of one group in one topic come one after the other.
+    }
+    if (topics->count == topics->capacity) {
+        topics->capacity = topics->capacity == 0 ? 4 : topics->capacity * 2;
+        topics->topics = mem_realloc(topics->topics, topics->capacity * sizeof *topics->topics);
+    }
+    topics->topics[topics->count++] = topic;
+}
+
+static void all_topics_open(struct broker *broker, struct all_topics *all)
+{
+    const struct map *groups = machine_groups(broker->machine);
+    struct group_topics *next = mem_zalloc((groups->count + 1) * sizeof *next);
+    *all = (struct all_topics){.groups = next};
+    MAP_FOREACH(node, groups)
+    {
+        next->group = CONTAINER_OF(node, struct group, node)->config.name;
+        map_put(&all->by_name, &next->node, next->group);
+        next++;
+    }
+    machine_offsets_visit(broker->machine, visit_any, all);
+}
+
+static void all_topics_close(struct all_topics *all)
+{
+    for (size_t i = 0; i < all->by_name.count; i++) {
+        free(all->groups[i].topics);
+    }
+    map_close(&all->by_name);
+    free(all->groups);
+}
+
 /* The offsets of one group in all its topics, one ConsumeStats for each topic; what it is behind is
  * added. */
-static void put_group_stats(struct broker *broker, struct json_writer *json, struct slice group,
-                            struct behind *behind)
+static void put_group_stats(struct broker *broker, struct json_writer *json,
+                            const struct group_topics *topics, struct behind *behind)
 {
-    struct consumed consumed = {.broker = broker, .group = group};
-    machine_offsets_visit(broker->machine, visit_offset, &consumed);
+    struct consumed consumed = {.broker = broker, .group = topics->group};
+    for (size_t i = 0; i < topics->count; i++) {
+        const struct topic *topic = machine_topic_find(broker->machine, topics->topics[i]);
+        if (topic != NULL) {
+            add_topic(&consumed, topic);
+        }
+    }
     json_begin(json, '[');
     for (size_t at = 0, next; at < consumed.count; at = next) {
         struct slice topic = consumed.entries[at].queue.topic;
@@ -185,14 +247,15 @@ enum status process_all_consume_stats(struct broker *broker, struct request *req
     json_member_text(&json, "brokerAddr", buf_slice(&address));
     json_key(&json, "consumeStatsList");
     json_begin(&json, '[');
-    MAP_FOREACH(node, machine_groups(broker->machine))
-    {
-        const struct group *group = CONTAINER_OF(node, struct group, node);
+    struct all_topics all;
+    all_topics_open(broker, &all);
+    for (size_t i = 0; i < all.by_name.count; i++) {
         json_begin(&json, '{');
-        json_key_slice(&json, group->config.name);
-        put_group_stats(broker, &json, group->config.name, &behind);
+        json_key_slice(&json, all.groups[i].group);
+        put_group_stats(broker, &json, &all.groups[i], &behind);
         json_end(&json, '}');
     }
+    all_topics_close(&all);
     json_end(&json, ']');
     json_member_int(&json, "totalDiff", behind.all);
     json_member_int(&json, "totalInflightDiff", behind.in_flight);
@@ -356,8 +419,8 @@ enum status process_broker_config(struct broker *broker, struct request *request
                broker->self->client_host.port);
     // What RocketMQ sets and this broker simply is.
     buf_printf(&request->body,
-               "brokerRole=%s\nflushDiskType=SYNC_FLUSH\nslaveReadEnable=true\nfilterServerNums=0\n"
-               "msgTraceTopicName=%s\nuseTLS=false\n",
+               "brokerRole=%s\nflushDiskType=SYNC_FLUSH\nfilterServerNums=0\nmsgTraceTopicName=%s\n"
+               "useTLS=false\n",
                broker_leads(broker) ? "SYNC_MASTER" : "SLAVE", TOPIC_TRACE);
     ASSERT(version.size < sizeof request->scratch);
     memcpy(request->scratch, version.data, version.size);

@@ -104,9 +104,10 @@ static void clone_offset(void *context, struct slice group, struct slice topic, 
     struct cloned *cloned = context;
     bool wanted = slice_equals(group, cloned->from) && !topic_is_retry(topic) &&
                   (cloned->topic.size == 0 || slice_equals(topic, cloned->topic));
-    if (!wanted) {
-        return;
+    if (!wanted || cloned->status != STATUS_OK) {
+        return; // After a refusal nothing is flushed any more, so there is no room either.
     }
+    ASSERT(cloned->offsets->count < OFFSETS_MAX);
     cloned->offsets->commits[cloned->offsets->count++] = (struct offset_commit){
         .group = cloned->to,
         .topic = topic,

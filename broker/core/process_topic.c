@@ -7,6 +7,7 @@
 #include "broker/core/processors.h"
 #include "broker/core/several.h"
 #include "broker/core/topic_attributes.h"
+#include "broker/core/topic_changes.h"
 #include "broker/core/topic_tables.h"
 #include "common/remoting/body_list.h"
 #include "common/remoting/names.h"
@@ -65,7 +66,8 @@ static enum status propose(struct broker *broker, const struct topic_spec *spec,
     if (status == STATUS_OK) {
         const struct operation_topic_put put = {.config = *spec};
         entry_put_topic_put(entry, &put);
-        proposer_add(&broker->proposer, waiter);
+        const struct waiter noted = topic_change_waiter(broker, spec->name, waiter);
+        proposer_add(&broker->proposer, &noted);
         status = STATUS_PENDING;
     }
     return status;
@@ -98,6 +100,10 @@ enum status process_put_topic(struct broker *broker, struct request *request)
     }
     spec.multi_tag =
         command_find(command, "topicFilterType", &filter) && slice_equals_text(filter, "MULTI_TAG");
+    if (topic_change_under_way(broker, spec.name)) {
+        return request_fail(request, STATUS_BUSY, "topic %.*s is being changed, try again",
+                            SLICE_ARGS(spec.name));
+    }
     struct buf attributes = {0};
     struct slice text = {0};
     const struct topic *known = machine_topic_find(broker->machine, spec.name);
@@ -183,7 +189,8 @@ enum status process_delete_topic(struct broker *broker, struct request *request)
     entry_put_topic_delete(entry, name);
     // Deleting what is not there is no error: the caller wanted it gone.
     const struct waiter waiter = {.done = reply_deleted, .to = request->to};
-    proposer_add(&broker->proposer, &waiter);
+    const struct waiter noted = topic_change_waiter(broker, name, &waiter);
+    proposer_add(&broker->proposer, &noted);
     return STATUS_PENDING;
 }
 

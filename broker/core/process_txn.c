@@ -47,6 +47,7 @@ static void put_transaction(struct broker *broker, struct json_writer *json,
     struct slice id = {0};
     properties_find(half->properties, PROPERTY_UNIQUE_KEY, &id);
     bool pending = transaction->state == TRANSACTION_PENDING;
+    bool open = pending || transaction->state == TRANSACTION_EXPIRED;
     int64_t due = (int64_t)transaction->due.due - (int64_t)now;
     json_begin(json, '{');
     json_member_int(json, "position", (int64_t)transaction->position);
@@ -61,7 +62,7 @@ static void put_transaction(struct broker *broker, struct json_writer *json,
     json_member_int(json, "ageMs", (int64_t)(now - transaction->stored_ms));
     json_member_int(json, "nextCheckInMs", pending && due > 0 ? due : 0);
     json_member_int(json, "lastCheckTime", (int64_t)transaction->last_check_ms);
-    json_member_int(json, "decidedTime", (int64_t)transaction->decided_ms);
+    json_member_int(json, "decidedTime", open ? 0 : (int64_t)transaction->decided_ms);
     json_member_int(json, "visibleOffset", transaction->visible_offset);
     json_member_text(json, "why", slice_text(checker_reason(&broker->checker, transaction)));
     json_end(json, '}');
@@ -137,6 +138,57 @@ static void read_listing(struct broker *broker, struct listing *listing)
     }
 }
 
+/* What a list is to have. */
+struct wish {
+    enum transaction_state state;
+    struct slice producer_group; /* Empty: all. */
+    int64_t after;               /* A position. */
+    uint32_t max;
+};
+
+/* Keep a position, unless there are enough below it. */
+static void list_position(struct listing *listing, uint64_t position, uint32_t max)
+{
+    uint32_t at = listing->count;
+    while (at > 0 && listing->positions[at - 1] > position) {
+        at--;
+    }
+    if (listing->count == max) {
+        listing->more = true;
+        if (at == max) {
+            return;
+        }
+        listing->count--;
+    }
+    memmove(&listing->positions[at + 1], &listing->positions[at],
+            (listing->count - at) * sizeof listing->positions[0]);
+    listing->positions[at] = position;
+    listing->count++;
+}
+
+/* The lowest positions of all: the next page begins after the last one, whatever the order in which
+ * transactions got into their state. */
+static void gather(struct broker *broker, const struct wish *wish, struct listing *listing)
+{
+    const struct machine *machine = broker->machine;
+    const struct transaction *at = NULL;
+    while ((at = machine_transaction_next(machine, wish->state, at)) != NULL) {
+        if ((int64_t)at->position > wish->after &&
+            (wish->producer_group.size == 0 ||
+             slice_equals(wish->producer_group, name_slice(&at->group->name)))) {
+            list_position(listing, at->position, wish->max);
+        }
+    }
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < listing->count; i++) {
+        if (!read_has_room(&bytes,
+                           machine_transaction_find(machine, listing->positions[i])->size)) {
+            listing->count = i;
+            listing->more = true;
+        }
+    }
+}
+
 enum status process_txn_list(struct broker *broker, struct request *request)
 {
     const struct command *command = request->command;
@@ -158,24 +210,16 @@ enum status process_txn_list(struct broker *broker, struct request *request)
         return request_fail(request, STATUS_INVALID_ARGUMENT,
                             "state is pending, expired, committed or rolledback; max at least 1");
     }
-    uint32_t wanted = max < READ_MESSAGES_MAX ? (uint32_t)max : READ_MESSAGES_MAX;
     struct listing *listing = mem_zalloc(sizeof *listing);
-    size_t bytes = 0;
     listing->to = request->to;
-    const struct transaction *at =
-        machine_transaction_next(broker->machine, states[state].state, NULL);
-    for (; at != NULL; at = machine_transaction_next(broker->machine, states[state].state, at)) {
-        if ((int64_t)at->position <= after ||
-            (producer_group.size > 0 &&
-             !slice_equals(producer_group, name_slice(&at->group->name)))) {
-            continue;
-        }
-        if (listing->count == wanted || !read_has_room(&bytes, at->size)) {
-            listing->more = true;
-            break;
-        }
-        listing->positions[listing->count++] = at->position;
-    }
+    gather(broker,
+           &(struct wish){
+               .state = states[state].state,
+               .producer_group = producer_group,
+               .after = after,
+               .max = max < READ_MESSAGES_MAX ? (uint32_t)max : READ_MESSAGES_MAX,
+           },
+           listing);
     read_listing(broker, listing);
     return STATUS_PENDING;
 }

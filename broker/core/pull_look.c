@@ -39,7 +39,7 @@ static enum status scan(struct broker *broker, const struct pull *pull, const st
                 if (full) {
                     break;
                 }
-                found->refs[found->count++] = (struct message_ref){entries[i], offset};
+                found->refs[found->count++] = message_ref_of(queue, &entries[i], offset);
                 bytes += entries[i].size;
             }
             found->position = entries[i].position;

@@ -1,6 +1,7 @@
 #include "broker/core/reader.h"
 
 #include "common/remoting/message.h"
+#include "common/remoting/names.h"
 #include "common/remoting/properties.h"
 
 #include <stdlib.h>
@@ -22,6 +23,17 @@ static void go_on(struct message_reader *reader);
 static void on_read(struct position_read *read, enum status status);
 static void finish(struct message_reader *reader, enum status status);
 
+struct message_ref message_ref_of(const struct queue *queue, const struct index_entry *entry,
+                                  int64_t queue_offset)
+{
+    return (struct message_ref){
+        .entry = *entry,
+        .queue_offset = queue_offset,
+        .given_up = entry->position != entry->body_position &&
+                    slice_equals_text(name_slice(&queue->topic->name), TOPIC_CHECK_MAX),
+    };
+}
+
 void message_patch(const struct broker *broker, uint8_t *message, const struct message_ref *ref)
 {
     uint32_t sys_flag = be32_get(message + MESSAGE_AT_SYS_FLAG);
@@ -36,6 +48,11 @@ void message_patch(const struct broker *broker, uint8_t *message, const struct m
                    DELAYED_PREPARED_OFFSET;
     if (delayed) {
         be64_put(message + MESSAGE_AT_PREPARED_OFFSET, 0); // It was no half.
+    } else if (ref->given_up) {
+        // As in RocketMQ: a message of its own, which nobody committed.
+        sys_flag &= ~(uint32_t)SYS_FLAG_TRANSACTION_MASK;
+        be32_put(message + MESSAGE_AT_SYS_FLAG, sys_flag);
+        be64_put(message + MESSAGE_AT_PREPARED_OFFSET, 0);
     } else if (ref->entry.position != ref->entry.body_position) {
         sys_flag = (sys_flag & ~(uint32_t)SYS_FLAG_TRANSACTION_MASK) | SYS_FLAG_COMMIT;
         be32_put(message + MESSAGE_AT_SYS_FLAG, sys_flag);
@@ -138,15 +155,37 @@ static void finish(struct message_reader *reader, enum status status)
     free(reader);
 }
 
-bool message_visible(struct broker *broker, const struct message *message)
+/* What is at a position, if it is in that queue. */
+static enum status find_in(struct broker *broker, struct slice topic, int32_t queue_id,
+                           uint64_t position, struct message_ref *ref)
 {
     struct index_entry entry;
     int64_t offset;
-    const struct queue *queue =
-        machine_queue_find(broker->machine, message->topic, message->queue_id);
-    return queue != NULL &&
-           machine_queue_find_position(broker->machine, queue, (uint64_t)message->physical_offset,
-                                       &offset, &entry) == STATUS_OK;
+    const struct queue *queue = machine_queue_find(broker->machine, topic, queue_id);
+    enum status status = queue == NULL ? STATUS_NOT_FOUND
+                                       : machine_queue_find_position(broker->machine, queue,
+                                                                     position, &offset, &entry);
+    if (status == STATUS_OK) {
+        *ref = message_ref_of(queue, &entry, offset);
+    }
+    return status;
+}
+
+/* Where consumers see the message with this position: in its own queue, or, given up, in that of
+ * those. */
+static enum status visible_find(struct broker *broker, const struct message *message,
+                                uint64_t position, struct message_ref *ref)
+{
+    enum status status = find_in(broker, message->topic, message->queue_id, position, ref);
+    return status == STATUS_NOT_FOUND
+               ? find_in(broker, slice_text(TOPIC_CHECK_MAX), 0, position, ref)
+               : status;
+}
+
+bool message_visible(struct broker *broker, const struct message *message)
+{
+    struct message_ref ref;
+    return visible_find(broker, message, (uint64_t)message->physical_offset, &ref) == STATUS_OK;
 }
 
 /* --- By physical offset ------------------------------------------------------------------- */
@@ -351,11 +390,7 @@ static void on_whole(struct position_read *read, enum status status)
     struct message_ref ref = {
         .entry = {.position = reader->position, .body_position = reader->body_position},
     };
-    const struct queue *queue =
-        machine_queue_find(broker->machine, message.topic, message.queue_id);
-    status = queue == NULL ? STATUS_NOT_FOUND
-                           : machine_queue_find_position(broker->machine, queue, reader->position,
-                                                         &ref.queue_offset, &ref.entry);
+    status = visible_find(broker, &message, reader->position, &ref);
     if (status == STATUS_NOT_FOUND && !reader->by_reference) {
         status = hidden_find(reader, &message, &ref);
     }

@@ -12,7 +12,12 @@
 struct message_ref {
     struct index_entry entry;
     int64_t queue_offset;
+    bool given_up; /* A half in the queue of those that nobody decided. */
 };
+
+/* What a queue has at an offset. */
+struct message_ref message_ref_of(const struct queue *queue, const struct index_entry *entry,
+                                  int64_t queue_offset);
 
 /* Patch a stored message in place. */
 void message_patch(const struct broker *broker, uint8_t *message, const struct message_ref *ref);

@@ -22,11 +22,6 @@ void request_add_text(struct request *request, const char *name, struct slice va
     command_add(&request->response, name, value);
 }
 
-void request_add_bool(struct request *request, const char *name, bool value)
-{
-    command_add(&request->response, name, slice_text(value ? "true" : "false"));
-}
-
 enum status request_fail(struct request *request, enum status status, const char *format, ...)
 {
     va_list args;

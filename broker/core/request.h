@@ -34,7 +34,6 @@ struct request {
 /* Add response fields. Numbers are written into scratch. */
 void request_add_i64(struct request *request, const char *name, int64_t value);
 void request_add_text(struct request *request, const char *name, struct slice value);
-void request_add_bool(struct request *request, const char *name, bool value);
 
 /* Say more about an error than its status does; returns status. */
 enum status request_fail(struct request *request, enum status status, const char *format, ...)

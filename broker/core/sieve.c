@@ -100,7 +100,7 @@ static bool next_round(struct sieve *sieve)
         if (used > 0 && bytes > broker->settings->pull_bytes_max) {
             break;
         }
-        sieve->refs[used] = (struct message_ref){entries[used], sieve->offset + used};
+        sieve->refs[used] = message_ref_of(queue, &entries[used], sieve->offset + used);
     }
     sieve->ref_count = used;
     sieve->round *= 2;

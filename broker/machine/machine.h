@@ -112,7 +112,7 @@ struct transaction {
     uint32_t attempts; /* Checks handed to a producer. */
     uint64_t stored_ms;
     uint64_t last_check_ms; /* 0: never. */
-    uint64_t decided_ms;    /* 0 while open. */
+    uint64_t decided_ms;    /* While open: when a person had its checks begin anew; 0: never. */
     int64_t visible_offset; /* Queue offset if its commit made it visible, else -1. */
     bool settled_by_hand;
     bool expired_by_age;
@@ -169,7 +169,7 @@ struct delayed {
 };
 
 enum {
-    DELAYED_MAX = 1000000, /* More are refused, and halves that could become more. */
+    DELAYED_MAX = 1000000, /* Waiting, or halves that will when committed; more are refused. */
 };
 
 enum {
@@ -360,7 +360,8 @@ struct machine_lock {
     struct slice client; /* Borrowed until the next apply. */
     uint64_t until_ms;
 };
-/* The lock of a group on a queue; false if there is none. */
+/* The lock of a group on a queue; false if there is none. Tests alone ask: to a client it shows in
+ * what LOCK takes. */
 bool machine_lock_find(const struct machine *machine, struct slice group, struct slice topic,
                        int32_t queue_id, struct machine_lock *out);
 /* Does a group hold any lock that runs out after now_ms, in the log's time? Then its consumers are
@@ -376,6 +377,7 @@ struct machine_popped {
     uint64_t first_pop_ms;
     uint32_t repeats; /* Deliveries but the first. */
 };
+/* One of them; false if it is not. Tests alone ask. */
 bool machine_popped_find(const struct machine *machine, struct slice group, struct slice topic,
                          int32_t queue_id, int64_t offset, struct machine_popped *out);
 /* Those of a queue that are due at now_ms, soonest first, at most max (POP_OFFSETS_MAX); how many.
@@ -420,8 +422,9 @@ const struct map *machine_producer_groups(const struct machine *machine); /* .no
 /* Pending ones of a group that are due at now_ms, soonest first, at most max; how many. */
 uint32_t machine_transactions_due(const struct machine *machine, const struct producer_group *group,
                                   uint64_t now_ms, uint32_t max, const struct transaction **out);
-/* Oldest first, in the given state (PENDING, EXPIRED, COMMITTED, ROLLED_BACK); NULL at the end.
- * previous NULL = start. Valid only until the next apply. */
+/* Those in the given state (PENDING, EXPIRED, COMMITTED, ROLLED_BACK); NULL at the end. previous
+ * NULL = start. Valid only until the next apply. They come in the order in which they got into that
+ * state, but what was open when this replica started comes first, by position. */
 const struct transaction *machine_transaction_next(const struct machine *machine,
                                                    enum transaction_state state,
                                                    const struct transaction *previous);
@@ -459,6 +462,7 @@ struct machine_counters {
     uint64_t message_duplicates; /* Recognised by their UNIQ_KEY, and not stored again. */
     uint64_t pending;
     uint64_t expired;
+    uint64_t delayed_halves; /* Of both, those that have a delay. */
 };
 /* Since the log began: part of the state, equal on replicas. */
 void machine_counters(const struct machine *machine, struct machine_counters *counters);

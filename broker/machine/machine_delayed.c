@@ -32,7 +32,7 @@ void apply_delayed(struct machine *machine, const struct operation *operation,
         return;
     }
     result->status = message_queue_find(machine, message.topic, message.queue_id, &queue);
-    if (result->status == STATUS_OK && machine->meta.counters.delayed_waiting >= DELAYED_MAX) {
+    if (result->status == STATUS_OK && !delayed_has_room(machine)) {
         result->status = STATUS_OVERLOADED;
     }
     if (result->status != STATUS_OK) {
@@ -62,6 +62,13 @@ void apply_delayed(struct machine *machine, const struct operation *operation,
     unique_add(machine, queue->topic, terms.unique_key, result);
     delayed_add(machine, queue->topic, queue->id, &hidden,
                 delay_end_ms(machine, &operation->delayed.delay));
+}
+
+/* A commit is never refused, so a half with a delay has its place from the beginning. */
+bool delayed_has_room(const struct machine *machine)
+{
+    const struct machine_counters *counters = &machine->meta.counters;
+    return counters->delayed_waiting + counters->delayed_halves < DELAYED_MAX;
 }
 
 uint64_t delay_end_ms(const struct machine *machine, const struct delay *delay)

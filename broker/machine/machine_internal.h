@@ -417,6 +417,7 @@ void apply_recall(struct machine *machine, const struct operation_recall *recall
                   struct operation_result *result);
 /* When a delay that begins now ends; the clock's time or less if there is nothing to wait for. */
 uint64_t delay_end_ms(const struct machine *machine, const struct delay *delay);
+bool delayed_has_room(const struct machine *machine);
 /* Into the schedule. */
 void delayed_add(struct machine *machine, struct topic *topic, int32_t queue_id,
                  const struct hidden_message *message, uint64_t due_ms);

@@ -19,10 +19,9 @@ enum { EXPIRED_TOPIC_PERM = 6 };
 static struct transaction *find(const struct machine *machine, uint64_t position);
 static enum status half_check(struct machine *machine, const struct message *message,
                               const struct message_terms *terms, struct queue **queue);
-static bool delay_has_room(const struct machine *machine);
 static struct transaction *half_write(struct machine *machine, uint64_t position,
-                                      struct slice bytes, const struct message_terms *terms,
-                                      struct queue *queue);
+                                      const struct operation *operation,
+                                      const struct message_terms *terms, struct queue *queue);
 static void answer_half(const struct transaction *transaction, bool duplicate,
                         struct operation_result *result);
 static void decide(struct machine *machine, struct transaction *transaction, enum decision decision,
@@ -64,7 +63,8 @@ void apply_half(struct machine *machine, const struct operation *operation,
     }
     struct queue *queue;
     result->status = half_check(machine, &message, &terms, &queue);
-    if (result->status == STATUS_OK && operation->half.delay.ms != 0 && !delay_has_room(machine)) {
+    if (result->status == STATUS_OK && operation->half.delay.ms != 0 &&
+        !delayed_has_room(machine)) {
         result->status = STATUS_OVERLOADED;
     }
     if (result->status != STATUS_OK) {
@@ -73,8 +73,7 @@ void apply_half(struct machine *machine, const struct operation *operation,
     uint64_t prefix = (uint64_t)(operation->half.message.data - operation->body.data);
     uint64_t position =
         machine->entry_position + operation->offset + OPERATION_HEADER_SIZE + prefix;
-    struct transaction *transaction = half_write(machine, position, bytes, &terms, queue);
-    transaction->delay = operation->half.delay;
+    struct transaction *transaction = half_write(machine, position, operation, &terms, queue);
     transaction_schedule(machine, transaction,
                          check_due_ms(machine, operation->half.first_check_ms));
     answer_half(transaction, false, result);
@@ -96,27 +95,21 @@ static enum status half_check(struct machine *machine, const struct message *mes
                                                                           : STATUS_OK;
 }
 
-/* No commit may ever be refused, so there must be room for it before. */
-static bool delay_has_room(const struct machine *machine)
-{
-    const struct machine_counters *counters = &machine->meta.counters;
-    return counters->delayed_waiting + counters->pending + counters->expired < DELAYED_MAX;
-}
-
 static struct transaction *half_write(struct machine *machine, uint64_t position,
-                                      struct slice bytes, const struct message_terms *terms,
-                                      struct queue *queue)
+                                      const struct operation *operation,
+                                      const struct message_terms *terms, struct queue *queue)
 {
     struct transaction *transaction = transaction_new(machine);
     transaction->position = position;
     transaction->half_offset = machine->meta.half_offset_next++;
-    transaction->size = (uint32_t)bytes.size;
-    transaction->crc = stored_message_crc(bytes);
+    transaction->size = (uint32_t)operation->half.message.size;
+    transaction->crc = stored_message_crc(operation->half.message);
     transaction->queue_id = queue->id;
     transaction->topic = queue->topic;
     transaction->topic_hash = topic_hash_of(queue->topic);
     transaction->group = producer_group_get(machine, terms->producer_group);
     transaction->state = TRANSACTION_PENDING;
+    transaction->delay = operation->half.delay;
     transaction->stored_ms = machine->meta.clock_ms;
     transaction->tags_hash = terms->tags_hash;
     transaction->key_count = (uint8_t)terms->key_count;
@@ -321,6 +314,7 @@ void apply_settle(struct machine *machine, const struct operation *operation,
     }
     transaction->attempts = 0;
     transaction->expired_by_age = false;
+    transaction->decided_ms = machine->meta.clock_ms; // Its age begins anew, too.
     transaction_set_state(machine, transaction, TRANSACTION_PENDING, machine->meta.clock_ms);
     result->status = STATUS_OK;
     result->transaction.state = TRANSACTION_PENDING;

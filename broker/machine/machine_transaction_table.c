@@ -234,6 +234,9 @@ static void count_add(struct machine *machine, struct transaction *transaction, 
         counters->expired += (uint64_t)step;
         transaction->group->expired_count += (uint64_t)step;
     }
+    if (!is_decided(transaction->state) && transaction->delay.ms != 0) {
+        counters->delayed_halves += (uint64_t)step;
+    }
     if (!is_decided(transaction->state) && transaction->topic == NULL) {
         machine->orphans += (uint64_t)step;
     }

@@ -39,12 +39,6 @@ void entry_operation_end(struct buf *entry, size_t begin)
     le32_put(entry->data + ENTRY_AT_COUNT, entry_count(entry) + 1);
 }
 
-void entry_operation_cancel(struct buf *entry, size_t begin)
-{
-    ASSERT(begin >= ENTRY_HEADER_SIZE && begin <= entry->size);
-    entry->size = begin;
-}
-
 uint32_t entry_count(const struct buf *entry)
 {
     ASSERT(entry->size >= ENTRY_HEADER_SIZE);

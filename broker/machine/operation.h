@@ -48,7 +48,7 @@ enum decision {
     DECISION_UNKNOWN = 0, /* Nothing is logged for it. */
     DECISION_COMMIT = 8,  /* MessageSysFlag.TRANSACTION_COMMIT_TYPE */
     DECISION_ROLLBACK = 12,
-    DECISION_RECHECK = 100, /* SETTLE only: attempts back to 0, due at once. */
+    DECISION_RECHECK = 100, /* SETTLE only: attempts back to 0, due at once, age anew. */
 };
 
 /* MESSAGE body: the stored messages back to back (each begins with its size). Queue offset,
@@ -293,8 +293,6 @@ void entry_begin(struct buf *entry);
  * entry_operation_begin and _end. Counts it. */
 size_t entry_operation_begin(struct buf *entry, enum operation_type type);
 void entry_operation_end(struct buf *entry, size_t begin);
-/* Drop an operation begun but not ended. */
-void entry_operation_cancel(struct buf *entry, size_t begin);
 
 /* A delay as part of such a body. */
 void entry_put_delay(struct buf *entry, const struct delay *delay);

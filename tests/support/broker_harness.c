@@ -293,6 +293,19 @@ static void replica_open(struct harness *harness, size_t id)
     replica->broker.machine = replica->machine;
 }
 
+void harness_reopen(struct harness_replica *replica)
+{
+    const struct machine_events events = broker_machine_events(&replica->broker);
+    struct kv_batch *batch = machine_checkpoint(replica->machine);
+    char *error = NULL;
+    assert_int_equal(kv_write(replica->kv, batch), STATUS_OK);
+    machine_checkpoint_written(replica->machine);
+    kv_batch_free(batch);
+    machine_close(replica->machine);
+    assert_int_equal(machine_open(replica->kv, &events, &replica->machine, &error), STATUS_OK);
+    replica->broker.machine = replica->machine;
+}
+
 struct harness *harness_new(size_t replicas)
 {
     struct harness *harness = mem_zalloc(sizeof *harness);

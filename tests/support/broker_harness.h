@@ -100,6 +100,9 @@ void harness_run_reads(struct harness *harness);
 /* The next entry begins the next segment of the log. */
 void harness_next_segment(struct harness *harness);
 
+/* Have a replica's machine begin anew with what a checkpoint keeps of it. */
+void harness_reopen(struct harness_replica *replica);
+
 /* A client's connection to a replica. */
 struct harness_pipe *harness_connect(struct harness_replica *replica, uint32_t port);
 void harness_disconnect(struct harness_pipe *pipe);

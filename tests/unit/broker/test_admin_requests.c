@@ -1,10 +1,13 @@
 /* Requests of tools and heartbeats: what they are answered, and above all what they are refused. */
 #include "tests/support/test.h"
 
+#include "common/remoting/body_list.h"
 #include "common/remoting/names.h"
 #include "tests/support/broker_expect.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 /* Heartbeats as the clients write them (remoting-protocol): Java's names, Go's, C++'s numbers. */
 static const char java_heartbeat[] =
@@ -105,6 +108,71 @@ static void bad_heartbeats_are_refused_and_bad_names_harm_no_others(void **state
     answer_of(pipe, 8, 0);
     assert_int_equal(harness_leader(harness)->broker.channels.consumers.count, 0);
     buf_close(&body);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* Every client is connected to two replicas. If each were compared with each, it would take tens of
+ * times as long as it may. */
+static void members_of_a_large_group_are_listed_once_and_soon(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 8000, MEMBERS = 2 * CLIENTS, CPU_MS_MAX = 150 };
+    struct harness *harness = harness_new(1);
+    struct harness_pipe **pipes = mem_alloc(MEMBERS * sizeof(struct harness_pipe *));
+    struct channels *channels = &harness_leader(harness)->broker.channels;
+    struct client_group *group;
+    struct slice ids[CLIENTS];
+    char text[CLIENTS][16];
+    bool joined;
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        uint32_t client = i % CLIENTS;
+        snprintf(text[client], sizeof text[client], "client-%u", client);
+        ids[client] = slice_text(text[client]);
+        pipes[i] = harness_connect(harness_leader(harness), 5000 + i);
+        assert_int_equal(channels_join(channels, pipes[i]->channel, MEMBER_CONSUMER,
+                                       slice_text("G"), ids[client], 0, &group, &joined),
+                         STATUS_OK);
+    }
+    clock_t begin = clock();
+    harness_send(pipes[0], 38, 1, 0, NO_BODY, "consumerGroup", "G", NULL);
+    clock_t used = clock() - begin;
+    assert_in_range(used * 1000 / CLOCKS_PER_SEC, 0, CPU_MS_MAX);
+    const struct name_list list = {.count = CLIENTS, .names = ids};
+    struct buf expected = {0};
+    consumer_list_encode(&list, &expected);
+    assert_true(slice_equals(answer_of(pipes[0], 1, 0).body, buf_slice(&expected)));
+    buf_close(&expected);
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        harness_disconnect(pipes[i]);
+    }
+    free(pipes);
+    harness_free(harness);
+}
+
+/* Java's Properties keep the last of two. */
+static void every_setting_is_told_once(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    harness_send(pipe, 26, 1, 0, NO_BODY, NULL);
+    struct slice left = answer_of(pipe, 1, 0).body;
+    assert_true(slice_contains(left, "\nslaveReadEnable=false\n"));
+    while (left.size > 0) {
+        char key[64] = "\n";
+        const uint8_t *end = memchr(left.data, '\n', left.size);
+        const uint8_t *equals = memchr(left.data, '=', left.size);
+        assert_true(end != NULL && equals != NULL && equals < end);
+        size_t size = (size_t)(equals - left.data) + 1;
+        assert_in_range(size, 2, sizeof key - 2);
+        memcpy(key + 1, left.data, size);
+        left = slice_from(left, (size_t)(end - left.data));
+        if (slice_contains(left, key)) {
+            fail_msg("twice: %s", key + 1);
+        }
+        left = slice_from(left, 1);
+    }
     harness_disconnect(pipe);
     harness_free(harness);
 }
@@ -366,6 +434,8 @@ int main(void)
         cmocka_unit_test(replicas_in_the_same_state_tell_the_same_hash),
         cmocka_unit_test(heartbeats_of_all_languages_join_their_groups),
         cmocka_unit_test(bad_heartbeats_are_refused_and_bad_names_harm_no_others),
+        cmocka_unit_test(members_of_a_large_group_are_listed_once_and_soon),
+        cmocka_unit_test(every_setting_is_told_once),
         cmocka_unit_test(every_processor_refuses_what_it_cannot_do),
         cmocka_unit_test(topics_and_groups_are_put_read_and_deleted),
         cmocka_unit_test(the_topic_of_traces_is_made_where_it_is_wanted),

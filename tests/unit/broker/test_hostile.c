@@ -66,6 +66,78 @@ static void changing_a_topics_queues_keeps_its_attributes(void **state)
     harness_free(harness);
 }
 
+static void change_topic(struct harness_pipe *pipe, int32_t opaque, const char *perm,
+                         const char *attributes)
+{
+    harness_send(pipe, 17, opaque, 0, NO_BODY, "topic", "T", "readQueueNums", "4", "writeQueueNums",
+                 "4", "perm", perm, "attributes", attributes, NULL);
+}
+
+/* What a change keeps it takes from the state, which those before it are yet to change. */
+static void a_change_does_not_undo_one_that_is_under_way(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(2);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    harness_link(&harness->replicas[1]);
+    struct harness_pipe *far = harness_connect(&harness->replicas[1], 5001);
+    change_topic(pipe, 1, "6", "+message.type=FIFO");
+    harness_commit(harness);
+    expect_answer(pipe, 1, 0);
+    change_topic(pipe, 2, "6", "+message.type=DELAY");
+    change_topic(pipe, 3, "4", "");
+    expect_answer(pipe, 3, 2);
+    change_topic(far, 4, "4", "");
+    harness_turn(harness);
+    harness_exchange(harness);
+    expect_answer(far, 4, 2);
+    harness_commit(harness);
+    expect_answer(pipe, 2, 0);
+    change_topic(far, 5, "4", "");
+    harness_commit(harness);
+    expect_answer(far, 5, 0);
+    const struct topic *topic =
+        machine_topic_find(harness_leader(harness)->machine, slice_text("T"));
+    assert_int_equal(topic->perm, 4);
+    assert_true(slice_equals_text(buf_slice(&topic->attributes), "{\"message.type\":\"DELAY\"}"));
+    // Nor does it bring back those of a topic that is being deleted, or overwritten.
+    harness_send(pipe, 215, 6, 0, NO_BODY, "topic", "T", NULL);
+    change_topic(pipe, 7, "6", "");
+    expect_answer(pipe, 7, 2);
+    harness_commit(harness);
+    expect_answer(pipe, 6, 0);
+    harness_send(pipe, 18, 8, 0,
+                 slice_text("{\"topicConfigList\":[{\"topicName\":\"T\",\"readQueueNums\":4,"
+                            "\"writeQueueNums\":4,\"perm\":6,"
+                            "\"attributes\":{\"message.type\":\"FIFO\"}}]}"),
+                 NULL);
+    change_topic(pipe, 9, "4", "");
+    expect_answer(pipe, 9, 2);
+    harness_commit(harness);
+    expect_answer(pipe, 8, 0);
+    change_topic(pipe, 10, "4", "");
+    harness_commit(harness);
+    expect_answer(pipe, 10, 0);
+    topic = machine_topic_find(harness_leader(harness)->machine, slice_text("T"));
+    assert_true(slice_equals_text(buf_slice(&topic->attributes), "{\"message.type\":\"FIFO\"}"));
+    harness_disconnect(far);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* Who stops with a change under way answers it. */
+static void a_change_that_is_under_way_ends_with_the_broker(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    change_topic(pipe, 1, "6", "+message.type=FIFO");
+    harness_turn(harness);
+    harness_send(pipe, 215, 2, 0, NO_BODY, "topic", "T", NULL);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void a_client_that_left_a_follower_is_forgotten_by_the_leader(void **state)
 {
     (void)state;
@@ -577,6 +649,8 @@ int main(void)
         cmocka_unit_test(without_room_in_the_log_everything_is_refused_and_reads_go_on),
         cmocka_unit_test(attributes_too_long_for_the_log_are_refused),
         cmocka_unit_test(changing_a_topics_queues_keeps_its_attributes),
+        cmocka_unit_test(a_change_does_not_undo_one_that_is_under_way),
+        cmocka_unit_test(a_change_that_is_under_way_ends_with_the_broker),
         cmocka_unit_test(a_client_that_left_a_follower_is_forgotten_by_the_leader),
         cmocka_unit_test(what_the_former_leader_was_sent_it_may_still_answer),
         cmocka_unit_test(a_field_name_that_cannot_be_encoded_again_is_malformed),

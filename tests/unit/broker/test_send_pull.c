@@ -393,20 +393,6 @@ static void a_flipped_bit_on_the_disk_reaches_nobody(void **state)
     harness_free(harness);
 }
 
-/* Of its queues' indexes it has nothing in memory then. */
-static void reopen_machine(struct harness_replica *replica)
-{
-    const struct machine_events events = broker_machine_events(&replica->broker);
-    struct kv_batch *batch = machine_checkpoint(replica->machine);
-    char *error = NULL;
-    assert_int_equal(kv_write(replica->kv, batch), STATUS_OK);
-    machine_checkpoint_written(replica->machine);
-    kv_batch_free(batch);
-    machine_close(replica->machine);
-    assert_int_equal(machine_open(replica->kv, &events, &replica->machine, &error), STATUS_OK);
-    replica->broker.machine = replica->machine;
-}
-
 /* Not told to ask again at once, for ever. */
 static void a_queue_whose_index_cannot_be_read_is_an_error(void **state)
 {
@@ -417,7 +403,7 @@ static void a_queue_whose_index_cannot_be_read_is_an_error(void **state)
     send_text(pipe, 1, "T", "0", "TAGS\001a\002", "one");
     harness_commit(harness);
     expect_code(pipe, 1, 0);
-    reopen_machine(leader);
+    harness_reopen(leader); // Of its queues' indexes it has nothing in memory then.
     kv_memory_rot(leader->kv);
     send_text(pipe, 2, "T", "0", "TAGS\001a\002", "two");
     harness_commit(harness);

@@ -5,6 +5,7 @@
 #include "tests/support/broker_expect.h"
 
 #include <stdio.h>
+#include <time.h>
 
 static struct harness *harness;
 static struct harness_pipe *pipe;
@@ -82,6 +83,41 @@ static void a_group_takes_over_the_offsets_of_another(void **state)
     expect_answer(pipe, 23, 29);
 }
 
+/* G has an offset in each of 1024 queues of a topic. */
+static void consume_topic(const char *topic)
+{
+    char queue[12];
+    harness_send(pipe, 17, 20, 0, NO_BODY, "topic", topic, "readQueueNums", "1024",
+                 "writeQueueNums", "1024", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 20, 0);
+    for (int32_t i = 0; i < QUEUES_PER_TOPIC_MAX; i++) {
+        snprintf(queue, sizeof queue, "%d", i);
+        harness_send(pipe, 15, 21, 0, NO_BODY, "consumerGroup", "G", "topic", topic, "queueId",
+                     queue, "commitOffset", "0", NULL);
+        harness_commit(harness);
+        expect_answer(pipe, 21, 0);
+    }
+}
+
+/* More offsets than two operations hold, and none of them fits into the log. */
+static void offsets_that_the_log_refuses_are_not_taken_over(void **state)
+{
+    (void)state;
+    consume_topic("U");
+    consume_topic("V");
+    harness_leader(harness)->broker.log_full = true;
+    harness_send(pipe, 314, 22, 0, NO_BODY, "srcGroup", "G", "destGroup", "H", NULL);
+    expect_answer(pipe, 22, 14);
+    harness_leader(harness)->broker.log_full = false;
+    harness_commit(harness);
+    assert_int_equal(offset_of("H"), -1);
+    harness_send(pipe, 314, 23, 0, NO_BODY, "srcGroup", "G", "destGroup", "H", NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 23, 0);
+    assert_int_equal(offset_of("H"), 2);
+}
+
 static void rates_are_told(void **state)
 {
     (void)state;
@@ -119,6 +155,40 @@ static void the_progress_of_all_groups_is_told(void **state)
     assert_true(slice_contains(answer.body, "\"brokerOffset\":3,\"consumerOffset\":2"));
     assert_true(slice_contains(answer.body, "{\"H\":[]}"));
     assert_true(slice_contains(answer.body, "\"totalDiff\":1"));
+}
+
+/* If all offsets were looked at for each of them, it would take tens of times as long as it may. */
+static void the_progress_of_many_groups_is_told_soon(void **state)
+{
+    (void)state;
+    enum { GROUPS = 8000, CPU_MS_MAX = 700 };
+    struct buf body = {0};
+    char name[16];
+    buf_put_text(&body, "{\"groupConfigList\":[");
+    for (int32_t i = 0; i < GROUPS; i++) {
+        buf_printf(&body, "%s{\"groupName\":\"G%d\"}", i == 0 ? "" : ",", i);
+    }
+    buf_put_text(&body, "]}");
+    harness_send(pipe, 225, 20, 0, buf_slice(&body), NULL);
+    harness_commit(harness);
+    expect_answer(pipe, 20, 0);
+    for (int32_t i = 0; i < GROUPS; i++) {
+        snprintf(name, sizeof name, "G%d", i);
+        harness_send(pipe, 15, 21, 0, NO_BODY, "consumerGroup", name, "topic", "T", "queueId", "0",
+                     "commitOffset", "1", NULL);
+        harness_commit(harness);
+        expect_answer(pipe, 21, 0);
+    }
+    clock_t begin = clock();
+    harness_send(pipe, 317, 22, 0, NO_BODY, "isOrder", "false", NULL);
+    clock_t used = clock() - begin;
+    struct command answer = expect_answer(pipe, 22, 0);
+    buf_clear(&body);
+    buf_printf(&body, "\"totalDiff\":%d", 1 + 2 * GROUPS);
+    buf_put_u8(&body, 0);
+    assert_true(slice_contains(answer.body, (const char *)body.data));
+    assert_in_range(used * 1000 / CLOCKS_PER_SEC, 0, CPU_MS_MAX);
+    buf_close(&body);
 }
 
 static void a_queue_shows_its_index(void **state)
@@ -176,8 +246,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         tools_test(groups_come_in_a_list),
         tools_test(a_group_takes_over_the_offsets_of_another),
+        tools_test(offsets_that_the_log_refuses_are_not_taken_over),
         tools_test(rates_are_told),
         tools_test(the_progress_of_all_groups_is_told),
+        tools_test(the_progress_of_many_groups_is_told_soon),
         tools_test(a_queue_shows_its_index),
         tools_test(all_producers_are_listed),
         tools_test(settings_are_not_changed_and_housekeeping_is_done),

@@ -281,6 +281,39 @@ static void a_check_that_cannot_be_handed_out_does_not_count(void **state)
     harness_free(harness);
 }
 
+/* Nobody committed it, and it does not look so; it is found by its id, and can be sent back. */
+static void expect_given_up(struct harness_pipe *pipe, const struct half *half)
+{
+    struct command response;
+    struct message message;
+    struct message viewed;
+    char position[24];
+    harness_send(pipe, 11, 4, 0, slice_of(NULL, 0), "consumerGroup", "G", "topic",
+                 "TRANS_CHECK_MAX_TIME_TOPIC", "queueId", "0", "queueOffset", "0", "maxMsgNums",
+                 "32", "sysFlag", "4", "commitOffset", "0", "subscription", "*", NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    harness_message(response.body, &message);
+    assert_int_equal(message.sys_flag & SYS_FLAG_TRANSACTION_MASK, 0);
+    assert_int_equal(message.prepared_offset, 0);
+    assert_true(message.physical_offset > strtoll(half->position, NULL, 10));
+    snprintf(position, sizeof position, "%" PRId64, message.physical_offset);
+    harness_send(pipe, 33, 5, 0, slice_of(NULL, 0), "offset", position, NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    harness_message(response.body, &viewed);
+    assert_true(slice_equals_text(viewed.body, "pay 100"));
+    assert_int_equal(viewed.queue_offset, 0);
+    assert_int_equal(viewed.sys_flag & SYS_FLAG_TRANSACTION_MASK, 0);
+    assert_int_equal(viewed.prepared_offset, 0);
+    harness_send(pipe, 36, 6, 0, slice_of(NULL, 0), "offset", position, "group", "G", "delayLevel",
+                 "1", "originMsgId", "U1", "originTopic", "TRANS_CHECK_MAX_TIME_TOPIC",
+                 "maxReconsumeTimes", "16", NULL);
+    harness_commit(pipe->replica->harness);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+}
+
 static void after_the_last_check_it_expires_visibly_and_can_be_settled(void **state)
 {
     (void)state;
@@ -306,6 +339,7 @@ static void after_the_last_check_it_expires_visibly_and_can_be_settled(void **st
     const struct queue *queue =
         machine_queue_find(machine, slice_text("TRANS_CHECK_MAX_TIME_TOPIC"), 0);
     assert_int_equal(queue->offset_next, 1);
+    expect_given_up(pipe, &half);
     harness_send(pipe, 7110, 6, 0, slice_of(NULL, 0), "state", "expired", NULL);
     assert_true(harness_receive(pipe, &response));
     assert_int_equal(response.code, 0);
@@ -340,6 +374,90 @@ static void a_half_that_is_too_old_is_given_up_though_nobody_could_be_asked(void
     harness_free(harness);
 }
 
+/* The replica takes another role. */
+static void become(struct harness_replica *replica, enum replica_role role, uint64_t term,
+                   uint64_t leader_id)
+{
+    struct replica_state state = {.role = role, .term = term, .leader_id = leader_id};
+    broker_on_state(&replica->broker, &state);
+}
+
+static void recheck(struct harness_pipe *pipe, const struct half *half)
+{
+    struct command response;
+    harness_send(pipe, 7112, 7, 0, slice_of(NULL, 0), "position", half->position, "action",
+                 "recheck", NULL);
+    harness_commit(pipe->replica->harness);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+}
+
+static void the_age_of_a_half_that_is_checked_anew_begins_anew(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    for (size_t i = 0; i < harness->replica_count; i++) {
+        harness->replicas[i].settings.transaction_age_max_ms = 60000;
+    }
+    struct half half = make_half(pipe, "U1");
+    uint64_t position = strtoull(half.position, NULL, 10);
+    const struct transaction *transaction =
+        machine_transaction_find(harness_leader(harness)->machine, position);
+    harness_advance(harness, 61000);
+    assert_int_equal(transaction->state, TRANSACTION_EXPIRED);
+    recheck(pipe, &half);
+    harness_advance(harness, 20000);
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    // So it is under the next leader.
+    struct harness_replica *next = &harness->replicas[1];
+    become(harness_leader(harness), REPLICA_FOLLOWER, 2, 2);
+    become(&harness->replicas[2], REPLICA_FOLLOWER, 2, 2);
+    become(next, REPLICA_LEADER, 2, 2);
+    harness_advance(harness, 20000);
+    transaction = machine_transaction_find(next->machine, position);
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    // Its producer is asked, and an answer that says nothing new is no reason to give up.
+    struct half checked;
+    struct harness_pipe *producer = harness_connect(next, 5001);
+    connect_producer(producer);
+    harness_advance(harness, 1000);
+    assert_true(receive_check(producer, &checked));
+    assert_string_equal(checked.position, half.position);
+    harness_advance(harness, 18000);
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    harness_advance(harness, 2000);
+    assert_int_equal(transaction->state, TRANSACTION_EXPIRED);
+    assert_true(transaction->expired_by_age);
+    harness_disconnect(producer);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* After a start those that are pending are in the order in which they were sent. */
+static void one_that_is_checked_anew_does_not_keep_others_from_growing_old(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_replica *leader = harness_leader(harness);
+    struct harness_pipe *pipe = harness_connect(leader, 5000);
+    leader->settings.transaction_age_max_ms = 60000;
+    struct half first = make_half(pipe, "U1");
+    harness_advance(harness, 30000);
+    struct half second = make_half(pipe, "U2");
+    harness_advance(harness, 31000);
+    recheck(pipe, &first);
+    harness_reopen(leader);
+    harness_advance(harness, 40000);
+    const struct transaction *transaction =
+        machine_transaction_find(leader->machine, strtoull(first.position, NULL, 10));
+    assert_int_equal(transaction->state, TRANSACTION_PENDING);
+    transaction = machine_transaction_find(leader->machine, strtoull(second.position, NULL, 10));
+    assert_int_equal(transaction->state, TRANSACTION_EXPIRED);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 static void immunity_delays_the_first_check(void **state)
 {
     (void)state;
@@ -353,6 +471,67 @@ static void immunity_delays_the_first_check(void **state)
     assert_false(receive_check(pipe, &checked));
     harness_advance(harness, 2000);
     assert_true(receive_check(pipe, &checked));
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* --- For people --------------------------------------------------------------------------- */
+
+/* A page of the list, whose positions must rise; then *after is the last one. */
+static size_t list_page(struct harness_pipe *pipe, const char *state, char after[24], bool *more)
+{
+    static const char field[] = "\"position\":";
+    struct command response;
+    size_t count = 0;
+    harness_send(pipe, 7110, 6, 0, slice_of(NULL, 0), "state", state, "max", "2", "after", after,
+                 NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 0);
+    *more = memmem(response.body.data, response.body.size, "\"more\":true", 11) != NULL;
+    struct slice left = response.body;
+    for (const uint8_t *at; (at = memmem(left.data, left.size, field, sizeof field - 1)) != NULL;
+         count++) {
+        char digits[24] = "";
+        left = slice_from(left, (size_t)(at - left.data) + sizeof field - 1);
+        memcpy(digits, left.data, left.size < 23 ? left.size : 23);
+        int64_t position = strtoll(digits, NULL, 10);
+        assert_true(position > strtoll(after, NULL, 10));
+        snprintf(after, 24, "%" PRId64, position);
+    }
+    return count;
+}
+
+/* Whatever the order in which transactions got into their state, pages neither leave one out nor
+ * repeat one. */
+static void pages_of_a_list_go_by_position(void **state)
+{
+    (void)state;
+    enum { COUNT = 5 };
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct half halves[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        char unique_key[8];
+        snprintf(unique_key, sizeof unique_key, "U%d", i);
+        halves[i] = make_half(pipe, unique_key);
+    }
+    const int order[COUNT] = {4, 2, 3, 0, 1};
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(end(pipe, &halves[order[i]], "8", "P"), 0);
+    }
+    char after[24] = "-1";
+    bool more = false;
+    assert_int_equal(list_page(pipe, "committed", after, &more), 2);
+    assert_true(more);
+    assert_string_equal(after, halves[1].position);
+    assert_int_equal(list_page(pipe, "committed", after, &more), 2);
+    assert_true(more);
+    assert_string_equal(after, halves[3].position);
+    assert_int_equal(list_page(pipe, "committed", after, &more), 1);
+    assert_false(more);
+    assert_string_equal(after, halves[4].position);
+    assert_int_equal(list_page(pipe, "pending", after, &more), 0);
+    assert_false(more);
     harness_disconnect(pipe);
     harness_free(harness);
 }
@@ -443,14 +622,6 @@ static void a_batch_refused_by_a_deposed_leader_goes_to_the_next(void **state)
     receive_half(pipe); // It never knew.
     harness_disconnect(pipe);
     harness_free(harness);
-}
-
-/* The replica takes another role. */
-static void become(struct harness_replica *replica, enum replica_role role, uint64_t term,
-                   uint64_t leader_id)
-{
-    struct replica_state state = {.role = role, .term = term, .leader_id = leader_id};
-    broker_on_state(&replica->broker, &state);
 }
 
 static void a_check_that_is_due_at_a_failover_is_asked_by_the_next_leader(void **state)
@@ -629,7 +800,10 @@ int main(void)
         cmocka_unit_test(a_check_that_cannot_be_handed_out_does_not_count),
         cmocka_unit_test(after_the_last_check_it_expires_visibly_and_can_be_settled),
         cmocka_unit_test(a_half_that_is_too_old_is_given_up_though_nobody_could_be_asked),
+        cmocka_unit_test(the_age_of_a_half_that_is_checked_anew_begins_anew),
+        cmocka_unit_test(one_that_is_checked_anew_does_not_keep_others_from_growing_old),
         cmocka_unit_test(immunity_delays_the_first_check),
+        cmocka_unit_test(pages_of_a_list_go_by_position),
         cmocka_unit_test(a_follower_takes_halves_and_decisions_and_relays_checks),
         cmocka_unit_test(without_a_leader_requests_wait_and_are_then_refused_with_14),
         cmocka_unit_test(a_batch_refused_by_a_deposed_leader_goes_to_the_next),

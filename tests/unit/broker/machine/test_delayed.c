@@ -446,8 +446,11 @@ static void a_committed_half_holds_the_log_until_it_fires(void **state)
 {
     (void)state;
     struct operation_result half = send_half("u1", &ten_seconds);
+    driver_restart_unchanged(&driver);
+    assert_int_equal(counters().delayed_halves, 1);
     driver_next_segment(&driver);
     driver_end(&driver, &half, "p1", DECISION_COMMIT);
+    assert_int_equal(counters().delayed_halves, 0);
     assert_int_equal(cut_to(1), 0);
     driver.time_ms += 10000;
     assert_int_equal(driver_fire(&driver, half.message.position).status, STATUS_OK);
@@ -473,18 +476,22 @@ static void more_than_the_schedule_holds_is_refused(void **state)
         left -= count;
         free(driver.log[--driver.log_count].payload); // It is not applied again.
     }
+    driver_half(&driver, &half, 6000); // One without delay is none of this.
+    assert_int_equal(driver_apply(&driver).status, STATUS_OK);
     driver_half_delayed(&driver, &half, &ten_seconds);
     struct operation_result first = driver_apply(&driver);
     assert_int_equal(first.status, STATUS_OK);
-    // A commit cannot be refused, so a half counts from the beginning.
+    // A commit cannot be refused, so a half has its place from the beginning.
     driver_half_delayed(&driver, &half, &ten_seconds);
     assert_int_equal(driver_apply(&driver).status, STATUS_OVERLOADED);
-    assert_int_equal(send_delayed(1).status, STATUS_OK);
     assert_int_equal(send_delayed(1).status, STATUS_OVERLOADED);
+    assert_int_equal(driver_end(&driver, &first, "p1", DECISION_ROLLBACK).status, STATUS_OK);
+    driver_half_delayed(&driver, &half, &ten_seconds);
+    first = driver_apply(&driver);
+    assert_int_equal(first.status, STATUS_OK);
     assert_int_equal(driver_end(&driver, &first, "p1", DECISION_COMMIT).status, STATUS_OK);
-    assert_int_equal(counters().delayed_waiting, DELAYED_MAX + 1);
-    driver_half(&driver, &half, 6000); // One without delay is none of this.
-    assert_int_equal(driver_apply(&driver).status, STATUS_OK);
+    assert_int_equal(counters().delayed_waiting, DELAYED_MAX);
+    assert_int_equal(send_delayed(1).status, STATUS_OVERLOADED);
 }
 
 int main(void)
