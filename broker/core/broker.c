@@ -39,6 +39,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     ASSERT(broker->self != NULL);
     channels_init(&broker->channels, &ports->transport);
     proposer_init(&broker->proposer, broker);
+    cold_reads_init(&broker->cold_reads, broker);
     pulls_init(&broker->pulls, broker);
     pops_init(&broker->pops, broker);
     client_calls_init(&broker->client_calls, broker);
@@ -55,6 +56,7 @@ void broker_close(struct broker *broker)
     broker->stopping = true;
     checker_close(&broker->checker);
     client_calls_close(&broker->client_calls);
+    cold_reads_close(&broker->cold_reads);
     relay_free(broker->relay);
     broker->relay = NULL;
     pulls_close(&broker->pulls);
@@ -254,6 +256,7 @@ static void on_topic_changed(void *context, const struct topic *topic, bool dele
 
 void broker_turn_end(struct broker *broker)
 {
+    cold_reads_turn(&broker->cold_reads);
     pulls_turn(&broker->pulls);
     pops_turn(&broker->pops);
     proposer_turn(&broker->proposer);
@@ -283,6 +286,7 @@ static void count_day(struct broker *broker)
 void broker_tick(struct broker *broker)
 {
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    cold_reads_tick(&broker->cold_reads, now);
     pulls_tick(&broker->pulls, now);
     pops_tick(&broker->pops, now);
     proposer_tick(&broker->proposer);

@@ -10,6 +10,7 @@
 #include "broker/core/channel.h"
 #include "broker/core/checker.h"
 #include "broker/core/client_calls.h"
+#include "broker/core/cold_reads.h"
 #include "broker/core/log_clock.h"
 #include "broker/core/members.h"
 #include "broker/core/pops.h"
@@ -114,6 +115,7 @@ struct broker {
     struct proposer proposer;
     struct relay *relay;
     uint64_t leader_connection; /* Number of the newest one. */
+    struct cold_reads cold_reads;
     struct pulls pulls;
     struct pops pops;
     struct client_calls client_calls;
