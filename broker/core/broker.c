@@ -14,6 +14,8 @@
 enum {
     EXPIRE_PERIOD_MS = 10000, /* As ClientHousekeepingService. */
     CLOCK_TICK_PERIOD_MS = 30000,
+    /* Those of forwarded batches and of relayed requests are other numbers. */
+    HELLO_OPAQUE = 0,
 };
 
 static void on_result(void *context, uint32_t ordinal, const struct operation *operation,
@@ -115,13 +117,16 @@ void broker_on_command(struct broker *broker, struct channel *channel,
     dispatch_request(broker, channel, command);
 }
 
-void broker_on_leader_command(struct broker *broker, const struct command *command)
+bool broker_on_leader_command(struct broker *broker, const struct command *command)
 {
     if (!command_is_response(command)) {
         relay_on_request(broker->relay, command);
+    } else if (command->opaque == HELLO_OPAQUE) {
+        return command->code == 0;
     } else if (!proposer_on_answer(&broker->proposer, command)) {
         relay_on_answer(broker->relay, command);
     }
+    return true;
 }
 
 uint64_t broker_on_leader_connected(struct broker *broker)
@@ -134,7 +139,7 @@ uint64_t broker_on_leader_connected(struct broker *broker)
         return broker->leader_connection;
     }
     snprintf(id, sizeof id, "%" PRIu64, broker->self->id);
-    command_init_request(&hello, REQUEST_RAFTMQ_FORWARD_HELLO, 0);
+    command_init_request(&hello, REQUEST_RAFTMQ_FORWARD_HELLO, HELLO_OPAQUE);
     command_add(&hello, "cluster", name_slice(&broker->settings->cluster));
     command_add(&hello, "group", name_slice(&broker->group->name));
     command_add(&hello, "memberId", slice_text(id));
