@@ -58,6 +58,7 @@ static enum status scan(struct broker *broker, const struct pull *pull, const st
 static void look_at_queue(struct broker *broker, const struct pull *pull, struct pull_found *found,
                           struct message_ref *refs)
 {
+    found->reset = false;
     found->status = STATUS_OK;
     found->count = 0;
     found->offset_next = 0;
@@ -109,10 +110,12 @@ static void move_where_reset(struct broker *broker, const struct pull *pull,
                              struct pull_found *found)
 {
     int64_t target;
-    if (machine_offset_held(broker->machine, name_slice(&pull->group), name_slice(&pull->topic),
+    if (!pull->homeward &&
+        machine_offset_held(broker->machine, name_slice(&pull->group), name_slice(&pull->topic),
                             pull->queue_id, &target) &&
         target != pull->offset) {
         found->code = PULL_OFFSET_MOVED;
+        found->reset = true;
         found->offset_next = target;
     }
 }

@@ -17,6 +17,7 @@ enum {
 
 struct pull_found {
     int32_t code;
+    bool reset; /* It is PULL_OFFSET_MOVED because an operator has put the group elsewhere. */
     enum status status; /* Why it is PULL_UNREADABLE. */
     int64_t offset_next;
     int64_t offset_min;

@@ -26,6 +26,12 @@ struct parked {
     struct heap_node timer;
 };
 
+/* A pull that is served at the end of the loop turn. */
+struct soon {
+    struct list link;
+    struct pull pull;
+};
+
 /* A pull whose messages are being read. */
 struct reading {
     struct pull pull; /* Without its filter. */
@@ -51,6 +57,7 @@ void pulls_init(struct pulls *pulls, struct broker *broker)
 {
     *pulls = (struct pulls){.broker = broker};
     list_init(&pulls->woken);
+    list_init(&pulls->soon);
 }
 
 void pulls_close(struct pulls *pulls)
@@ -59,6 +66,11 @@ void pulls_close(struct pulls *pulls)
     while ((node = heap_first(&pulls->due)) != NULL) {
         struct pull pull = unpark(pulls, CONTAINER_OF(node, struct parked, timer));
         message_filter_release(pull.filter);
+    }
+    for (struct list *link; (link = list_pop(&pulls->soon)) != NULL;) {
+        struct soon *soon = CONTAINER_OF(link, struct soon, link);
+        message_filter_release(soon->pull.filter);
+        free(soon);
     }
     heap_close(&pulls->due);
     map_close(&pulls->queues);
@@ -77,9 +89,18 @@ void pulls_serve(struct pulls *pulls, struct pull *pull)
     pull_look(pulls->broker, pull, &found, refs);
     if (found.code == PULL_NOT_FOUND && may_park(pulls, pull)) {
         park(pulls, pull);
+    } else if (found.reset && pulls_send_home(pulls, pull)) {
+        message_filter_release(pull->filter); // The leader may have seen it pull there already.
     } else {
         conclude(pulls, pull, &found, refs);
     }
+}
+
+void pulls_serve_soon(struct pulls *pulls, const struct pull *pull)
+{
+    struct soon *soon = mem_zalloc(sizeof *soon);
+    soon->pull = *pull;
+    list_append(&pulls->soon, &soon->link);
 }
 
 bool pulls_send_home(struct pulls *pulls, const struct pull *pull)
@@ -368,6 +389,11 @@ static void try_again(struct pulls *pulls, struct parked *parked)
 
 void pulls_turn(struct pulls *pulls)
 {
+    for (struct list *link; (link = list_pop(&pulls->soon)) != NULL;) {
+        struct soon *soon = CONTAINER_OF(link, struct soon, link);
+        pulls_serve(pulls, &soon->pull);
+        free(soon);
+    }
     while (!list_empty(&pulls->woken)) {
         struct parked_queue *queue =
             CONTAINER_OF(list_pop(&pulls->woken), struct parked_queue, woken);
