@@ -14,6 +14,8 @@
 enum {
     EXPIRE_PERIOD_MS = 10000, /* As ClientHousekeepingService. */
     CLOCK_TICK_PERIOD_MS = 30000,
+    /* Those of forwarded batches and of relayed requests are other numbers. */
+    HELLO_OPAQUE = 0,
 };
 
 static void on_result(void *context, uint32_t ordinal, const struct operation *operation,
@@ -39,6 +41,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     ASSERT(broker->self != NULL);
     channels_init(&broker->channels, &ports->transport);
     proposer_init(&broker->proposer, broker);
+    cold_reads_init(&broker->cold_reads, broker);
     pulls_init(&broker->pulls, broker);
     pops_init(&broker->pops, broker);
     client_calls_init(&broker->client_calls, broker);
@@ -55,6 +58,7 @@ void broker_close(struct broker *broker)
     broker->stopping = true;
     checker_close(&broker->checker);
     client_calls_close(&broker->client_calls);
+    cold_reads_close(&broker->cold_reads);
     relay_free(broker->relay);
     broker->relay = NULL;
     pulls_close(&broker->pulls);
@@ -114,13 +118,16 @@ void broker_on_command(struct broker *broker, struct channel *channel,
     dispatch_request(broker, channel, command);
 }
 
-void broker_on_leader_command(struct broker *broker, const struct command *command)
+bool broker_on_leader_command(struct broker *broker, const struct command *command)
 {
     if (!command_is_response(command)) {
         relay_on_request(broker->relay, command);
+    } else if (command->opaque == HELLO_OPAQUE) {
+        return command->code == 0;
     } else if (!proposer_on_answer(&broker->proposer, command)) {
         relay_on_answer(broker->relay, command);
     }
+    return true;
 }
 
 uint64_t broker_on_leader_connected(struct broker *broker)
@@ -133,7 +140,7 @@ uint64_t broker_on_leader_connected(struct broker *broker)
         return broker->leader_connection;
     }
     snprintf(id, sizeof id, "%" PRIu64, broker->self->id);
-    command_init_request(&hello, REQUEST_RAFTMQ_FORWARD_HELLO, 0);
+    command_init_request(&hello, REQUEST_RAFTMQ_FORWARD_HELLO, HELLO_OPAQUE);
     command_add(&hello, "cluster", name_slice(&broker->settings->cluster));
     command_add(&hello, "group", name_slice(&broker->group->name));
     command_add(&hello, "memberId", slice_text(id));
@@ -255,6 +262,7 @@ static void on_topic_changed(void *context, const struct topic *topic, bool dele
 
 void broker_turn_end(struct broker *broker)
 {
+    cold_reads_turn(&broker->cold_reads);
     pulls_turn(&broker->pulls);
     pops_turn(&broker->pops);
     proposer_turn(&broker->proposer);
@@ -284,6 +292,7 @@ static void count_day(struct broker *broker)
 void broker_tick(struct broker *broker)
 {
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    cold_reads_tick(&broker->cold_reads, now);
     pulls_tick(&broker->pulls, now);
     pops_tick(&broker->pops, now);
     proposer_tick(&broker->proposer);

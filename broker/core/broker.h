@@ -10,6 +10,7 @@
 #include "broker/core/channel.h"
 #include "broker/core/checker.h"
 #include "broker/core/client_calls.h"
+#include "broker/core/cold_reads.h"
 #include "broker/core/log_clock.h"
 #include "broker/core/members.h"
 #include "broker/core/pops.h"
@@ -114,6 +115,7 @@ struct broker {
     struct proposer proposer;
     struct relay *relay;
     uint64_t leader_connection; /* Number of the newest one. */
+    struct cold_reads cold_reads;
     struct pulls pulls;
     struct pops pops;
     struct client_calls client_calls;
@@ -127,6 +129,7 @@ struct broker {
     uint64_t started_ms; /* Wall clock. */
     uint64_t expired_ms; /* Monotonic time of the last look for silent clients. */
     uint64_t ticked_ms;
+    uint64_t stranger_ms;   /* Monotonic time of the last line about one that wanted to forward. */
     bool draining;          /* Gives leadership away and takes none. */
     bool disk_full;         /* Messages are refused until there is room, */
     bool log_full;          /* and everything else, too, while we lead. */
@@ -156,8 +159,9 @@ void broker_channel_close(struct broker *broker, struct channel *channel);
 /* A frame from a client (or a replica that forwards). Borrows until it returns. */
 void broker_on_command(struct broker *broker, struct channel *channel,
                        const struct command *command);
-/* A frame from the leader, over our connection to it. */
-void broker_on_leader_command(struct broker *broker, const struct command *command);
+/* A frame from the leader, over our connection to it. False: it does not know us (yet), and took
+ * nothing of what came over it; say hello again over another one. */
+bool broker_on_leader_command(struct broker *broker, const struct command *command);
 /* A connection to the leader is there: say hello. Frames go there from now on; answers may still
  * come over the one before. Returns its number. */
 uint64_t broker_on_leader_connected(struct broker *broker);

@@ -119,6 +119,13 @@ static struct channel *speaker_of(struct broker *broker, struct channel *channel
     return channels_open_remote(&broker->channels, channel, (uint64_t)via_id, host);
 }
 
+/* Does it speak for a client without having said which replica it is? */
+static bool speaks_unknown(const struct channel *channel, const struct command *command)
+{
+    struct slice text;
+    return channel->member_id == 0 && command_find(command, FIELD_FORWARD_CHANNEL, &text);
+}
+
 static enum status process(struct broker *broker, const struct processor *processor,
                            struct request *request)
 {
@@ -166,6 +173,8 @@ void dispatch_request(struct broker *broker, struct channel *channel, const stru
     enum status status;
     if (request.channel == NULL) {
         status = STATUS_LIMIT;
+    } else if (speaks_unknown(channel, command)) {
+        status = request_fail(&request, STATUS_NOT_LEADER, "only replicas of this group relay");
     } else if (processor == NULL) {
         status = request_fail(&request, STATUS_NOT_SUPPORTED,
                               "request code %d (%s) is not supported by raftmq %s", command->code,

@@ -26,7 +26,8 @@ struct forwarded_batch {
 static void on_result(struct broker *broker, const struct waiter *waiter,
                       const struct operation *operation, const struct operation_result *result);
 static void finish(struct broker *broker, struct forwarded_batch *batch);
-static void refuse(struct broker *broker, const struct reply_to *to, enum status why);
+static void refuse(struct broker *broker, const struct reply_to *to, enum status why,
+                   const char *remark);
 
 void forwarded_batch_encode(int32_t opaque, struct slice entry, struct buf *out)
 {
@@ -141,7 +142,9 @@ enum status proposer_process_forwarded(struct broker *broker, struct request *re
     struct slice payload = request->command->body;
     uint32_t count = 0;
     if (request->channel->member_id == 0) {
-        return request_fail(request, STATUS_NO_PERMISSION, "only replicas of this group propose");
+        // One of which we have not heard yet keeps it, and says hello again.
+        refuse(broker, &request->to, STATUS_NOT_LEADER, "only replicas of this group propose");
+        return STATUS_PENDING;
     }
     enum status status =
         broker_leads(broker) ? count_operations(payload, &count) : STATUS_NOT_LEADER;
@@ -151,7 +154,7 @@ enum status proposer_process_forwarded(struct broker *broker, struct request *re
             count == 0 ? STATUS_MALFORMED : proposer_begin(&broker->proposer, payload.size, &entry);
     }
     if (status != STATUS_OK) {
-        refuse(broker, &request->to, status);
+        refuse(broker, &request->to, status, status_text(status));
         return STATUS_PENDING;
     }
     struct forwarded_batch *batch = mem_zalloc(sizeof *batch);
@@ -192,13 +195,14 @@ enum status proposer_process_forwarded(struct broker *broker, struct request *re
 
 /* A refusal names the exact status: the other replica has to tell "in no log" from "nobody knows".
  */
-static void refuse(struct broker *broker, const struct reply_to *to, enum status why)
+static void refuse(struct broker *broker, const struct reply_to *to, enum status why,
+                   const char *remark)
 {
     struct command response;
     char number[16];
     snprintf(number, sizeof number, "%d", (int)why);
     reply_init(&response, to, status_response_code(why));
-    response.remark = slice_text(status_text(why));
+    response.remark = slice_text(remark);
     command_add(&response, FIELD_STATUS, slice_text(number));
     broker_reply(broker, to, &response);
 }
@@ -224,7 +228,7 @@ static void on_result(struct broker *broker, const struct waiter *waiter,
 static void finish(struct broker *broker, struct forwarded_batch *batch)
 {
     if (batch->why != STATUS_OK) {
-        refuse(broker, &batch->to, batch->why);
+        refuse(broker, &batch->to, batch->why, status_text(batch->why));
     } else {
         struct command response;
         reply_init(&response, &batch->to, 0);

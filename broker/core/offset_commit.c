@@ -15,7 +15,7 @@ static bool is_settled(const struct machine *machine, const struct offset_commit
 }
 
 enum status offset_commit_propose(struct broker *broker, const struct offset_commit *commit,
-                                  const struct reply_to *to)
+                                  const struct waiter *waiter)
 {
     if (!commit->reset && is_settled(broker->machine, commit)) {
         return STATUS_OK;
@@ -30,10 +30,6 @@ enum status offset_commit_propose(struct broker *broker, const struct offset_com
     offsets.count = 1;
     offsets.commits[0] = *commit;
     entry_put_offsets(entry, &offsets);
-    struct waiter waiter = {0};
-    if (to != NULL) {
-        waiter = (struct waiter){.done = reply_with_status, .to = *to};
-    }
-    proposer_add(&broker->proposer, &waiter);
+    proposer_add(&broker->proposer, waiter != NULL ? waiter : &(struct waiter){0});
     return STATUS_PENDING;
 }

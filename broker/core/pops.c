@@ -141,14 +141,21 @@ static void answer_none(struct pops *pops, struct pop *pop)
 /* There is something for it. Takes the pop. */
 static void serve_choice(struct pops *pops, struct pop *pop, const struct pop_choice *choice)
 {
+    struct broker *broker = pops->broker;
+    if (pop->purpose == POP_TO_TAKE && cold_reads_crowded(&broker->cold_reads)) {
+        // What is taken and cannot be read then is nobody's until its time is over.
+        broker_reply_status(broker, &pop->to, STATUS_OVERLOADED, NULL);
+        message_filter_release(pop->filter);
+        return;
+    }
     if (pop->purpose == POP_TO_TAKE) {
         start(pops, pop, choice);
         return;
     }
     if (pop->purpose == POP_TO_SHOW) {
-        pop_answer(pops->broker, pop, choice, 0);
+        pop_answer(broker, pop, choice, 0);
     } else {
-        pop_answer_some(pops->broker, pop);
+        pop_answer_some(broker, pop);
     }
     message_filter_release(pop->filter);
 }

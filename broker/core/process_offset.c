@@ -87,7 +87,8 @@ enum status process_update_offset(struct broker *broker, struct request *request
     commit.group = place.group;
     commit.topic = place.topic;
     commit.queue_id = place.queue_id;
-    return offset_commit_propose(broker, &commit, &request->to);
+    const struct waiter waiter = {.done = reply_with_status, .to = request->to};
+    return offset_commit_propose(broker, &commit, &waiter);
 }
 
 enum status process_search_offset(struct broker *broker, struct request *request)

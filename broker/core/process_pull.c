@@ -9,6 +9,8 @@
 #include "broker/core/suggestion.h"
 #include "common/remoting/names.h"
 
+#include <stdlib.h>
+
 enum {
     PULL_COMMIT_OFFSET = 1,
     PULL_SUSPEND = 2,
@@ -150,21 +152,57 @@ static void set_bounds(const struct broker *broker, const struct pull_header *he
     }
 }
 
+/* It has pulled where its group was put: the group is not held there any more. It is served once
+ * that is in the log, or a leader that does not know of it would throw its next pull back. */
+static void on_released(struct broker *broker, const struct waiter *waiter,
+                        const struct operation *operation, const struct operation_result *result)
+{
+    struct pull *pull = waiter->context;
+    (void)operation;
+    if (result->status == STATUS_OK) {
+        pulls_serve_soon(&broker->pulls, pull);
+    } else {
+        broker_reply_status(broker, &pull->to, result->status, NULL);
+        message_filter_release(pull->filter);
+    }
+    free(pull);
+}
+
+/* Takes the pull if it is to wait for this (STATUS_PENDING). STATUS_OK: nothing is held here. */
+static enum status take_note(struct broker *broker, const struct pull *pull)
+{
+    int64_t target;
+    if (!machine_offset_held(broker->machine, name_slice(&pull->group), name_slice(&pull->topic),
+                             pull->queue_id, &target) ||
+        target != pull->offset) {
+        return STATUS_OK;
+    }
+    const struct offset_commit commit = {
+        .group = name_slice(&pull->group),
+        .topic = name_slice(&pull->topic),
+        .queue_id = pull->queue_id,
+        .offset = target,
+    };
+    struct pull *kept = mem_alloc(sizeof *kept);
+    *kept = *pull;
+    const struct waiter waiter = {.done = on_released, .to = pull->to, .context = kept};
+    enum status status = offset_commit_propose(broker, &commit, &waiter);
+    if (status != STATUS_PENDING) {
+        free(kept);
+    }
+    return status;
+}
+
 /* What the pull says of how far its group is; the next one, or the periodic commit, repeats it. */
 static void commit_offset(struct broker *broker, const struct pull_header *header)
 {
-    struct offset_commit commit = {
+    const struct offset_commit commit = {
         .group = header->group,
         .topic = header->topic,
         .queue_id = header->queue_id,
         .offset = header->commit_offset,
     };
-    int64_t target;
-    if (machine_offset_held(broker->machine, commit.group, commit.topic, commit.queue_id,
-                            &target) &&
-        target == header->offset) {
-        commit.offset = target; // It has taken note of a reset.
-    } else if ((header->sys_flag & PULL_COMMIT_OFFSET) == 0 || commit.offset < 0) {
+    if ((header->sys_flag & PULL_COMMIT_OFFSET) == 0 || commit.offset < 0) {
         return;
     }
     enum status status = offset_commit_propose(broker, &commit, NULL);
@@ -209,7 +247,13 @@ enum status process_pull(struct broker *broker, struct request *request)
     if (status != STATUS_OK) {
         return status;
     }
-    commit_offset(broker, &header);
-    pulls_serve(&broker->pulls, &pull);
+    status = take_note(broker, &pull);
+    if (status == STATUS_OK) {
+        commit_offset(broker, &header);
+        pulls_serve(&broker->pulls, &pull);
+    } else if (status != STATUS_PENDING) {
+        message_filter_release(pull.filter);
+        return status;
+    }
     return STATUS_PENDING;
 }

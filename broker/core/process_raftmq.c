@@ -75,6 +75,22 @@ enum status process_transfer(struct broker *broker, struct request *request)
     return STATUS_PENDING;
 }
 
+/* It comes back after a back-off, for as long as it is none of ours. */
+static void tell_of_stranger(struct broker *broker, struct slice cluster, struct slice group,
+                             int64_t member)
+{
+    enum { PERIOD_MS = 10000 };
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    if (broker->stranger_ms != 0 && now - broker->stranger_ms < PERIOD_MS) {
+        return;
+    }
+    broker->stranger_ms = now;
+    log_warn(broker->log, "stranger wants to forward requests",
+             "cluster=%.*s group=%.*s member=%" PRId64
+             "; check brokerClusterName and the members of both configurations",
+             SLICE_ARGS(cluster), SLICE_ARGS(group), member);
+}
+
 enum status process_forward_hello(struct broker *broker, struct request *request)
 {
     struct slice cluster = {0};
@@ -88,10 +104,7 @@ enum status process_forward_hello(struct broker *broker, struct request *request
                 broker_knows_member(broker, (uint64_t)member) &&
                 (uint64_t)member != broker->self->id;
     if (status != STATUS_OK || !ours) {
-        log_warn(broker->log, "stranger wants to forward requests",
-                 "cluster=%.*s group=%.*s member=%" PRId64
-                 "; check brokerClusterName and the members of both configurations",
-                 SLICE_ARGS(cluster), SLICE_ARGS(group), member);
+        tell_of_stranger(broker, cluster, group, member);
         return request_fail(request, STATUS_REFUSED, "not a member of %s/%s",
                             broker->settings->cluster.text, broker->group->name.text);
     }

@@ -14,7 +14,7 @@ enum {
 /* Which entries from the pull's offset on go into the answer. Errors: what came before one that
  * cannot be read is found all the same. */
 static enum status scan(struct broker *broker, const struct pull *pull, const struct queue *queue,
-                        struct pull_found *found)
+                        struct pull_found *found, struct message_ref *refs)
 {
     struct index_entry entries[SCAN_STEP];
     size_t bytes = 0;
@@ -39,7 +39,7 @@ static enum status scan(struct broker *broker, const struct pull *pull, const st
                 if (full) {
                     break;
                 }
-                found->refs[found->count++] = message_ref_of(queue, &entries[i], offset);
+                refs[found->count++] = message_ref_of(queue, &entries[i], offset);
                 bytes += entries[i].size;
             }
             found->position = entries[i].position;
@@ -47,13 +47,18 @@ static enum status scan(struct broker *broker, const struct pull *pull, const st
             scanned++;
         }
     }
+    if (found->count > 0) {
+        found->first = refs[0];
+    }
     found->offset_next = offset;
     return status;
 }
 
 /* Source of codes and next offsets: DefaultMessageStore.getMessage, PullMessageProcessor. */
-static void look_at_queue(struct broker *broker, const struct pull *pull, struct pull_found *found)
+static void look_at_queue(struct broker *broker, const struct pull *pull, struct pull_found *found,
+                          struct message_ref *refs)
 {
+    found->reset = false;
     found->status = STATUS_OK;
     found->count = 0;
     found->offset_next = 0;
@@ -80,7 +85,7 @@ static void look_at_queue(struct broker *broker, const struct pull *pull, struct
     } else if (pull->filter->sql != NULL) {
         found->code = PULL_SIEVE;
     } else {
-        found->status = scan(broker, pull, queue, found);
+        found->status = scan(broker, pull, queue, found, refs);
         bool stuck = found->status != STATUS_OK && found->offset_next == pull->offset;
         found->code = found->count > 0 ? PULL_FOUND
                       : stuck          ? PULL_UNREADABLE
@@ -105,17 +110,20 @@ static void move_where_reset(struct broker *broker, const struct pull *pull,
                              struct pull_found *found)
 {
     int64_t target;
-    if (machine_offset_held(broker->machine, name_slice(&pull->group), name_slice(&pull->topic),
+    if (!pull->homeward &&
+        machine_offset_held(broker->machine, name_slice(&pull->group), name_slice(&pull->topic),
                             pull->queue_id, &target) &&
         target != pull->offset) {
         found->code = PULL_OFFSET_MOVED;
+        found->reset = true;
         found->offset_next = target;
     }
 }
 
-void pull_look(struct broker *broker, const struct pull *pull, struct pull_found *found)
+void pull_look(struct broker *broker, const struct pull *pull, struct pull_found *found,
+               struct message_ref *refs)
 {
-    look_at_queue(broker, pull, found);
+    look_at_queue(broker, pull, found, refs);
     trust_only_who_knows_all(broker, pull, found);
     move_where_reset(broker, pull, found);
 }

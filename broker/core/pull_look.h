@@ -17,15 +17,18 @@ enum {
 
 struct pull_found {
     int32_t code;
+    bool reset; /* It is PULL_OFFSET_MOVED because an operator has put the group elsewhere. */
     enum status status; /* Why it is PULL_UNREADABLE. */
     int64_t offset_next;
     int64_t offset_min;
     int64_t offset_max;
-    uint64_t position; /* Of the last entry that was looked at; 0: none was. */
-    uint32_t count;
-    struct message_ref refs[READ_MESSAGES_MAX];
+    uint64_t position;        /* Of the last entry that was looked at; 0: none was. */
+    uint32_t count;           /* Messages, */
+    struct message_ref first; /* and the first of them. */
 };
 
-void pull_look(struct broker *broker, const struct pull *pull, struct pull_found *found);
+/* Which messages is written to refs, READ_MESSAGES_MAX at most. */
+void pull_look(struct broker *broker, const struct pull *pull, struct pull_found *found,
+               struct message_ref *refs);
 
 #endif

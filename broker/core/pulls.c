@@ -26,6 +26,12 @@ struct parked {
     struct heap_node timer;
 };
 
+/* A pull that is served at the end of the loop turn. */
+struct soon {
+    struct list link;
+    struct pull pull;
+};
+
 /* A pull whose messages are being read. */
 struct reading {
     struct pull pull; /* Without its filter. */
@@ -38,9 +44,11 @@ struct sieving {
     struct pull_found found;
 };
 
-static void answer(struct broker *broker, const struct pull *pull, const struct pull_found *found);
+static void answer(struct broker *broker, const struct pull *pull, const struct pull_found *found,
+                   const struct message_ref *refs);
 static void refuse(struct broker *broker, const struct pull *pull, enum status status);
-static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found);
+static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found,
+                     const struct message_ref *refs);
 static void on_sieved(struct broker *broker, void *context, const struct sieved *sieved);
 static void park(struct pulls *pulls, struct pull *pull);
 static struct pull unpark(struct pulls *pulls, struct parked *parked);
@@ -49,6 +57,7 @@ void pulls_init(struct pulls *pulls, struct broker *broker)
 {
     *pulls = (struct pulls){.broker = broker};
     list_init(&pulls->woken);
+    list_init(&pulls->soon);
 }
 
 void pulls_close(struct pulls *pulls)
@@ -57,6 +66,11 @@ void pulls_close(struct pulls *pulls)
     while ((node = heap_first(&pulls->due)) != NULL) {
         struct pull pull = unpark(pulls, CONTAINER_OF(node, struct parked, timer));
         message_filter_release(pull.filter);
+    }
+    for (struct list *link; (link = list_pop(&pulls->soon)) != NULL;) {
+        struct soon *soon = CONTAINER_OF(link, struct soon, link);
+        message_filter_release(soon->pull.filter);
+        free(soon);
     }
     heap_close(&pulls->due);
     map_close(&pulls->queues);
@@ -71,12 +85,22 @@ static bool may_park(const struct pulls *pulls, const struct pull *pull)
 void pulls_serve(struct pulls *pulls, struct pull *pull)
 {
     struct pull_found found;
-    pull_look(pulls->broker, pull, &found);
+    struct message_ref refs[READ_MESSAGES_MAX];
+    pull_look(pulls->broker, pull, &found, refs);
     if (found.code == PULL_NOT_FOUND && may_park(pulls, pull)) {
         park(pulls, pull);
+    } else if (found.reset && pulls_send_home(pulls, pull)) {
+        message_filter_release(pull->filter); // The leader may have seen it pull there already.
     } else {
-        conclude(pulls, pull, &found);
+        conclude(pulls, pull, &found, refs);
     }
+}
+
+void pulls_serve_soon(struct pulls *pulls, const struct pull *pull)
+{
+    struct soon *soon = mem_zalloc(sizeof *soon);
+    soon->pull = *pull;
+    list_append(&pulls->soon, &soon->link);
 }
 
 bool pulls_send_home(struct pulls *pulls, const struct pull *pull)
@@ -94,7 +118,8 @@ bool pulls_send_home(struct pulls *pulls, const struct pull *pull)
 }
 
 /* Go on with what was found, which is not for parking. Takes the pull. */
-static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found)
+static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_found *found,
+                     const struct message_ref *refs)
 {
     if (found->code == PULL_UNREADABLE) {
         refuse(pulls->broker, pull, found->status);
@@ -102,7 +127,7 @@ static void conclude(struct pulls *pulls, struct pull *pull, const struct pull_f
         return;
     }
     if (found->code != PULL_SIEVE) {
-        answer(pulls->broker, pull, found);
+        answer(pulls->broker, pull, found, refs);
         message_filter_release(pull->filter);
         return;
     }
@@ -189,7 +214,7 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
                              uint8_t *data, size_t size)
 {
     struct reading *reading = context;
-    const struct message_ref *first = &reading->found.refs[0];
+    const struct message_ref *first = &reading->found.first;
     bool cut = first->entry.position < machine_cut_done(broker->machine).position;
     if (status == STATUS_NOT_FOUND && cut) {
         // It went while it was being read. Asked once more, the queue begins behind it.
@@ -206,24 +231,25 @@ static void on_messages_read(struct broker *broker, void *context, enum status s
 }
 
 static void count_delivered(struct broker *broker, const struct pull *pull,
-                            const struct pull_found *found)
+                            const struct pull_found *found, const struct message_ref *refs)
 {
     uint32_t count = found->code == PULL_FOUND ? found->count : 0;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        bytes += found->refs[i].entry.size;
+        bytes += refs[i].entry.size;
     }
     delivered_count(broker, name_slice(&pull->group), name_slice(&pull->topic), count, bytes);
 }
 
-static void answer(struct broker *broker, const struct pull *pull, const struct pull_found *found)
+static void answer(struct broker *broker, const struct pull *pull, const struct pull_found *found,
+                   const struct message_ref *refs)
 {
     struct pull_found final = *found;
     if (final.code == PULL_NOT_FOUND && (pull->moved || pull->homeward)) {
         // The client must learn how far the filter has looked, or that the leader has more.
         final.code = PULL_RETRY_IMMEDIATELY;
     }
-    count_delivered(broker, pull, &final);
+    count_delivered(broker, pull, &final, refs);
     if (final.code != PULL_FOUND) {
         send_answer(broker, pull, &final, slice_of(NULL, 0));
         return;
@@ -232,7 +258,7 @@ static void answer(struct broker *broker, const struct pull *pull, const struct 
     reading->pull = *pull;
     reading->pull.filter = NULL;
     reading->found = final;
-    read_messages(broker, reading->found.refs, reading->found.count, on_messages_read, reading);
+    read_messages(broker, refs, reading->found.count, on_messages_read, reading);
 }
 
 static void answer_sieved(struct broker *broker, const struct pull *pull, struct pull_found *found,
@@ -347,21 +373,27 @@ void pulls_on_queue_grown(struct pulls *pulls, const struct queue *queue)
 static void try_again(struct pulls *pulls, struct parked *parked)
 {
     struct pull_found found;
-    pull_look(pulls->broker, &parked->pull, &found);
+    struct message_ref refs[READ_MESSAGES_MAX];
+    pull_look(pulls->broker, &parked->pull, &found, refs);
     while (found.code == PULL_RETRY_IMMEDIATELY && found.offset_next > parked->pull.offset) {
         parked->pull.offset = found.offset_next;
         parked->pull.moved = true;
-        pull_look(pulls->broker, &parked->pull, &found);
+        pull_look(pulls->broker, &parked->pull, &found, refs);
     }
     if (found.code == PULL_NOT_FOUND || found.code == PULL_RETRY_IMMEDIATELY) {
         return;
     }
     struct pull pull = unpark(pulls, parked);
-    conclude(pulls, &pull, &found);
+    conclude(pulls, &pull, &found, refs);
 }
 
 void pulls_turn(struct pulls *pulls)
 {
+    for (struct list *link; (link = list_pop(&pulls->soon)) != NULL;) {
+        struct soon *soon = CONTAINER_OF(link, struct soon, link);
+        pulls_serve(pulls, &soon->pull);
+        free(soon);
+    }
     while (!list_empty(&pulls->woken)) {
         struct parked_queue *queue =
             CONTAINER_OF(list_pop(&pulls->woken), struct parked_queue, woken);

@@ -17,6 +17,7 @@ struct pulls {
     struct map queues; /* struct parked_queue by (topic, queue id) */
     struct heap due;   /* struct parked.timer */
     struct list woken; /* struct parked_queue.woken */
+    struct list soon;  /* struct soon */
     size_t count;
     uint64_t next_tie;
 };
@@ -47,6 +48,9 @@ void pulls_close(struct pulls *pulls);
 
 /* Serve a pull: answers it, or parks it. Takes the pull. */
 void pulls_serve(struct pulls *pulls, struct pull *pull);
+/* The same at the end of the loop turn, for who is within apply. Copies the pull, takes its filter.
+ */
+void pulls_serve_soon(struct pulls *pulls, const struct pull *pull);
 
 /* So long a follower holds an empty pull at most if it serves readers that were sent to it: the
  * leader may know of more. */

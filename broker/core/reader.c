@@ -1,24 +1,34 @@
 #include "broker/core/reader.h"
 
+#include "broker/core/cold_reads.h"
 #include "common/remoting/message.h"
 #include "common/remoting/names.h"
 #include "common/remoting/properties.h"
 
 #include <stdlib.h>
 
+enum {
+    /* What whoever reads keeps of its request meanwhile, about. */
+    REQUEST_HELD = 4096,
+};
+
 /* A run of reads. Messages that need the disk are read one after the other. */
 struct message_reader {
     struct broker *broker;
+    struct cold_read cold;
     struct position_read read;
     reader_cb *done;
     void *context;
+    uint8_t *data; /* NULL while it waits for its turn. */
+    size_t size;
+    size_t at; /* Of the next message in data. */
     uint32_t next;
     uint32_t count;
-    struct message_ref refs[READ_MESSAGES_MAX];
-    size_t offsets[READ_MESSAGES_MAX + 1];
-    uint8_t *data;
+    struct message_ref refs[];
 };
 
+static void start(struct message_reader *reader);
+static void on_turn(struct cold_read *cold, enum status status);
 static void go_on(struct message_reader *reader);
 static void on_read(struct position_read *read, enum status status);
 static void finish(struct message_reader *reader, enum status status);
@@ -74,70 +84,121 @@ static void suspect(struct broker *broker, uint64_t position)
     broker->ports->suspect(broker->ports->context, position);
 }
 
+static struct message_reader *reader_new(struct broker *broker, const struct message_ref *refs,
+                                         uint32_t count, reader_cb *done, void *context)
+{
+    ASSERT(count > 0 && count <= READ_MESSAGES_MAX);
+    size_t refs_size = count * sizeof refs[0];
+    struct message_reader *reader = mem_zalloc(sizeof *reader + refs_size);
+    reader->broker = broker;
+    reader->read = (struct position_read){.done = on_read, .context = reader};
+    reader->done = done;
+    reader->context = context;
+    reader->count = count;
+    memcpy(reader->refs, refs, refs_size);
+    for (uint32_t i = 0; i < count; i++) {
+        reader->size += refs[i].entry.size;
+    }
+    ASSERT(reader->size <= READ_BYTES_MAX);
+    reader->cold.go_on = on_turn;
+    reader->cold.held = sizeof *reader + 2 * refs_size + REQUEST_HELD; // Some have them, too.
+    reader->cold.size = reader->cold.held + reader->size;
+    return reader;
+}
+
 void read_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
                    reader_cb *done, void *context)
 {
-    ASSERT(count > 0 && count <= READ_MESSAGES_MAX);
-    struct message_reader *reader = mem_alloc(sizeof *reader);
-    reader->broker = broker;
-    reader->done = done;
-    reader->context = context;
-    reader->next = 0;
-    reader->count = count;
-    memcpy(reader->refs, refs, count * sizeof refs[0]);
-    size_t size = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        reader->offsets[i] = size;
-        size += refs[i].entry.size;
-    }
-    reader->offsets[count] = size;
-    ASSERT(size <= READ_BYTES_MAX);
-    reader->data = mem_alloc(size);
-    reader->read = (struct position_read){.done = on_read, .context = reader};
+    start(reader_new(broker, refs, count, done, context));
+}
+
+void read_more_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
+                        size_t kept, reader_cb *done, void *context)
+{
+    struct message_reader *reader = reader_new(broker, refs, count, done, context);
+    reader->cold.hurried = true;
+    reader->cold.size += kept;
+    start(reader);
+}
+
+static void start(struct message_reader *reader)
+{
+    reader->data = mem_alloc(reader->size);
     go_on(reader);
+}
+
+static void on_turn(struct cold_read *cold, enum status status)
+{
+    struct message_reader *reader = CONTAINER_OF(cold, struct message_reader, cold);
+    if (status == STATUS_OK) {
+        start(reader);
+    } else {
+        finish(reader, status);
+    }
+}
+
+/* Begins anew when its turn has come: what it has read by now is given up. */
+static void give_up(struct message_reader *reader)
+{
+    free(reader->data);
+    reader->data = NULL;
+    reader->at = 0;
+    reader->next = 0;
+}
+
+/* The next message has been read, or not. Is it what it should be? */
+static enum status take(struct message_reader *reader, enum status status)
+{
+    const struct message_ref *ref = &reader->refs[reader->next];
+    uint8_t *bytes = reader->data + reader->at;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!intact(bytes, ref->entry.size, &ref->entry)) {
+        return STATUS_CORRUPT;
+    }
+    message_patch(reader->broker, bytes, ref);
+    reader->at += ref->entry.size;
+    reader->next++;
+    return STATUS_OK;
 }
 
 static void go_on(struct message_reader *reader)
 {
     const struct broker_ports *ports = reader->broker->ports;
-    for (; reader->next < reader->count; reader->next++) {
-        const struct message_ref *ref = &reader->refs[reader->next];
-        uint8_t *to = reader->data + reader->offsets[reader->next];
-        enum status status =
-            ports->read_now(ports->context, ref->entry.body_position, ref->entry.size, to);
-        if (status == STATUS_BUSY) {
-            reader->read.position = ref->entry.body_position;
-            reader->read.size = ref->entry.size;
-            reader->read.to = to;
-            ports->read(ports->context, &reader->read);
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && reader->next < reader->count) {
+        struct position_read *read = &reader->read;
+        read->position = reader->refs[reader->next].entry.body_position;
+        read->size = reader->refs[reader->next].entry.size;
+        read->to = reader->data + reader->at;
+        status = ports->read_now(ports->context, read->position, read->size, read->to);
+        if (status != STATUS_BUSY) {
+            status = take(reader, status);
+            continue;
+        }
+        status = cold_reads_enter(&reader->broker->cold_reads, &reader->cold);
+        if (status == STATUS_OK) {
+            ports->read(ports->context, read);
             return;
         }
-        if (status == STATUS_OK && !intact(to, ref->entry.size, &ref->entry)) {
-            status = STATUS_CORRUPT;
-        }
-        if (status != STATUS_OK) {
-            finish(reader, status);
+        if (status == STATUS_PENDING) {
+            give_up(reader);
             return;
         }
-        message_patch(reader->broker, to, ref);
     }
-    finish(reader, STATUS_OK);
+    finish(reader, status);
 }
 
 static void on_read(struct position_read *read, enum status status)
 {
     struct message_reader *reader = read->context;
-    const struct message_ref *ref = &reader->refs[reader->next];
-    if (status == STATUS_OK && !intact(read->to, ref->entry.size, &ref->entry)) {
-        status = STATUS_CORRUPT;
-    }
-    if (status != STATUS_OK) {
+    status = take(reader, status);
+    if (status == STATUS_OK) {
+        go_on(reader);
+    } else {
         finish(reader, status);
-        return;
     }
-    message_patch(reader->broker, read->to, ref);
-    reader->next++;
-    go_on(reader);
 }
 
 static void finish(struct message_reader *reader, enum status status)
@@ -149,8 +210,8 @@ static void finish(struct message_reader *reader, enum status status)
     if (status == STATUS_CORRUPT) {
         suspect(reader->broker, reader->refs[reader->next].entry.body_position);
     }
-    reader->done(reader->broker, reader->context, status, reader->data,
-                 reader->offsets[reader->count]);
+    cold_reads_leave(&reader->broker->cold_reads, &reader->cold);
+    reader->done(reader->broker, reader->context, status, reader->data, reader->size);
     free(reader->data);
     free(reader);
 }
@@ -200,6 +261,7 @@ enum {
 
 struct position_reader {
     struct broker *broker;
+    struct cold_read cold;
     reader_cb *done;
     void *context;
     uint64_t position;      /* As asked. */
@@ -213,6 +275,8 @@ struct position_reader {
 
 static void peek_at(struct position_reader *reader, uint64_t position, size_t size,
                     void (*done)(struct position_read *read, enum status status));
+static void position_go_on(struct position_reader *reader);
+static void on_position_turn(struct cold_read *cold, enum status status);
 static void on_peeked(struct position_read *read, enum status status);
 static void on_operation(struct position_read *read, enum status status);
 static void on_whole(struct position_read *read, enum status status);
@@ -227,23 +291,50 @@ void read_position(struct broker *broker, uint64_t position, reader_cb *done, vo
     reader->position = position;
     reader->body_position = position;
     reader->read.context = reader;
+    reader->cold.go_on = on_position_turn;
+    reader->cold.size = sizeof *reader + REQUEST_HELD + MESSAGE_SIZE_MAX; // Not known before.
     peek_at(reader, position, PEEK_SIZE, on_peeked);
 }
 
-/* Read `size` bytes at a position into peek, through whatever way is needed. */
+/* Read `size` bytes at a position into peek. */
 static void peek_at(struct position_reader *reader, uint64_t position, size_t size,
                     void (*done)(struct position_read *read, enum status status))
 {
-    const struct broker_ports *ports = reader->broker->ports;
     reader->read.position = position;
     reader->read.size = size;
     reader->read.to = reader->peek;
     reader->read.done = done;
-    enum status status = ports->read_now(ports->context, position, size, reader->peek);
-    if (status == STATUS_BUSY) {
-        ports->read(ports->context, &reader->read);
+    position_go_on(reader);
+}
+
+/* Read what is to be read next, through whatever way is needed. */
+static void position_go_on(struct position_reader *reader)
+{
+    const struct broker_ports *ports = reader->broker->ports;
+    struct position_read *read = &reader->read;
+    enum status status = ports->read_now(ports->context, read->position, read->size, read->to);
+    if (status != STATUS_BUSY) {
+        read->done(read, status);
+        return;
+    }
+    // Mostly it knows no size yet: one whose beginning lies in memory, and the rest does not, is
+    // rare.
+    reader->cold.held = sizeof *reader + REQUEST_HELD + reader->size;
+    status = cold_reads_enter(&reader->broker->cold_reads, &reader->cold);
+    if (status == STATUS_OK) {
+        ports->read(ports->context, read);
+    } else if (status != STATUS_PENDING) {
+        position_finish(reader, status);
+    }
+}
+
+static void on_position_turn(struct cold_read *cold, enum status status)
+{
+    struct position_reader *reader = CONTAINER_OF(cold, struct position_reader, cold);
+    if (status == STATUS_OK) {
+        position_go_on(reader);
     } else {
-        done(&reader->read, status);
+        position_finish(reader, status);
     }
 }
 
@@ -296,19 +387,13 @@ static void on_peeked(struct position_read *read, enum status status)
         return;
     }
     if (is_message(reader)) {
-        const struct broker_ports *ports = reader->broker->ports;
         reader->size = be32_get(reader->peek + MESSAGE_AT_SIZE);
         reader->whole = mem_alloc(reader->size);
         read->position = reader->body_position;
         read->size = reader->size;
         read->to = reader->whole;
         read->done = on_whole;
-        status = ports->read_now(ports->context, read->position, read->size, read->to);
-        if (status == STATUS_BUSY) {
-            ports->read(ports->context, read);
-        } else {
-            on_whole(read, status);
-        }
+        position_go_on(reader);
         return;
     }
     size_t size = reader->by_reference ? 0 : operation_size(reader);
@@ -406,6 +491,7 @@ static void on_whole(struct position_read *read, enum status status)
 
 static void position_finish(struct position_reader *reader, enum status status)
 {
+    cold_reads_leave(&reader->broker->cold_reads, &reader->cold);
     reader->done(reader->broker, reader->context, status, reader->whole, reader->size);
     free(reader->whole);
     free(reader);

@@ -1,8 +1,8 @@
 /* Messages out of the log: bytes as stored, with the fields that were not known when they were
  * written patched in (queue offset, physical offset, sysFlag, store time and host).
  *
- * Reads that need the disk go through the thread pool, all others finish within the call.
- * Loop thread only. */
+ * Reads that need the disk go through the thread pool, as many at a time as there is room for
+ * (cold_reads.h); all others finish within the call. Loop thread only. */
 #ifndef BROKER_CORE_READER_H
 #define BROKER_CORE_READER_H
 
@@ -27,7 +27,8 @@ void message_patch(const struct broker *broker, uint8_t *message, const struct m
 bool message_visible(struct broker *broker, const struct message *message);
 
 /* data holds the messages back to back, `size` bytes, valid until it returns. Or status says why
- * not: STATUS_CORRUPT, STATUS_IO, STATUS_NOT_FOUND (no longer in the log). */
+ * not: STATUS_CORRUPT, STATUS_IO, STATUS_NOT_FOUND (no longer in the log), STATUS_OVERLOADED (the
+ * disk is, with reads), STATUS_SHUTTING_DOWN. */
 typedef void reader_cb(struct broker *broker, void *context, enum status status, uint8_t *data,
                        size_t size);
 
@@ -52,6 +53,11 @@ static inline bool read_has_room(size_t *bytes, size_t size)
  * once, maybe before this returns. Copies refs. */
 void read_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
                    reader_cb *done, void *context);
+
+/* The same for one who goes on reading, and keeps `kept` bytes of what was read: they count as
+ * well. It does not wait for room: STATUS_OVERLOADED. */
+void read_more_messages(struct broker *broker, const struct message_ref *refs, uint32_t count,
+                        size_t kept, reader_cb *done, void *context);
 
 /* Read whatever lies at a physical offset that a client names: a message itself, or one made
  * visible by a later operation. Delivers the message patched; STATUS_NOT_FOUND if nothing begins

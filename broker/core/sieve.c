@@ -22,11 +22,12 @@ struct sieve {
     bool starting; /* The read is being started: its end goes on there. */
     bool reading;
     uint32_t ref_count;
-    struct message_ref refs[READ_MESSAGES_MAX];
+    struct message_ref *refs;
 };
 
 static void run(struct sieve *sieve);
 static bool next_round(struct sieve *sieve);
+static void start_round(struct sieve *sieve);
 static void on_round(struct broker *broker, void *context, enum status status, uint8_t *data,
                      size_t size);
 static void finish(struct sieve *sieve);
@@ -53,13 +54,23 @@ static void run(struct sieve *sieve)
     while (next_round(sieve)) {
         sieve->reading = true;
         sieve->starting = true;
-        read_messages(sieve->broker, sieve->refs, sieve->ref_count, on_round, sieve);
+        start_round(sieve);
         sieve->starting = false;
         if (sieve->reading) {
             return; // on_round() goes on.
         }
     }
     finish(sieve);
+}
+
+static void start_round(struct sieve *sieve)
+{
+    if (sieve->looked_at == 0) {
+        read_messages(sieve->broker, sieve->refs, sieve->ref_count, on_round, sieve);
+    } else {
+        read_more_messages(sieve->broker, sieve->refs, sieve->ref_count, sieve->kept.capacity,
+                           on_round, sieve);
+    }
 }
 
 static uint32_t round_size(const struct sieve *sieve)
@@ -95,6 +106,7 @@ static bool next_round(struct sieve *sieve)
     }
     size_t bytes = 0;
     uint32_t used = 0;
+    sieve->refs = mem_realloc(sieve->refs, (count > 0 ? count : 1) * sizeof sieve->refs[0]);
     for (; used < count; used++) {
         bytes += entries[used].size;
         if (used > 0 && bytes > broker->settings->pull_bytes_max) {
@@ -134,7 +146,9 @@ static void on_round(struct broker *broker, void *context, enum status status, u
     struct sieve *sieve = context;
     (void)broker;
     sieve->reading = false;
-    sieve->status = status;
+    // Who has looked at something says so, and comes back for the rest.
+    bool enough = status == STATUS_OVERLOADED && sieve->looked_at > 0;
+    sieve->status = enough ? STATUS_OK : status;
     sieve->ended = status != STATUS_OK;
     size_t at = 0;
     for (uint32_t i = 0; i < sieve->ref_count && !sieve->ended; i++) {
@@ -157,8 +171,9 @@ static void on_round(struct broker *broker, void *context, enum status status, u
 
 static void finish(struct sieve *sieve)
 {
+    uint64_t first = sieve->refs == NULL ? 0 : sieve->refs[0].entry.position;
     bool cut = sieve->status == STATUS_NOT_FOUND &&
-               sieve->refs[0].entry.position < machine_cut_done(sieve->broker->machine).position;
+               first < machine_cut_done(sieve->broker->machine).position;
     struct sieved sieved = {
         // What went while it was being read is no failure, nor is one behind what was kept.
         .status = cut || sieve->kept_count > 0 ? STATUS_OK : sieve->status,
@@ -170,5 +185,6 @@ static void finish(struct sieve *sieve)
     sieve->done(sieve->broker, sieve->context, &sieved);
     message_filter_release(sieve->request.filter);
     buf_close(&sieve->kept);
+    free(sieve->refs);
     free(sieve);
 }

@@ -1,5 +1,7 @@
 #include "broker/host/leader_link.h"
 
+#include <inttypes.h>
+
 enum { BACKOFF_FIRST_MS = 20, BACKOFF_MAX_MS = 500 };
 
 static void on_command(struct conn *conn, const struct command *command, struct slice frame);
@@ -98,10 +100,18 @@ static void on_command(struct conn *conn, const struct command *command, struct 
 {
     struct leader_link *link = conn_context(conn);
     (void)frame;
-    if (link != NULL) {
-        link->failures = 0;
-        broker_on_leader_command(link->broker, command);
+    if (link == NULL) {
+        return;
     }
+    if (broker_on_leader_command(link->broker, command)) {
+        link->failures = 0;
+        return;
+    }
+    if (link->failures == 0) {
+        log_warn(link->broker->log, "the leader does not know this node, saying hello again",
+                 "leader=%" PRIu64, link->leader_id);
+    }
+    conn_close(conn, STATUS_CONNECT_FAILED); // It took nothing, as if it had never been sent.
 }
 
 static void on_close(struct conn *conn, enum status why)

@@ -1,7 +1,7 @@
 /* A follower's connection to the leader's client port: forwarded batches and relayed requests go
- * there. Follows the leader wherever it moves, reconnects with a back-off. The connection to a
- * leader that handed over stays until it has answered what it was sent: a transfer costs no
- * request. Loop thread only. */
+ * there. Follows the leader wherever it moves, reconnects with a back-off, also to one that does
+ * not know us yet. The connection to a leader that handed over stays until it has answered what it
+ * was sent: a transfer costs no request. Loop thread only. */
 #ifndef BROKER_HOST_LEADER_LINK_H
 #define BROKER_HOST_LEADER_LINK_H
 

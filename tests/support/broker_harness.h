@@ -8,7 +8,12 @@
 
 #include "broker/core/broker.h"
 
-enum { HARNESS_REPLICAS_MAX = 3, HARNESS_SCRATCH_SIZE = 65536, HARNESS_SPANS_MAX = 64 };
+enum {
+    HARNESS_REPLICAS_MAX = 3,
+    HARNESS_SCRATCH_SIZE = 65536,
+    HARNESS_SPANS_MAX = 64,
+    HARNESS_READS_MAX = 16384,
+};
 
 /* The far end of a connection: what the broker wrote to it. */
 struct harness_pipe {
@@ -77,7 +82,7 @@ struct harness {
     struct harness_span spans[HARNESS_SPANS_MAX];
     size_t span_count;
     bool block_reads; /* read_now() says BUSY; reads complete in harness_run_reads(). */
-    struct position_read *blocked[64];
+    struct position_read *blocked[HARNESS_READS_MAX];
     size_t blocked_count;
 };
 
@@ -97,6 +102,8 @@ void harness_turn(struct harness *harness);
 /* Let time pass in steps, committing what it brings. */
 void harness_advance(struct harness *harness, uint64_t ms);
 void harness_run_reads(struct harness *harness);
+/* Only the one that has waited longest. */
+void harness_run_read(struct harness *harness);
 /* The next entry begins the next segment of the log. */
 void harness_next_segment(struct harness *harness);
 

@@ -244,7 +244,7 @@ static const struct refusal refusals[] = {
     {7111, 22, "", {"position", "5"}},
     {7112, 29, "", {"position", "5", "action", "odd"}},
     {7150, 1, "", {"cluster", "C1", "group", "other", "memberId", "2"}},
-    {7152, 16, "", {NULL}},
+    {7152, 14, "", {NULL}},
 };
 
 static void send_refused(struct harness_pipe *pipe, int32_t opaque, const struct refusal *refusal)

@@ -643,6 +643,253 @@ static void without_room_in_the_log_everything_is_refused_and_reads_go_on(void *
     harness_free(harness);
 }
 
+/* Topic T with a message of four MiB at offset 0 of queue 0, and a small one behind it, which lie
+ * on the disk. */
+static struct harness *cold_topic(struct harness_pipe **pipe)
+{
+    struct harness *harness = harness_new(1);
+    struct buf large = {0};
+    memset(buf_extend(&large, MESSAGE_BODY_MAX), 'x', MESSAGE_BODY_MAX);
+    *pipe = harness_connect(harness_leader(harness), 5000);
+    send_message(*pipe, 1, "T", "", buf_slice(&large));
+    send_message(*pipe, 2, "T", "KEYS\001k\002", slice_text("small"));
+    harness_commit(harness);
+    expect_answer(*pipe, 1, 0);
+    expect_answer(*pipe, 2, 0);
+    buf_close(&large);
+    harness->block_reads = true;
+    return harness;
+}
+
+static void pull_one(struct harness_pipe *pipe, int32_t opaque, const char *offset)
+{
+    harness_send(pipe, 11, opaque, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "queueOffset", offset, "maxMsgNums", "1", "sysFlag", "4", "commitOffset", "0",
+                 "subscription", "*", NULL);
+}
+
+/* More of them than may be under way. */
+enum { LARGE_PULLS = 80 };
+
+static void pull_large(struct harness_pipe *pipe)
+{
+    for (int32_t i = 0; i < LARGE_PULLS; i++) {
+        pull_one(pipe, 100 + i, "0");
+    }
+}
+
+static size_t bytes_under_way(const struct harness *harness)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < harness->blocked_count; i++) {
+        size += harness->blocked[i]->size;
+    }
+    return size;
+}
+
+static void count_answers(struct harness_pipe *pipe, size_t *found, size_t *refused)
+{
+    struct command response;
+    while (harness_receive(pipe, &response)) {
+        assert_true(response.code == 0 || response.code == 2);
+        *found += response.code == 0;
+        *refused += response.code == 2;
+    }
+    buf_clear(&pipe->written);
+    pipe->read = 0;
+}
+
+/* The disk answers, until nobody waits for it. */
+static void read_on(struct harness *harness, struct harness_pipe *pipe, size_t *found,
+                    size_t *refused)
+{
+    while (harness->blocked_count > 0) {
+        harness_run_read(harness);
+        harness_turn(harness);
+        assert_in_range(bytes_under_way(harness), 0, COLD_READS_SIZE_MAX);
+        count_answers(pipe, found, refused);
+    }
+}
+
+/* What a pull reads is allocated when it begins, and it costs a hundred bytes to ask. */
+static void reads_under_way_are_bounded_in_bytes(void **state)
+{
+    (void)state;
+    size_t found = 0;
+    size_t refused = 0;
+    struct harness_pipe *pipe;
+    struct harness *harness = cold_topic(&pipe);
+    pull_large(pipe);
+    harness_turn(harness);
+    assert_in_range(bytes_under_way(harness), COLD_READS_SIZE_MAX / 2, COLD_READS_SIZE_MAX);
+    expect_silence(pipe);
+    read_on(harness, pipe, &found, &refused);
+    assert_int_equal(found, LARGE_PULLS);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void reads_that_wait_are_bounded_too(void **state)
+{
+    (void)state;
+    enum { PULLS = 20000, SERVED = 10000 };
+    size_t found = 0;
+    size_t refused = 0;
+    struct harness_pipe *pipe;
+    struct harness *harness = cold_topic(&pipe);
+    pull_large(pipe);
+    for (int32_t i = 0; i < PULLS; i++) {
+        pull_one(pipe, 1000 + i, "1");
+    }
+    count_answers(pipe, &found, &refused);
+    assert_int_equal(found, 0);
+    assert_in_range(refused, 1, PULLS - SERVED);
+    // What is in memory is read as ever.
+    harness->block_reads = false;
+    pull_one(pipe, 3, "1");
+    expect_answer(pipe, 3, 0);
+    harness->block_reads = true;
+    read_on(harness, pipe, &found, &refused);
+    assert_int_equal(found + refused, LARGE_PULLS + PULLS);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+static void a_read_that_waits_ends_in_any_case(void **state)
+{
+    (void)state;
+    size_t found = 0;
+    size_t refused = 0;
+    struct harness_pipe *pipe;
+    struct harness *harness = cold_topic(&pipe);
+    const struct cold_reads *reads = &harness_leader(harness)->broker.cold_reads;
+    // Its time is over: whoever comes next is served in time.
+    pull_large(pipe);
+    size_t waiting = LARGE_PULLS - reads->under_way_count;
+    harness_advance(harness, COLD_READS_WAIT_MAX_MS);
+    expect_silence(pipe);
+    harness_advance(harness, 100);
+    count_answers(pipe, &found, &refused);
+    assert_int_equal(refused, waiting);
+    assert_int_equal(reads->waiting_size, 0);
+    // Its client goes.
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    pull_one(other, 3, "0");
+    harness_disconnect(other);
+    read_on(harness, pipe, &found, &refused);
+    assert_int_equal(reads->under_way_count, 0);
+    assert_int_equal(reads->under_way_size, 0);
+    // The broker stops.
+    pull_large(pipe);
+    harness_send(pipe, 11, 4, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "queueOffset", "1", "maxMsgNums", "1", "sysFlag", "6", "suspendTimeoutMillis",
+                 "15000", "subscription", "a IS NULL", "expressionType", "SQL92", NULL);
+    harness_send(pipe, 200050, 5, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "maxMsgNums", "1", "invisibleTime", "60000", "pollTime", "0", "initMode", "0",
+                 "exp", "a IS NULL", "expType", "SQL92", NULL);
+    harness_send(pipe, 36, 6, 0, NO_BODY, "group", "G", "delayLevel", "1", "offset", "100", NULL);
+    assert_true(reads->waiting_size > 0);
+    harness_run_reads(harness);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* Whatever reads from the disk waits while there is no room, and is served then. */
+static void every_read_waits_its_turn(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t code;
+        const char *fields[16];
+    } asked[] = {
+        {11,
+         {"consumerGroup", "G", "topic", "T", "queueId", "0", "queueOffset", "1", "maxMsgNums", "1",
+          "sysFlag", "4", "subscription", "a IS NULL", "expressionType", "SQL92"}},
+        {12, {"topic", "T", "key", "k", "maxNum", "64"}},
+        {33, {"offset", NULL}},
+        {36, {"group", "G", "delayLevel", "1", "offset", NULL}},
+        {7110, {"state", "pending"}},
+        {200050,
+         {"consumerGroup", "G", "topic", "T", "queueId", "0", "maxMsgNums", "1", "invisibleTime",
+          "60000", "pollTime", "0", "initMode", "0"}},
+        {200052, {"consumerGroup", "G", "topic", "T", "queueId", "0", "maxMsgNums", "1"}},
+    };
+    size_t found = 0;
+    size_t refused = 0;
+    struct harness_pipe *pipe;
+    struct harness *harness = cold_topic(&pipe);
+    const struct cold_reads *reads = &harness_leader(harness)->broker.cold_reads;
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    char position[24];
+    struct index_entry entry;
+    uint32_t count;
+    const struct machine *machine = harness_leader(harness)->machine;
+    const struct queue *queue = machine_queue_find(machine, slice_text("T"), 0);
+    assert_int_equal(
+        machine_queue_read(harness_leader(harness)->machine, queue, 1, 1, &entry, &count),
+        STATUS_OK);
+    snprintf(position, sizeof position, "%" PRIu64, entry.position);
+    send_message(other, 1, "T", "UNIQ_KEY\001U\002TRAN_MSG\001true\002PGROUP\001P\002",
+                 slice_text("half"));
+    harness_commit(harness);
+    expect_answer(other, 1, 0);
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        const char *fields[16] = {0};
+        for (size_t j = 0; j < 16; j++) {
+            const char *name = j % 2 == 1 ? asked[i].fields[j - 1] : NULL;
+            bool place = name != NULL && strcmp(name, "offset") == 0;
+            fields[j] = place ? position : asked[i].fields[j];
+        }
+        pull_large(pipe);
+        size_t waiting = reads->waiting_size;
+        harness_send(other, asked[i].code, 2, 0, NO_BODY, fields[0], fields[1], fields[2],
+                     fields[3], fields[4], fields[5], fields[6], fields[7], fields[8], fields[9],
+                     fields[10], fields[11], fields[12], fields[13], fields[14], fields[15], NULL);
+        harness_commit(harness);
+        expect_silence(other);
+        assert_true(reads->waiting_size > waiting);
+        read_on(harness, pipe, &found, &refused);
+        harness_commit(harness);
+        expect_answer(other, 2, 0);
+        assert_int_equal(reads->under_way_size, 0);
+        assert_int_equal(reads->waiting_size, 0);
+    }
+    assert_int_equal(refused, 0);
+    harness_disconnect(other);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* Who has read on for a while answers with what there is; nothing is taken that may not be read. */
+static void who_reads_on_and_who_takes_do_not_wait(void **state)
+{
+    (void)state;
+    size_t found = 0;
+    size_t refused = 0;
+    struct harness_pipe *pipe;
+    struct harness *harness = cold_topic(&pipe);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    harness_send(other, 11, 2, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "queueOffset", "0", "maxMsgNums", "1", "sysFlag", "4", "subscription",
+                 "a IS NOT NULL", "expressionType", "SQL92", NULL);
+    pull_large(pipe);
+    harness_run_read(harness);
+    struct command response = expect_answer(other, 2, 20);
+    assert_int_equal(expect_field(&response, "nextBeginOffset"), 1);
+    for (int32_t i = 0; i < 10000; i++) {
+        pull_one(pipe, 1000 + i, "1");
+    }
+    harness_send(other, 200050, 3, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "maxMsgNums", "1", "invisibleTime", "60000", "pollTime", "0", "initMode", "0",
+                 NULL);
+    harness_commit(harness);
+    expect_answer(other, 3, 2);
+    read_on(harness, pipe, &found, &refused);
+    harness_disconnect(other);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -665,6 +912,11 @@ int main(void)
         cmocka_unit_test(the_last_thing_in_the_log_can_be_viewed_by_its_id),
         cmocka_unit_test(a_producer_that_does_not_read_keeps_nobody_else_from_being_asked),
         cmocka_unit_test(immunity_that_is_no_time_is_the_usual_one),
+        cmocka_unit_test(reads_under_way_are_bounded_in_bytes),
+        cmocka_unit_test(reads_that_wait_are_bounded_too),
+        cmocka_unit_test(a_read_that_waits_ends_in_any_case),
+        cmocka_unit_test(every_read_waits_its_turn),
+        cmocka_unit_test(who_reads_on_and_who_takes_do_not_wait),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@ enum { LEADERS = 2, TURNS_MAX = 100000 };
 struct leader {
     struct loop_peer peer;
     unsigned batches;
+    unsigned refusals; /* So many hellos it refuses; others it does not answer. */
 };
 
 struct stage {
@@ -41,8 +42,11 @@ static void leader_flush(void *context)
 static void on_command(struct loop_peer *peer, struct conn *conn, const struct command *command)
 {
     struct leader *leader = peer->context;
-    (void)conn;
     leader->batches += command->code == REQUEST_RAFTMQ_PROPOSE;
+    if (command->code == REQUEST_RAFTMQ_FORWARD_HELLO && leader->refusals > 0) {
+        leader->refusals--;
+        loop_peer_answer(conn, command, RESPONSE_SYSTEM_ERROR, slice_of(NULL, 0));
+    }
 }
 
 static int stage_open(void **state)
@@ -86,6 +90,19 @@ static void turn(void)
     uv_run(&stage.loop, UV_RUN_NOWAIT);
 }
 
+static void turn_often(void)
+{
+    for (int i = 0; i < 100; i++) {
+        turn(); // Whatever is sent next has arrived: loopback is that fast.
+    }
+}
+
+static void send_one(void)
+{
+    harness_send(stage.client, 310, 1, 0, slice_text("pay 100"), "a", "P", "b", "T", "c", "TBW102",
+                 "d", "4", "e", "2", "f", "0", "g", "1700000000001", "h", "0", "i", "", NULL);
+}
+
 /* Member `id` leads from now on; until the follower is connected to it. */
 static void lead(uint64_t id, uint64_t term)
 {
@@ -97,9 +114,7 @@ static void lead(uint64_t id, uint64_t term)
         turn();
     }
     assert_int_equal(leader->peer.accepted, before + 1);
-    for (int i = 0; i < 100; i++) {
-        turn(); // Whatever it sends next has arrived: loopback is that fast.
-    }
+    turn_often();
 }
 
 static void a_batch_goes_to_one_leader_only_however_many_follow(void **state)
@@ -107,8 +122,7 @@ static void a_batch_goes_to_one_leader_only_however_many_follow(void **state)
     (void)state;
     struct command response;
     lead(1, 1);
-    harness_send(stage.client, 310, 1, 0, slice_text("pay 100"), "a", "P", "b", "T", "c", "TBW102",
-                 "d", "4", "e", "2", "f", "0", "g", "1700000000001", "h", "0", "i", "", NULL);
+    send_one();
     for (int i = 0; i < TURNS_MAX && stage.leaders[0].batches == 0; i++) {
         turn();
     }
@@ -125,11 +139,44 @@ static void a_batch_goes_to_one_leader_only_however_many_follow(void **state)
     assert_int_equal(stage.leaders[1].batches, 0);
 }
 
+/* A leader that has just restarted may not have heard of us yet. */
+static void a_hello_that_is_refused_is_said_again(void **state)
+{
+    (void)state;
+    struct command response;
+    struct leader *leader = &stage.leaders[0];
+    enum { REFUSALS = 2, BACKOFF_MAX_MS = 500 };
+    leader->refusals = REFUSALS;
+    const struct replica_state now = {.role = REPLICA_FOLLOWER, .term = 1, .leader_id = 1};
+    broker_on_state(&stage.follower->broker, &now);
+    send_one(); // It goes with the hello: what became of that is not known yet.
+    for (int i = 0; i < TURNS_MAX && leader->refusals == REFUSALS; i++) {
+        turn();
+    }
+    turn_often();
+    assert_int_equal(leader->peer.accepted, 1);
+    assert_null(stage.link.conn);
+    for (size_t count = 2; count <= 3; count++) {
+        stage.harness->now_ms += BACKOFF_MAX_MS;
+        for (int i = 0; i < TURNS_MAX && leader->peer.accepted < count; i++) {
+            turn();
+        }
+        turn_often();
+        assert_int_equal(leader->peer.accepted, count);
+    }
+    assert_int_equal(leader->refusals, 0);
+    assert_non_null(stage.link.conn);
+    assert_false(harness_receive(stage.client, &response));
+    assert_int_equal(leader->batches, 3); // It comes each time, and counts the last.
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_batch_goes_to_one_leader_only_however_many_follow,
                                         stage_open, stage_close),
+        cmocka_unit_test_setup_teardown(a_hello_that_is_refused_is_said_again, stage_open,
+                                        stage_close),
     };
     return cmocka_run_group_tests_name("leader_link", tests, NULL, NULL);
 }

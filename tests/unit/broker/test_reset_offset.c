@@ -104,6 +104,51 @@ static void a_commit_of_the_offset_itself_takes_note_too(void **state)
     assert_int_equal(offset_of(24), 4);
 }
 
+/* It counts once a majority knows that the consumer has taken note: who was answered before could
+ * be thrown back. */
+static void a_consumer_that_has_pulled_at_it_is_not_thrown_back(void **state)
+{
+    (void)state;
+    reset(20, "0", "0", "3");
+    expect_answer(pipe, 20, 0);
+    const char *const offsets[] = {"3", "5"};
+    for (int32_t i = 0; i < 2; i++) {
+        harness_send(pipe, 11, 21 + i, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId",
+                     "0", "queueOffset", offsets[i], "maxMsgNums", "32", "sysFlag", "4",
+                     "commitOffset", "0", "subscription", "*", NULL);
+        if (i == 0) {
+            expect_silence(pipe);
+            harness_commit(harness);
+            struct command answer = expect_answer(pipe, 21, 0);
+            assert_int_equal(expect_field(&answer, "nextBeginOffset"), 5);
+        }
+    }
+    expect_answer(pipe, 22, 19);
+    assert_int_equal(offset_of(23), 3);
+}
+
+/* What cannot be written is pulled again: its group is still held there. */
+static void a_pull_whose_note_is_not_taken_fails(void **state)
+{
+    (void)state;
+    reset(20, "0", "0", "3");
+    expect_answer(pipe, 20, 0);
+    harness_leader(harness)->broker.log_full = true;
+    pull(21, "3");
+    expect_answer(pipe, 21, 14);
+    harness_leader(harness)->broker.log_full = false;
+    pull(22, "5");
+    expect_answer(pipe, 22, 21);
+    // Its connection goes while the note is written.
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    harness_send(other, 11, 23, 0, NO_BODY, "consumerGroup", "G", "topic", "T", "queueId", "0",
+                 "queueOffset", "3", "maxMsgNums", "32", "sysFlag", "4", "subscription", "*", NULL);
+    harness_disconnect(other);
+    harness_commit(harness);
+    pull(24, "4");
+    expect_answer(pipe, 24, 0);
+}
+
 static void a_time_or_the_end_or_a_queue_can_be_named(void **state)
 {
     (void)state;
@@ -146,6 +191,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         reset_test(a_running_consumer_is_moved_and_cannot_undo_it),
         reset_test(a_commit_of_the_offset_itself_takes_note_too),
+        reset_test(a_consumer_that_has_pulled_at_it_is_not_thrown_back),
+        reset_test(a_pull_whose_note_is_not_taken_fails),
         reset_test(a_time_or_the_end_or_a_queue_can_be_named),
         reset_test(what_cannot_be_reset_is_refused),
     };

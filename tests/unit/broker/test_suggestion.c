@@ -247,6 +247,20 @@ static void expect_home(int64_t offset)
     assert_int_equal(expect_field(&answer, "suggestWhichBrokerId"), 0);
 }
 
+/* The leader may have seen it pull there already. */
+static void a_follower_is_not_sure_that_a_reset_still_holds(void **state)
+{
+    (void)state;
+    harness_send(pipes[LEADER], 222, 4, 0, NO_BODY, "group", "G", "topic", "T", "timestamp", "0",
+                 "isForce", "true", "queueId", "0", "offset", "3", NULL);
+    harness_commit(harness);
+    expect_answer(pipes[LEADER], 4, 0);
+    pull(FOLLOWER, "0", 5, BRINGS_FILTER | SUSPEND, "TAG", "*");
+    expect_home(5);
+    pull(LEADER, "0", 5, BRINGS_FILTER | SUSPEND, "TAG", "*");
+    expect_answer(pipes[LEADER], 2, 21);
+}
+
 static void a_reader_that_a_restarted_follower_does_not_know_is_sent_home(void **state)
 {
     (void)state;
@@ -320,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_follower_holds_an_empty_pull_for_a_second, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_reset_brings_its_reader_home, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_follower_is_not_sure_that_a_reset_still_holds, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(
             a_reader_that_a_restarted_follower_does_not_know_is_sent_home, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reader_that_a_damaged_follower_cannot_serve_is_sent_home,

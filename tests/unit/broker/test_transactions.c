@@ -780,11 +780,35 @@ static void strangers_cannot_forward_or_propose(void **state)
     struct command response;
     harness_send(pipe, 7152, 1, 0, slice_text("rubbish"), NULL);
     assert_true(harness_receive(pipe, &response));
-    assert_int_equal(response.code, 16);
+    assert_int_equal(response.code, 14);
     harness_send(pipe, 7150, 2, 0, slice_of(NULL, 0), "cluster", "other", "group", "broker-a",
                  "memberId", "2", NULL);
     assert_true(harness_receive(pipe, &response));
     assert_int_not_equal(response.code, 0);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
+/* A replica may be none of ours only until we have heard of it: what it sent meanwhile it keeps,
+ * and its clients are not taken for one that is connected here. */
+static void what_comes_without_a_hello_goes_back_to_who_sent_it(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct command response;
+    int32_t why;
+    harness_send(pipe, 7152, 1, 0, slice_text("rubbish"), NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(command_i32(&response, "status", true, &why), STATUS_OK);
+    assert_int_equal(why, STATUS_NOT_LEADER);
+    harness_send(pipe, 34, 2, 0,
+                 slice_text("{\"clientID\":\"c\",\"producerDataSet\":[{\"groupName\":\"P\"}]}"),
+                 "rmqChannel", "7", "rmqHost", "10.0.0.9:4000", NULL);
+    assert_true(harness_receive(pipe, &response));
+    assert_int_equal(response.code, 14);
+    assert_null(channels_group(&harness_leader(harness)->broker.channels, MEMBER_PRODUCER,
+                               slice_text("P")));
     harness_disconnect(pipe);
     harness_free(harness);
 }
@@ -813,6 +837,7 @@ int main(void)
         cmocka_unit_test(a_leader_that_is_none_is_not_asked_all_the_time),
         cmocka_unit_test(a_forwarded_batch_of_unknown_outcome_is_not_forwarded_again),
         cmocka_unit_test(strangers_cannot_forward_or_propose),
+        cmocka_unit_test(what_comes_without_a_hello_goes_back_to_who_sent_it),
     };
     return cmocka_run_group_tests_name("transactions", tests, NULL, NULL);
 }
