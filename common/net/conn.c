@@ -43,6 +43,7 @@ struct conn {
     struct buf scratch; /* Of command_decode(). */
     enum status why;
     int handles_open;
+    bool accepted;
     bool open;    /* Connected. */
     bool reading; /* uv_read_start() is in force. */
     bool closing;
@@ -81,6 +82,7 @@ enum status conn_accept(uv_stream_t *listener, const struct conn_options *option
         return STATUS_IO;
     }
     conn->peer = peer_of(&conn->tcp);
+    conn->accepted = true;
     start(conn);
     *out = conn;
     return STATUS_OK;
@@ -231,6 +233,13 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
     }
 }
 
+/* A server stops while its peer does not take what it answers. Who connected goes on: what it is
+ * sent it has asked for, and were both to stop, neither would ever go on. */
+static bool listens(const struct conn *conn)
+{
+    return !conn->accepted || conn_out_size(conn) <= CONN_OUT_PAUSE;
+}
+
 /* Hand out every whole frame received, unless output piles up or the connection goes. */
 static void dispatch(struct conn *conn)
 {
@@ -239,7 +248,7 @@ static void dispatch(struct conn *conn)
     }
     conn->dispatching = true;
     struct slice frame;
-    while (!conn->closing && conn_out_size(conn) <= CONN_OUT_PAUSE && next_frame(conn, &frame)) {
+    while (!conn->closing && listens(conn) && next_frame(conn, &frame)) {
         struct command command;
         buf_clear(&conn->scratch);
         if (command_decode(frame, &conn->scratch, &command) != STATUS_OK) {
@@ -401,10 +410,9 @@ static void on_written(uv_write_t *request, int result)
     resume(conn);
 }
 
-/* Read only while the peer takes what we answer. */
 static void update_reading(struct conn *conn)
 {
-    bool want = conn->open && !conn->closing && conn_out_size(conn) <= CONN_OUT_PAUSE;
+    bool want = conn->open && !conn->closing && listens(conn);
     if (want && !conn->reading) {
         conn->reading = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) == 0;
         if (!conn->reading) {

@@ -1,9 +1,9 @@
 /* One framed remoting connection on a libuv loop, accepted or made by us.
  *
  * Splits the stream into frames (common/remoting/command.h), checks sizes before memory is taken,
- * and writes what was queued in one go at the end of the loop turn. Back-pressure both ways: while
- * more than CONN_OUT_PAUSE bytes wait to be written, reading stops; beyond CONN_OUT_MAX the peer is
- * too slow and is closed. Loop thread only. */
+ * and writes what was queued in one go at the end of the loop turn. Back-pressure: while more than
+ * CONN_OUT_PAUSE bytes wait to be written to a peer that we accepted, reading from it stops; beyond
+ * CONN_OUT_MAX any peer is too slow and is closed. Loop thread only. */
 #ifndef COMMON_NET_CONN_H
 #define COMMON_NET_CONN_H
 

@@ -312,6 +312,29 @@ static void the_largest_frame_passes_both_ways(void **state)
     server_close(&server);
 }
 
+/* Each has more to say than the other takes before it is heard itself. */
+static void who_connects_listens_whatever_it_has_to_say(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 };
+    struct server server;
+    struct client client;
+    server_open(&server);
+    client_connect(&client, &server, server.listener.port);
+    uint8_t *body = mem_zalloc(1024 * 1024);
+    struct command request;
+    for (int32_t i = 0; i < COUNT; i++) {
+        command_init_request(&request, 10, i + 1);
+        request.body = slice_of(body, 1024 * 1024);
+        conn_send_command(client.conn, &request);
+    }
+    RUN_UNTIL(&server, client.answers == COUNT);
+    free(body);
+    client_close(&client, &server);
+    RUN_UNTIL(&server, server.closed == 1);
+    server_close(&server);
+}
+
 /* A peer that asks and does not read: the server stops reading from it, so its own memory stays
  * bounded, and goes on when the peer reads at last. */
 static void a_slow_reader_is_not_read_from_until_it_reads(void **state)
@@ -489,6 +512,7 @@ int main(void)
         cmocka_unit_test(a_frame_may_be_split_at_every_byte),
         cmocka_unit_test(what_is_no_frame_closes_the_connection),
         cmocka_unit_test(the_largest_frame_passes_both_ways),
+        cmocka_unit_test(who_connects_listens_whatever_it_has_to_say),
         cmocka_unit_test(a_slow_reader_is_not_read_from_until_it_reads),
         cmocka_unit_test(a_peer_that_never_reads_what_is_pushed_is_closed),
         cmocka_unit_test(a_refused_connection_is_told_once),
