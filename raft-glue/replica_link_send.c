@@ -183,15 +183,18 @@ static void pop_pending(struct link *link)
     link->pending_count--;
 }
 
-/* What was truncated while it was read looks damaged, too; it is not there the next time. */
+/* What was truncated while it was read looks damaged, too; it is not there the next time. Loads of
+ * other entries come between the two. */
 static void judge_load(struct link *link, const struct log_load *load)
 {
     uint64_t bad = load->first_index + load->verified;
-    if (load->status != STATUS_CORRUPT) {
-        link->suspect = 0;
-    } else if (link->suspect != bad) {
+    if (load->status == STATUS_OK) {
+        bool sound =
+            link->suspect >= load->first_index && link->suspect < load->first_index + load->count;
+        link->suspect = sound ? 0 : link->suspect;
+    } else if (load->status == STATUS_CORRUPT && link->suspect != bad) {
         link->suspect = bad;
-    } else {
+    } else if (load->status == STATUS_CORRUPT) {
         link->peers->options.on_damage(link->peers->options.context, bad);
     }
 }

@@ -30,6 +30,13 @@ static void on_state(void *context, const struct replica_state *state)
     node->state = *state;
 }
 
+static void on_damaged(void *context, bool stuck)
+{
+    struct node *node = context;
+    (void)stuck;
+    node->damaged = true;
+}
+
 enum status start_node_as(struct cluster *cluster, size_t i, const char *name, char **error)
 {
     struct node *node = &cluster->nodes[i];
@@ -46,6 +53,8 @@ enum status start_node_as(struct cluster *cluster, size_t i, const char *name, c
         .election_timeout_ms = cluster->election_timeout_ms,
         .heartbeat_timeout_ms = cluster->election_timeout_ms / 6,
         .applied_index = node->applied_index,
+        .on_damaged = on_damaged,
+        .needs_context = node,
         .machine = {.context = node, .apply = on_apply, .drop = on_drop, .on_state = on_state},
     };
     node->closed = false;

@@ -23,6 +23,7 @@ struct node {
     unsigned own_applied; /* Applied with a proposal of this node. */
     unsigned dropped;
     enum status dropped_why;
+    bool damaged; /* It said so of its log. */
     bool closed;
 };
 

@@ -164,6 +164,37 @@ static bool mark_is_level(struct cluster *cluster)
     return stored_mark(&cluster->nodes[0]).position == view.log_end_position;
 }
 
+static bool leader_tells_of_damage(struct cluster *cluster)
+{
+    const struct node *node = leader(cluster);
+    return node != NULL && node->damaged;
+}
+
+/* What it needs is read for it in several pieces, of which one alone is damaged. */
+static void damage_is_told_that_a_member_meets_between_what_is_sound(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, SIZE = 300 * 1024 };
+    struct cluster *cluster = cluster_open(NODES);
+    cluster->election_timeout_ms = 800; // So that a slow disk deposes nobody.
+    start_node(cluster, 0);
+    start_node(cluster, 1);
+    run_until(cluster, has_leader);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        assert_int_equal(propose(leader(cluster), i, SIZE), STATUS_OK);
+        run_until_applied(cluster, i + 1);
+    }
+    stop_node(cluster, 0);
+    stop_node(cluster, 1); // Started again they have none of it in memory.
+    start_node(cluster, 0);
+    start_node(cluster, 1);
+    run_until(cluster, has_leader);
+    flip_below(leader(cluster), 3 * 1024 * 1024);
+    start_node(cluster, 2);
+    run_until(cluster, leader_tells_of_damage);
+    cluster_close(cluster);
+}
+
 /* A member that is alone, has applied `count` entries, and rests. */
 static struct cluster *cluster_at_rest(size_t count)
 {
@@ -238,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_read_that_is_asked_for_while_closing_ends_as_canceled),
         cmocka_unit_test(the_data_of_another_group_is_not_started_on),
         cmocka_unit_test(a_store_that_is_ahead_of_the_log_is_refused),
+        cmocka_unit_test(damage_is_told_that_a_member_meets_between_what_is_sound),
         cmocka_unit_test(a_log_at_rest_is_marked),
         cmocka_unit_test(
             a_stopped_replica_whose_last_frame_is_damaged_says_corrupt_instead_of_cutting_it),
