@@ -110,6 +110,8 @@ static void a_cut_waits_for_the_machine_and_for_who_copies_the_log(void **state)
     replica_pin(f.replica, FIXTURE_SEGMENT);
     durable(&f, segment_log_last_index(f.storage.log));
     assert_int_equal(segment_log_first_position(f.storage.log), FIXTURE_SEGMENT);
+    // Nor is the base ahead of the log, which the next to copy would get with it.
+    assert_int_equal(f.storage.base.index + 1, segment_log_first_index(f.storage.log));
     replica_pin(f.replica, UINT64_MAX);
     receive_large(&f, segment_log_last_index(f.storage.log), 1);
     durable(&f, segment_log_last_index(f.storage.log));
