@@ -27,8 +27,9 @@ static void row_free(struct offset_row *row);
 static void row_delete(struct machine *machine, struct offset_row *row);
 static struct offset_row *row_get(struct machine *machine, struct slice group,
                                   const struct topic *topic);
-static void row_set(struct machine *machine, struct offset_row *row, int32_t queue_id,
-                    int64_t after);
+static int64_t row_at(const struct offset_row *row, int32_t queue_id);
+static void row_set(struct machine *machine, struct offset_row *row, const struct topic *topic,
+                    int32_t queue_id, int64_t after);
 static enum status commit_apply(struct machine *machine, const struct offset_commit *commit);
 
 void apply_offsets(struct machine *machine, const struct operation_offsets *offsets,
@@ -92,10 +93,10 @@ static enum status commit_apply(struct machine *machine, const struct offset_com
     if (commit->reset) {
         popped_reset(machine, commit->group, commit->topic, commit->queue_id);
     }
-    int64_t before = row->offsets[commit->queue_id];
+    int64_t before = row_at(row, commit->queue_id);
     int64_t after = offset_after(before, commit);
     if (after != before) {
-        row_set(machine, row, commit->queue_id, after);
+        row_set(machine, row, topic, commit->queue_id, after);
         if (commit->reset) {
             queue_report(machine, &topic->queues[commit->queue_id]);
         }
@@ -110,7 +111,7 @@ enum status offset_move(struct machine *machine, struct slice group, struct topi
     if (row == NULL) {
         return STATUS_LIMIT;
     }
-    row_set(machine, row, queue_id, offset);
+    row_set(machine, row, topic, queue_id, offset);
     return STATUS_OK;
 }
 
@@ -177,7 +178,7 @@ static void row_grow(struct offset_row *row, uint32_t count)
     row->count = count;
 }
 
-/* With a place for each queue of the topic; NULL if there are too many rows. */
+/* NULL if there are too many rows. */
 static struct offset_row *row_get(struct machine *machine, struct slice group,
                                   const struct topic *topic)
 {
@@ -186,16 +187,20 @@ static struct offset_row *row_get(struct machine *machine, struct slice group,
     if (node == NULL && machine->offsets.count >= OFFSET_ROWS_MAX) {
         return NULL;
     }
-    struct offset_row *row =
-        node == NULL ? row_new(machine, &key) : CONTAINER_OF(node, struct offset_row, node);
-    row_grow(row, topic->queue_count);
-    return row;
+    return node == NULL ? row_new(machine, &key) : CONTAINER_OF(node, struct offset_row, node);
 }
 
-static void row_set(struct machine *machine, struct offset_row *row, int32_t queue_id,
-                    int64_t after)
+static int64_t row_at(const struct offset_row *row, int32_t queue_id)
 {
-    int64_t before = row->offsets[queue_id];
+    return (uint32_t)queue_id < row->count ? row->offsets[queue_id] : OFFSET_NONE;
+}
+
+/* Only now it gets a place for each queue of the topic: what is not written may not change. */
+static void row_set(struct machine *machine, struct offset_row *row, const struct topic *topic,
+                    int32_t queue_id, int64_t after)
+{
+    int64_t before = row_at(row, queue_id);
+    row_grow(row, topic->queue_count);
     row->offsets[queue_id] = after;
     machine->offsets_held += held(after);
     machine->offsets_held -= held(before);

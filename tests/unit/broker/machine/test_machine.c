@@ -481,6 +481,24 @@ static int64_t offset_of(const char *group, const char *topic, int32_t queue_id)
     return found ? offset : -1;
 }
 
+static void a_commit_that_changes_nothing_leaves_the_state_as_it_is(void **state)
+{
+    (void)state;
+    driver_put_topic(&driver, "orders", 2);
+    driver_commit_offset(&driver, "g", "orders", 1, 10, false);
+    driver_put_topic(&driver, "orders", 4);
+    driver_checkpoint(&driver, true);
+    driver_commit_offset(&driver, "g", "orders", 1, 5, false);
+    driver_checkpoint(&driver, true);
+    uint64_t hash = machine_hash(driver.machine);
+    driver_reopen(&driver);
+    assert_int_equal(machine_hash(driver.machine), hash);
+    driver_commit_offset(&driver, "g", "orders", 3, 7, false);
+    assert_int_equal(offset_of("g", "orders", 3), 7);
+    assert_int_equal(offset_of("g", "orders", 2), -1);
+    assert_int_equal(offset_of("g", "orders", 1), 10);
+}
+
 static void offsets_only_rise_unless_reset(void **state)
 {
     (void)state;
@@ -709,6 +727,7 @@ int main(void)
         machine_test(changes_of_topics_are_counted_and_repetitions_are_not),
         machine_test(topics_that_cannot_be_are_refused),
         machine_test(groups_are_created_changed_and_deleted),
+        machine_test(a_commit_that_changes_nothing_leaves_the_state_as_it_is),
         machine_test(offsets_only_rise_unless_reset),
         machine_test(an_offset_that_was_reset_is_held_until_it_is_committed),
         machine_test(one_refused_commit_does_not_harm_the_others),
