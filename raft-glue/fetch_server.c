@@ -199,11 +199,21 @@ static void run(uv_work_t *work)
     }
 }
 
+/* Damage of the state machine's store is noticed by who owns that. */
+static void look_for_damage(const struct fetch_session *session)
+{
+    const struct fetch_server_options *options = &session->server->options;
+    if (session->loading && session->answer.status == STATUS_CORRUPT) {
+        options->on_damage(options->context, session->load.first_index + session->load.verified);
+    }
+}
+
 static void after_run(uv_work_t *work, int status)
 {
     (void)status;
     struct fetch_session *session = work->data;
     session->in_pool = false;
+    look_for_damage(session);
     if (session->tcp == NULL) {
         try_free(session);
     } else if (session->answer.status != STATUS_OK) {
@@ -227,10 +237,22 @@ static void start_work(struct fetch_session *session)
 
 /* ---- Requests ---- */
 
-static void put_base(const struct replica_storage *storage, struct buf *body)
+/* Where a copy begins: where the log does, or behind a cut that is not carried out yet, because
+ * somebody copies what lies before it. What the membership was there is not known any more. */
+static void find_begin(const struct replica_storage *storage, uint64_t *index, uint64_t *position)
 {
-    uint64_t first = segment_log_first_index(storage->log);
-    le64_put(buf_extend(body, 8), segment_log_first_position(storage->log));
+    const struct segment_log *log = storage->log;
+    struct log_entry entry;
+    *index = segment_log_first_index(log);
+    *position = segment_log_first_position(log);
+    if (storage->base.index >= *index && segment_log_entry(log, storage->base.index + 1, &entry)) {
+        *index = storage->base.index + 1;
+        *position = segment_log_segment_start(log, entry.position);
+    }
+}
+
+static void put_base(const struct replica_storage *storage, uint64_t first, struct buf *body)
+{
     if (first == 1) {
         return;
     }
@@ -281,12 +303,12 @@ static void open_copy(struct fetch_session *session, uint64_t reach)
         refuse(session, STATUS_BUSY);
         return;
     }
-    session->pin = segment_log_first_position(storage->log);
+    find_begin(storage, &session->answer.first_index, &session->pin);
     update_pin(server);
-    session->answer.first_index = segment_log_first_index(storage->log);
     session->answer.last_index = segment_log_last_index(storage->log);
     session->answer.term = state.role == REPLICA_LEADER ? state.term : 0;
-    put_base(storage, &session->body);
+    le64_put(buf_extend(&session->body, 8), session->pin);
+    put_base(storage, session->answer.first_index, &session->body);
     log_info(server->options.log, "copy begins",
              "member=%" PRIu64 " entries=%" PRIu64 "-%" PRIu64 " state=%" PRIu64, session->member,
              session->answer.first_index, session->answer.last_index, session->answer.applied);

@@ -25,6 +25,8 @@ struct fetch_server_options {
     struct replica_storage *storage;
     struct image_source source;
     uint64_t rate; /* Bytes a second; 0: as fast as it goes. */
+    /* Entries to be copied, from this one on, are damaged on disk. */
+    void (*on_damage)(void *context, uint64_t index);
     void *context;
     void (*on_idle)(void *context); /* After close: no session is left. */
 };

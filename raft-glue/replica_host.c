@@ -166,6 +166,7 @@ static void start_fetch_server(struct replica_host *host)
         .storage = &host->storage,
         .source = host->options.image,
         .rate = host->options.copy_rate,
+        .on_damage = replica_host_on_damage,
         .context = host,
         .on_idle = on_fetch_idle,
     };

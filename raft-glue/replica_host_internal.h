@@ -26,7 +26,7 @@ struct replica_host {
     void (*on_room)(void *context);
     void *room_context;
     bool behind_told;
-    bool damage_seen; /* By what is sent to others. */
+    bool damage_seen; /* In what others need. */
     bool damage_told;
     bool stuck_told;
     bool removed;
@@ -46,6 +46,8 @@ void replica_host_pump(struct replica_host *host);
 WARN_UNUSED enum status replica_host_start_peers(struct replica_host *host, char **error);
 /* Have a link to every server that is known, and to no other. */
 void replica_host_keep_links(struct replica_host *host);
+/* Entries that another member needs, from this one on, are damaged on disk. */
+void replica_host_on_damage(void *context, uint64_t index);
 /* The replica's way out. */
 void replica_host_send(void *context, const struct replica_outbound *outbound);
 

@@ -155,7 +155,7 @@ void replica_host_keep_links(struct replica_host *host)
     look_whether_added(host);
 }
 
-static void on_damage(void *context, uint64_t index)
+void replica_host_on_damage(void *context, uint64_t index)
 {
     struct replica_host *host = context;
     log_error(host->options.log, "entries that another member needs are damaged on disk",
@@ -218,7 +218,7 @@ enum status replica_host_start_peers(struct replica_host *host, char **error)
         .on_message = on_message,
         .may_send = may_send,
         .judge = judge_hello,
-        .on_damage = on_damage,
+        .on_damage = replica_host_on_damage,
         .on_removed = on_removed,
         .change_index = change_index,
         .describe = describe,

@@ -366,9 +366,14 @@ void segment_log_begin(struct segment_log *log, uint64_t index, uint64_t previou
     log->handed_index = index - 1;
 }
 
+uint64_t segment_log_segment_start(const struct segment_log *log, uint64_t position)
+{
+    return position / log->options.segment_size * log->options.segment_size;
+}
+
 uint64_t segment_log_segment_first(const struct segment_log *log, uint64_t position)
 {
-    uint64_t start = position / log->options.segment_size * log->options.segment_size;
+    uint64_t start = segment_log_segment_start(log, position);
     if (start <= log->first_position || start >= log->end_position) {
         return 0;
     }

@@ -106,6 +106,8 @@ uint64_t segment_log_index_at(const struct segment_log *log, uint64_t position);
 void segment_log_begin(struct segment_log *log, uint64_t index, uint64_t previous_term,
                        uint64_t position);
 
+/* Where the segment begins that this position lies in. */
+uint64_t segment_log_segment_start(const struct segment_log *log, uint64_t position);
 /* Index of the first entry of the segment that this position lies in; 0 if the log begins there or
  * behind it, or does not reach it. */
 uint64_t segment_log_segment_first(const struct segment_log *log, uint64_t position);

@@ -33,6 +33,7 @@ struct fixture {
     struct buf image; /* As it arrived. */
     bool image_ended;
     size_t cancel_after; /* Pieces of the image; 0: never. */
+    bool damaged;        /* The leader said so of itself. */
 };
 
 /* ---- The leader ---- */
@@ -94,6 +95,12 @@ static void image_close(void *image)
     ((struct fixture *)image)->images_open--;
 }
 
+static void on_damaged(void *context, bool stuck)
+{
+    struct fixture *f = context;
+    f->damaged = !stuck;
+}
+
 /* A voter that does not exist: with it we do not lead. */
 static const struct replica_member nobody = {3, {INADDR_LOOPBACK, 9}};
 
@@ -114,6 +121,8 @@ static void start_host(struct fixture *f, uint64_t applied)
         .applied_index = applied,
         .machine = {.context = f, .apply = on_apply, .drop = on_drop, .on_state = on_state},
         .image = {f, image_open, image_read, image_close},
+        .on_damaged = on_damaged,
+        .needs_context = f,
     };
     char *error = NULL;
     f->closed = false;
@@ -345,6 +354,49 @@ static void a_copy_of_a_cut_log_begins_where_that_does(void **state)
     fixture_close(f);
 }
 
+static uint64_t first_index(const struct fixture *f)
+{
+    struct replica_view view;
+    replica_host_view(f->host, &view);
+    return view.first_index;
+}
+
+/* The base of a cut is stored at once, but before C-Raft lets go of entries its snapshot has to
+ * move on. */
+static void a_copy_begins_behind_a_cut_that_is_not_carried_out_yet(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 250);
+    assert_int_equal(
+        replica_host_change(f->host, nobody.id, nobody.raft_host, REPLICA_MEMBER_STANDBY),
+        STATUS_OK);
+    propose(f, 500); // More than three segments.
+    replica_host_machine_durable(f->host, f->applied);
+    replica_host_cut(f->host, SEGMENT_SIZE);
+    while (first_index(f) == 1) {
+        propose_sized(f, 1, 10);
+    }
+    uint64_t first = first_index(f);
+    replica_host_cut(f->host, 2 * (uint64_t)SEGMENT_SIZE);
+    f->applied *= 2; // What the image says of itself.
+    struct directory directory;
+    struct replica_storage storage;
+    uint64_t copied = 0;
+    for (int i = 0; i < 100 && copied <= first; i++) {
+        temp_directory_remove(&f->copy_directory);
+        temp_directory_make(&f->copy_directory);
+        assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
+        open_copy(f, &directory, &storage);
+        copied = segment_log_first_index(storage.log);
+        replica_storage_close(&storage);
+        directory_posix_close(&directory);
+    }
+    assert_true(copied > first);
+    assert_int_equal(first_index(f), first);
+    fixture_close(f);
+}
+
 static void an_interrupted_copy_goes_on_where_it_stopped(void **state)
 {
     (void)state;
@@ -372,6 +424,32 @@ static void what_was_copied_of_a_history_that_was_given_up_is_copied_anew(void *
     f->cancel_after = 20; // Pieces of images: it would try for ever.
     assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_OK);
     assert_whole(f);
+    fixture_close(f);
+}
+
+static void damage_segment(const struct temp_directory *directory, long at)
+{
+    char path[sizeof directory->path + 32];
+    snprintf(path, sizeof path, "%s/segment-%016x", directory->path, 0U);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, at, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, at, SEEK_SET);
+    fputc(byte ^ 0x10, file);
+    fclose(file);
+}
+
+/* Otherwise it would be tried for ever, each time with the whole state. */
+static void a_leader_that_cannot_read_what_is_to_be_copied_says_so(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open();
+    propose(f, 40);
+    damage_segment(&f->leader_directory, 20 * ENTRY);
+    f->cancel_after = 100;
+    assert_int_equal(fetch(f, &(struct term_vote_state){.term = 1}), STATUS_CANCELED);
+    assert_true(f->damaged);
     fixture_close(f);
 }
 
@@ -613,8 +691,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_has_the_state_and_all_committed_entries),
         cmocka_unit_test(a_copy_of_a_cut_log_begins_where_that_does),
+        cmocka_unit_test(a_copy_begins_behind_a_cut_that_is_not_carried_out_yet),
         cmocka_unit_test(an_interrupted_copy_goes_on_where_it_stopped),
         cmocka_unit_test(what_was_copied_of_a_history_that_was_given_up_is_copied_anew),
+        cmocka_unit_test(a_leader_that_cannot_read_what_is_to_be_copied_says_so),
         cmocka_unit_test(a_state_that_is_ahead_of_the_log_is_copied_again),
         cmocka_unit_test(the_copy_of_a_lost_member_knows_how_far_it_must_get),
         cmocka_unit_test(a_member_that_does_not_lead_gives_what_it_knows_to_be_committed),
