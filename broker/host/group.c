@@ -3,7 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { TRANSFER_WAIT_MS = 2000 /* At an orderly stop. */ };
+enum {
+    TRANSFER_WAIT_MS = 2000, /* At an orderly stop. */
+    WAIT_TOLD_MS = 3000,     /* What only waits for an election is not worth a line. */
+};
 
 static void thread_main(void *argument);
 static void on_stop(uv_async_t *async);
@@ -111,11 +114,10 @@ static void remember_for_copy(struct group_host *host)
 /* Replace the data of a group that was closed for it. */
 static enum status get_copy(struct group_host *host)
 {
-    bool damaged = host->damaged;
-    host->behind = host->damaged = false;
+    bool replace = host->replace;
+    host->behind = host->replace = false;
     host->store_damaged = false; // It is condemned: opening it sets it aside.
-    host->hand_over_ms = 0;
-    if (damaged) {
+    if (replace) {
         return group_data_replace(&host->data);
     }
     if (host->copy.reach == 0) {
@@ -156,7 +158,7 @@ static void thread_main(void *argument)
         broker_close(&host->broker);
         group_close_store(host);
         log_info(&host->log, "stopped", "");
-        again = (host->behind || host->damaged || host->store_damaged || host->recover_alone) &&
+        again = (host->behind || host->replace || host->store_damaged || host->recover_alone) &&
                 !host->stop_wanted;
         if (again) {
             status = host->recover_alone ? recover_alone(host) : get_copy(host);
@@ -178,18 +180,42 @@ static void on_handed_over(void *context, enum status status)
     (void)status; // Looked at by who leads then.
 }
 
-/* A damaged replica closes for a copy; one that leads hands over first, if that works at once. */
+/* Its damage is one thing, a group that stands still for it would be another: as long as the others
+ * need this one, it goes on as it is. */
+static void wait_for_others(struct group_host *host, uint64_t now)
+{
+    if (host->damage_wait_ms == 0) {
+        host->damage_wait_ms = now;
+    } else if (!host->damage_wait_told && now >= host->damage_wait_ms + WAIT_TOLD_MS) {
+        host->damage_wait_told = true;
+        log_warn(&host->log, "damaged, and a copy has to wait until all other voters are up",
+                 "bring them back, or remove those that will not come back");
+    }
+}
+
+/* A damaged replica closes for a copy, if the others can do without it; one that leads hands over
+ * first, if that works at once. */
 static bool may_close_damaged(struct group_host *host, uint64_t now)
 {
     if (!host->damaged && !host->store_damaged) {
         return false;
     }
-    if (broker_leads(&host->broker) && host->hand_over_ms == 0) {
+    if (!group_others_up(host)) {
+        host->hand_over_ms = 0;
+        wait_for_others(host, now);
+        return false;
+    }
+    bool leads = broker_leads(&host->broker);
+    if (leads && host->hand_over_ms == 0) {
         host->hand_over_ms = now;
         replica_host_transfer(host->replica, 0, on_handed_over, NULL);
         return false;
     }
-    return !broker_leads(&host->broker) || now >= host->hand_over_ms + TRANSFER_WAIT_MS;
+    if (leads && now < host->hand_over_ms + TRANSFER_WAIT_MS) {
+        return false;
+    }
+    host->replace = host->damaged;
+    return true;
 }
 
 void group_on_tick(uv_timer_t *timer)
@@ -208,7 +234,7 @@ void group_on_tick(uv_timer_t *timer)
         return;
     }
     group_look_at_disk(host, now);
-    group_look_at_lag(host, now);
+    group_look_at_fitness(host, now);
     leader_link_update(&host->leader);
     broker_tick(&host->broker);
     registrar_tick(host->registrar);

@@ -1,7 +1,9 @@
-/* What a replica does that has much of the log to apply yet, because its store is built again.
+/* What a replica does that should not lead: it has much of the log to apply yet, because its store
+ * is built again, or its data is damaged.
  *
- * As leader it would keep clients waiting until it has: so it declines leadership as a drained one
- * does, and should it be elected all the same, it hands over to a member that is ready. */
+ * As leader it would keep clients waiting, or answer them with errors: so it declines leadership as
+ * a drained one does, and should it be elected all the same, it hands over to a member that is
+ * ready. */
 #include "broker/host/group_internal.h"
 
 #include "common/base/limits.h"
@@ -33,19 +35,28 @@ static void hand_over(struct group_host *host, uint64_t now)
     replica_host_transfer(host->replica, target, on_handed_over, host);
 }
 
-void group_look_at_lag(struct group_host *host, uint64_t now)
+static void look_at_lag(struct group_host *host, const struct replica_view *view)
 {
-    struct replica_view view;
-    replica_host_view(host->replica, &view);
-    uint64_t lag = view.last_index - view.applied_index;
+    uint64_t lag = view->last_index - view->applied_index;
     bool lags = lag > (host->lags ? (uint64_t)LAG_END : (uint64_t)LAG_BEGIN);
     if (lags != host->lags) {
         host->lags = lags;
         log_info(&host->log, lags ? "declining leadership until more is applied" : "has caught up",
-                 "applied=%" PRIu64 " last=%" PRIu64, view.applied_index, view.last_index);
+                 "applied=%" PRIu64 " last=%" PRIu64, view->applied_index, view->last_index);
+    }
+}
+
+void group_look_at_fitness(struct group_host *host, uint64_t now)
+{
+    struct replica_view view;
+    replica_host_view(host->replica, &view);
+    look_at_lag(host, &view);
+    bool unfit = host->lags || host->damaged || host->store_complained;
+    if (unfit != host->unfit) {
+        host->unfit = unfit;
         group_tell_drained(host);
     }
-    if (lags && view.state.role >= REPLICA_ELECTED && host->stopping == RUNNING) {
+    if (unfit && view.state.role >= REPLICA_ELECTED && host->stopping == RUNNING) {
         hand_over(host, now);
     }
 }

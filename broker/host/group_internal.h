@@ -39,7 +39,10 @@ struct group_host {
     bool stop_wanted;
     struct group_data data;
     bool recover_alone;      /* Closed, or to be closed, to become the only member. */
-    bool damaged;            /* Closed, or to be closed, because its log is damaged. */
+    bool damaged;            /* Its log is: to be closed for a copy, once the others are up. */
+    uint64_t damage_wait_ms; /* Since when it waits for that; 0: it does not. */
+    bool damage_wait_told;
+    bool replace;            /* Closed, or being closed, for that. */
     bool store_damaged;      /* Closed, or to be closed, because its store is damaged. */
     bool store_complained;   /* It is damaged, and cannot be built again, or not yet. */
     unsigned rebuilds;       /* Of the store, one soon after the other. */
@@ -70,6 +73,7 @@ struct group_host {
     bool disk_low;
     bool drained; /* Also when it was opened anew. */
     bool lags;    /* Has much to apply yet. */
+    bool unfit;   /* To lead: it lags, or is damaged. */
     bool handing_over;
     uint64_t hand_over_due_ms;
 };
@@ -88,6 +92,8 @@ void group_look_at_store(struct group_host *host, uint64_t now);
 /* Are there others to copy from, if log or store are damaged, who can do without us? Voters count,
  * whatever is configured; before the replica has said who they are, those of the configuration. */
 bool group_can_copy(struct group_host *host);
+/* Are they all up, as far as can be seen from here, and led? Then the group goes on without us. */
+bool group_others_up(struct group_host *host);
 
 void group_on_tick(uv_timer_t *timer);
 void group_on_turn_end(uv_check_t *check);
@@ -100,11 +106,11 @@ struct member_ports group_member_ports(struct group_host *host);
 /* Each tick: refuse what the disk has no room for, hand over if even the log has none. */
 void group_look_at_disk(struct group_host *host, uint64_t now);
 
-/* Each tick: decline leadership while much is to be applied. */
-void group_look_at_lag(struct group_host *host, uint64_t now);
+/* Each tick: decline leadership while much is to be applied, or something is damaged. */
+void group_look_at_fitness(struct group_host *host, uint64_t now);
 /* A member that could take over at once, 0: none. */
 uint64_t group_ready_member(const struct group_host *host);
-/* Tell the other members whether this replica wants no leadership: drained, or behind. */
+/* Tell the other members whether this replica wants no leadership: drained, or unfit. */
 void group_tell_drained(struct group_host *host);
 
 /* A listener's on_pending: accept a client. */

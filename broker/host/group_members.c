@@ -241,7 +241,7 @@ static bool belongs(void *context)
 
 void group_tell_drained(struct group_host *host)
 {
-    replica_host_drain(host->replica, host->broker.draining || host->lags);
+    replica_host_drain(host->replica, host->broker.draining || host->unfit);
 }
 
 static void drain(void *context, bool draining)

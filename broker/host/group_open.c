@@ -40,7 +40,7 @@ static void on_damaged(void *context, bool stuck)
 {
     struct group_host *host = context;
     if (group_can_copy(host)) {
-        host->damaged = true; // As above.
+        host->damaged = true; // A tick looks whether it can be closed.
     } else if (stuck) {
         FATAL("%s: the log is damaged where it was synced, and there is no majority to copy it "
               "from; restore this node's data directory",
@@ -173,7 +173,8 @@ enum damage { DAMAGE_NONE, DAMAGE_STORE, DAMAGE_LOG };
 static enum status try_open(struct group_host *host, enum damage *damage)
 {
     *damage = DAMAGE_NONE;
-    host->lags = false;
+    host->lags = host->unfit = host->damaged = host->damage_wait_told = false;
+    host->hand_over_ms = host->damage_wait_ms = 0;
     group_ports_init(host);
     list_init(&host->clients);
     broker_init(&host->broker, host->settings, host->group, &host->ports, &host->log,

@@ -30,6 +30,33 @@ bool group_can_copy(struct group_host *host)
     return host->data.others >= 2;
 }
 
+/* A follower hears nothing of the others, except that their links are up: whoever closes for a copy
+ * takes its links down. A leader hears of all. */
+static bool is_up(const struct group_host *host, const struct replica_view *view,
+                  const struct replica_member_view *member)
+{
+    uint64_t patience = 4 * (uint64_t)host->settings->election_timeout_ms;
+    bool heard = view->state.role == REPLICA_FOLLOWER || member->last_contact_ms_ago < patience;
+    return member->connected && heard;
+}
+
+bool group_others_up(struct group_host *host)
+{
+    struct replica_view view;
+    if (host->replica == NULL) {
+        return false;
+    }
+    replica_host_view(host->replica, &view);
+    bool up = group_can_copy(host) && view.state.leader_id != 0;
+    for (size_t i = 0; i < view.member_count; i++) {
+        const struct replica_member_view *member = &view.members[i];
+        if (member->role == REPLICA_MEMBER_VOTER && member->id != host->settings->node_id) {
+            up = up && is_up(host, &view, member);
+        }
+    }
+    return up;
+}
+
 static bool may_rebuild(struct group_host *host)
 {
     return group_can_copy(host) && clock_monotonic_ms(clock_system()) >= host->rebuild_due_ms;
@@ -90,7 +117,7 @@ static void complain(struct group_host *host)
 {
     static const char advice[] = "If the log was never cut, stop this node, remove the directory "
                                  "store, and start: it is built again";
-    if (checkpointer_ended(&host->checkpointer)) {
+    if (!group_can_copy(host) && checkpointer_ended(&host->checkpointer)) {
         FATAL("%s: the state machine's store is damaged and cannot be written, and there is no "
               "majority to copy it from. %s",
               host->log.name, advice);
@@ -99,7 +126,8 @@ static void complain(struct group_host *host)
         host->store_complained = true;
         log_error(&host->log, "the state machine's store is damaged, and is used on",
                   "directory=%s; %s", host->directory,
-                  group_can_copy(host) ? "it was built again not long ago: check disk and memory"
+                  group_can_copy(host) ? "it is built again once all other voters are up and some "
+                                         "time has passed since the last time"
                                        : advice);
     }
 }
@@ -110,8 +138,8 @@ void group_look_at_store(struct group_host *host, uint64_t now)
         return;
     }
     // Without checkpoints it cannot go on for long.
-    bool must = group_can_copy(host) && checkpointer_ended(&host->checkpointer);
-    if (must || may_rebuild(host)) {
+    bool must = checkpointer_ended(&host->checkpointer);
+    if (group_others_up(host) && (must || may_rebuild(host))) {
         rebuild(host, now);
     } else {
         complain(host);

@@ -240,6 +240,35 @@ class Copies(unittest.TestCase):
                 connection.send(send_fields("Load", 0, {}), b"goes on")
             self.assertFalse(os.path.exists(data(cluster, node, "damaged")))
 
+    def test_damage_that_nobody_needs_waits_until_the_others_are_up(self):
+        """With one member down, the damaged one is what the leader has its majority with."""
+        with Cluster(groups=1) as cluster:
+            cluster.wait_ready()
+            bodies = [bytes([i]) * MIB for i in range(140)]
+            with cluster.connect("broker-a") as connection:
+                for body in bodies:
+                    connection.send(send_fields("Load", 0, {}), body)
+            leader = cluster.wait_leader("broker-a")
+            node, third = [n for n in cluster.nodes if n != leader]
+            wait_for("summaries", lambda: len(glob.glob(
+                data(cluster, node, "log", "summary-*"))) >= 2)
+            cluster.stop(node)
+            flip(segments(cluster, node)[0], 20 * MIB)
+            cluster.kill(third)
+            cluster.start(node)
+            wait_for("the scrub to see it", lambda: "damaged where it was synced"
+                     in cluster.log(node))
+            wait_for("it to wait", lambda: "until all other voters are up" in cluster.log(node))
+            wait_for("the whole one to lead", lambda: cluster.leader("broker-a") == leader)
+            with cluster.connect("broker-a") as connection:
+                connection.send(send_fields("Load", 0, {}), b"goes on")
+            self.assertFalse(os.path.exists(data(cluster, node, "damaged")))
+            cluster.start(third)
+            wait_for("it to be set aside",
+                     lambda: os.path.exists(data(cluster, node, "damaged", "log")))
+            self.wait_whole(cluster, node)
+            self.check_everywhere(cluster, bodies + [b"goes on"])
+
     def test_a_damaged_store_is_built_again_from_the_log(self):
         with Cluster(groups=1, settings={"checkpointIntervalMs": 100}) as cluster:
             cluster.wait_ready()
