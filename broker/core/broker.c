@@ -146,7 +146,8 @@ uint64_t broker_on_leader_connected(struct broker *broker)
     command_add(&hello, "memberId", slice_text(id));
     command_encode(&hello, out);
     broker->ports->leader_flush(broker->ports->context);
-    client_announce_all(broker); // So that checks and notices reach those who are connected here.
+    broker->announcing = true;
+    client_announce(broker); // So that checks and notices reach those who are connected here.
     relay_on_leader_connected(broker->relay);
     proposer_on_leader_changed(&broker->proposer);
     proposer_turn(&broker->proposer);
@@ -157,6 +158,11 @@ void broker_on_leader_lost(struct broker *broker, uint64_t connection, enum stat
 {
     proposer_on_leader_lost(&broker->proposer, connection, why);
     relay_on_leader_lost(broker->relay, connection, why);
+}
+
+bool broker_wants_new_link(const struct broker *broker)
+{
+    return relay_missed_closing(broker->relay);
 }
 
 bool broker_awaits_leader(const struct broker *broker, uint64_t connection)
@@ -265,6 +271,8 @@ void broker_turn_end(struct broker *broker)
     cold_reads_turn(&broker->cold_reads);
     pulls_turn(&broker->pulls);
     pops_turn(&broker->pops);
+    client_announce(broker);
+    relay_turn(broker->relay);
     proposer_turn(&broker->proposer);
 }
 

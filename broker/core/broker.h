@@ -115,6 +115,7 @@ struct broker {
     struct proposer proposer;
     struct relay *relay;
     uint64_t leader_connection; /* Number of the newest one. */
+    bool announcing;            /* It has not heard of all our clients. */
     struct cold_reads cold_reads;
     struct pulls pulls;
     struct pops pops;
@@ -167,6 +168,8 @@ bool broker_on_leader_command(struct broker *broker, const struct command *comma
 uint64_t broker_on_leader_connected(struct broker *broker);
 /* A connection is gone; with STATUS_CONNECT_FAILED nothing was ever sent over it. */
 void broker_on_leader_lost(struct broker *broker, uint64_t connection, enum status why);
+/* Was the leader not told what it must know of our clients? A new connection tells it all. */
+bool broker_wants_new_link(const struct broker *broker);
 /* Is anything that was sent over it yet to be answered? */
 bool broker_awaits_leader(const struct broker *broker, uint64_t connection);
 

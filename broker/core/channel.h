@@ -46,6 +46,7 @@ struct channel {
     size_t remote_count;
     uint64_t member_id; /* > 0: another replica forwards over it. */
     bool relayed;       /* The leader has heard of it from us. */
+    uint64_t announced; /* The connection to the leader that its heartbeat went over; 0: none. */
     struct host host;   /* The client's address. */
     int32_t language;
     int32_t version;

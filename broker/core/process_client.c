@@ -24,24 +24,39 @@ static void keep_heartbeat(struct channel *channel, struct slice body)
     }
 }
 
-void client_announce_all(struct broker *broker)
+/* False: it has to wait. */
+static bool announce(struct broker *broker, struct channel *channel)
 {
+    if (relay_congested(broker->relay)) {
+        return false;
+    }
+    struct command heartbeat;
+    command_init_request(&heartbeat, REQUEST_HEART_BEAT, 0);
+    heartbeat.language = channel->language;
+    heartbeat.version = channel->version;
+    heartbeat.body = buf_slice(&channel->heartbeat);
+    struct request request = {.command = &heartbeat, .channel = channel};
+    request.to.channel_id = channel->id;
+    enum status status = relay_request(broker->relay, &request, true);
+    (void)status; // What does not fit now comes with the client's next heartbeat.
+    channel->announced = broker->leader_connection;
+    return true;
+}
+
+void client_announce(struct broker *broker)
+{
+    if (!broker->announcing || relay_congested(broker->relay)) {
+        return;
+    }
     MAP_FOREACH(node, &broker->channels.by_id)
     {
         struct channel *channel = CONTAINER_OF(node, struct channel, node);
-        if (channel->via != NULL || channel->heartbeat.size == 0) {
-            continue;
+        if (channel->via == NULL && channel->heartbeat.size > 0 &&
+            channel->announced != broker->leader_connection && !announce(broker, channel)) {
+            return;
         }
-        struct command heartbeat;
-        command_init_request(&heartbeat, REQUEST_HEART_BEAT, 0);
-        heartbeat.language = channel->language;
-        heartbeat.version = channel->version;
-        heartbeat.body = buf_slice(&channel->heartbeat);
-        struct request request = {.command = &heartbeat, .channel = channel};
-        request.to.channel_id = channel->id;
-        enum status status = relay_request(broker->relay, &request, true);
-        (void)status; // What does not fit now comes with the client's next heartbeat.
     }
+    broker->announcing = false;
 }
 
 static void join_producers(struct broker *broker, struct channel *channel,
@@ -126,6 +141,10 @@ enum status process_heartbeat(struct broker *broker, struct request *request)
     channel->version = request->command->version;
     if (channel->via == NULL) {
         keep_heartbeat(channel, request->command->body);
+        if (broker->state.leader_id == 0) {
+            channel->announced = 0; // It was not copied, and the leader may be the same again.
+            broker->announcing = true;
+        }
     }
     if (heartbeat.producer_count > 0) {
         channels_name(&broker->channels, channel, heartbeat.client_id);

@@ -10,7 +10,8 @@ struct broker;
  * context is the struct broker. */
 void client_notify_changed(void *context, struct client_group *consumers);
 
-/* Send the leader the last heartbeat of every client connected here. */
-void client_announce_all(struct broker *broker);
+/* While broker->announcing: send the leader we are connected to the last heartbeats of the clients
+ * connected here that it has not heard of, as many as it can take now. */
+void client_announce(struct broker *broker);
 
 #endif

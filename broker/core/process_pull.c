@@ -133,8 +133,20 @@ static enum status find_filter(struct broker *broker, struct request *request,
     return STATUS_OK;
 }
 
-static void set_bounds(const struct broker *broker, const struct pull_header *header,
-                       struct pull *pull)
+/* How long it may be parked. The replica that relayed it waits for a bounded time. */
+static int64_t wait_max(const struct broker *broker, const struct request *request)
+{
+    enum { SUSPEND_MAX_MS = 120000 };
+    const struct settings *settings = broker->settings;
+    if (request->channel->via != NULL) {
+        return (int64_t)settings->hold_ms;
+    }
+    bool sent_here = settings->slave_read && !broker_leads(broker);
+    return sent_here ? FOLLOWER_HOLD_MS : SUSPEND_MAX_MS;
+}
+
+static void set_bounds(const struct broker *broker, const struct request *request,
+                       const struct pull_header *header, struct pull *pull)
 {
     const struct settings *settings = broker->settings;
     uint32_t asked = header->messages_max > 0 ? (uint32_t)header->messages_max : 1;
@@ -143,9 +155,8 @@ static void set_bounds(const struct broker *broker, const struct pull_header *he
     pull->bytes_max = bytes < settings->pull_bytes_max ? bytes : settings->pull_bytes_max;
     pull->suspend = (header->sys_flag & PULL_SUSPEND) != 0 && header->suspend_ms > 0;
     if (pull->suspend) {
-        enum { SHORT_POLLING_MS = 1000, SUSPEND_MAX_MS = 120000 };
-        bool sent_here = settings->slave_read && !broker_leads(broker);
-        int64_t max = sent_here ? FOLLOWER_HOLD_MS : SUSPEND_MAX_MS;
+        enum { SHORT_POLLING_MS = 1000 };
+        int64_t max = wait_max(broker, request);
         int64_t wait = settings->long_polling ? header->suspend_ms : SHORT_POLLING_MS;
         wait = wait < max ? wait : max;
         pull->deadline_ms = clock_monotonic_ms(broker->ports->clock) + (uint64_t)wait;
@@ -235,7 +246,7 @@ enum status process_pull(struct broker *broker, struct request *request)
     pull.brings_filter = (header.sys_flag & PULL_SUBSCRIPTION) != 0;
     pull.queue_id = header.queue_id;
     pull.offset = header.offset;
-    set_bounds(broker, &header, &pull);
+    set_bounds(broker, request, &header, &pull);
     status = check_topic(broker, request, &header, &pull);
     if (status == STATUS_OK) {
         status = find_filter(broker, request, &header, group, &pull);

@@ -8,17 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A request on its way. While it is held, `frame` is the client's own frame. */
+enum { REFUSED_REST_MS = 20 /* Before a leader that took nothing is asked again. */ };
+
+/* A request on its way. */
 struct relayed {
     struct map_node node; /* By our opaque, once sent. */
     struct list link;     /* In held or sent. */
     int32_t opaque;
-    uint64_t connection; /* To the leader, once sent. */
+    uint64_t connection; /* To the leader: the last one that it was sent on, 0: none. */
+    uint64_t refused_ms; /* When that leader said that it does not lead; 0: it did not. */
     bool copy_only;
     struct reply_to to;
     struct host host;
     uint64_t since_ms;
-    struct buf frame;
+    struct buf frame; /* The client's own: while it is held, and if there is room, once sent. */
 };
 
 struct relay {
@@ -27,8 +30,9 @@ struct relay {
     struct list held;
     struct list sent;
     size_t count;
-    size_t held_bytes;
+    size_t kept_bytes; /* In frames. */
     int32_t next_opaque;
+    bool missed_closing; /* The leader has not been told of a client that is gone. */
 };
 
 /* Opaques of relayed frames are negative, those of forwarded batches positive. */
@@ -39,7 +43,8 @@ static int32_t next_opaque(struct relay *relay)
 }
 
 static void end(struct relay *relay, struct relayed *relayed, enum status why);
-static bool send_now(struct relay *relay, struct relayed *relayed, const struct command *request);
+static struct buf *leader_out(const struct relay *relay);
+static void send(struct relay *relay, struct relayed *relayed, const struct command *request);
 static void send_held(struct relay *relay, struct relayed *relayed);
 
 struct relay *relay_new(struct broker *broker)
@@ -72,14 +77,31 @@ static struct channel *channel_of(const struct relay *relay, const struct relaye
     return channels_find(&relay->broker->channels, relayed->to.channel_id);
 }
 
-static void relayed_free(struct relay *relay, struct relayed *relayed)
+static void keep_frame(struct relay *relay, struct relayed *relayed, const struct command *request)
+{
+    command_encode(request, &relayed->frame);
+    relay->kept_bytes += relayed->frame.size;
+}
+
+static void forget_frame(struct relay *relay, struct relayed *relayed)
+{
+    relay->kept_bytes -= relayed->frame.size;
+    buf_close(&relayed->frame);
+}
+
+static void forget_opaque(struct relay *relay, struct relayed *relayed)
 {
     if (relayed->opaque != 0) {
         map_remove(&relay->by_opaque, &relayed->node);
+        relayed->opaque = 0;
     }
-    relay->held_bytes -= relayed->frame.size;
+}
+
+static void relayed_free(struct relay *relay, struct relayed *relayed)
+{
+    forget_opaque(relay, relayed);
+    forget_frame(relay, relayed);
     list_remove(&relayed->link);
-    buf_close(&relayed->frame);
     free(relayed);
     relay->count--;
 }
@@ -112,7 +134,13 @@ enum status relay_request(struct relay *relay, const struct request *request, bo
     if (!fits(request->command)) {
         return STATUS_INVALID_ARGUMENT;
     }
-    if (relay->count >= RELAY_WAITING_MAX || relay->held_bytes >= RELAY_HELD_BYTES_MAX) {
+    if (relay->count >= RELAY_WAITING_MAX) {
+        return STATUS_OVERLOADED;
+    }
+    // What waits goes first: a client's requests stay in their order.
+    bool hold = leader_out(relay) == NULL || (!copy_only && !list_empty(&relay->held));
+    bool room = relay->kept_bytes < RELAY_KEPT_BYTES_MAX;
+    if (hold && !room) {
         return STATUS_OVERLOADED;
     }
     struct relayed *relayed = mem_zalloc(sizeof *relayed);
@@ -122,24 +150,36 @@ enum status relay_request(struct relay *relay, const struct request *request, bo
     relayed->since_ms = clock_monotonic_ms(broker->ports->clock);
     list_append(&relay->held, &relayed->link);
     relay->count++;
-    if (!send_now(relay, relayed, request->command)) {
-        command_encode(request->command, &relayed->frame);
-        relay->held_bytes += relayed->frame.size;
+    if (hold || (room && !copy_only && !command_is_oneway(request->command))) {
+        keep_frame(relay, relayed, request->command);
+    }
+    if (!hold) {
+        send(relay, relayed, request->command);
     }
     return STATUS_PENDING;
 }
 
-/* Send if there is a connection to the leader, and move to the sent ones; a oneway request is done
- * with and freed. */
-static bool send_now(struct relay *relay, struct relayed *relayed, const struct command *request)
+/* Where a frame for the leader may go now; NULL: it has to wait. */
+static struct buf *leader_out(const struct relay *relay)
 {
     struct broker *broker = relay->broker;
     struct buf *out = broker->state.leader_id == 0 || broker->state.leader_id == broker->self->id
                           ? NULL
                           : broker->ports->leader_out(broker->ports->context);
-    if (out == NULL) {
-        return false;
-    }
+    return out == NULL || out->size >= RELAY_OUT_MAX ? NULL : out;
+}
+
+bool relay_congested(const struct relay *relay)
+{
+    return leader_out(relay) == NULL;
+}
+
+/* Send to the leader, to whom the way is free, and move to the sent ones; a oneway request is done
+ * with and freed. */
+static void send(struct relay *relay, struct relayed *relayed, const struct command *request)
+{
+    struct broker *broker = relay->broker;
+    struct buf *out = leader_out(relay);
     char channel[24];
     struct buf host = {0};
     snprintf(channel, sizeof channel, "%" PRIu64, relayed->to.channel_id);
@@ -148,6 +188,7 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
     struct command copy = *request;
     relayed->opaque = next_opaque(relay);
     relayed->connection = broker->leader_connection;
+    relayed->refused_ms = 0;
     copy.opaque = relayed->opaque;
     command_add(&copy, FIELD_FORWARD_CHANNEL, slice_text(channel));
     command_add(&copy, FIELD_FORWARD_HOST, buf_slice(&host));
@@ -157,17 +198,17 @@ static bool send_now(struct relay *relay, struct relayed *relayed, const struct 
 
     channel_of(relay, relayed)->relayed = true;
     broker->counters.forwarded++;
-    relay->held_bytes -= relayed->frame.size;
-    buf_close(&relayed->frame);
     if (command_is_oneway(request)) {
         relayed->opaque = 0;
         relayed_free(relay, relayed); // The leader will not answer.
-        return true;
+        return;
+    }
+    if (relayed->copy_only) {
+        forget_frame(relay, relayed); // The client's next heartbeat repeats it.
     }
     map_put(&relay->by_opaque, &relayed->node, slice_of(&relayed->opaque, sizeof relayed->opaque));
     list_remove(&relayed->link);
     list_append(&relay->sent, &relayed->link);
-    return true;
 }
 
 static void send_held(struct relay *relay, struct relayed *relayed)
@@ -179,9 +220,32 @@ static void send_held(struct relay *relay, struct relayed *relayed)
     struct buf scratch = {0};
     struct command request;
     enum status status = command_decode(buf_slice(&relayed->frame), &scratch, &request);
-    ASSERT(status == STATUS_OK);              // We encoded it.
-    (void)send_now(relay, relayed, &request); // Without a connection it stays.
+    ASSERT(status == STATUS_OK); // We encoded it.
+    send(relay, relayed, &request);
     buf_close(&scratch);
+}
+
+/* Back to those that wait for a leader: the one that it was sent to has done nothing about it.
+ * False: it cannot wait any longer. */
+static bool hold_again(struct relay *relay, struct relayed *relayed, uint64_t refused_ms)
+{
+    struct broker *broker = relay->broker;
+    uint64_t now = clock_monotonic_ms(broker->ports->clock);
+    if (relayed->frame.size == 0 || now - relayed->since_ms > broker->settings->hold_ms) {
+        return false;
+    }
+    forget_opaque(relay, relayed);
+    relayed->refused_ms = refused_ms;
+    list_remove(&relayed->link);
+    list_append(&relay->held, &relayed->link);
+    return true;
+}
+
+/* A leader that has just stepped down? Whatever else it says may be about something it has done. */
+static bool took_nothing(const struct command *answer)
+{
+    return answer->code == status_response_code(STATUS_NOT_LEADER) &&
+           slice_equals_text(answer->remark, status_text(STATUS_NOT_LEADER));
 }
 
 bool relay_on_answer(struct relay *relay, const struct command *answer)
@@ -192,6 +256,10 @@ bool relay_on_answer(struct relay *relay, const struct command *answer)
         return false;
     }
     struct relayed *relayed = CONTAINER_OF(node, struct relayed, node);
+    if (took_nothing(answer) &&
+        hold_again(relay, relayed, clock_monotonic_ms(relay->broker->ports->clock))) {
+        return true;
+    }
     if (!relayed->copy_only) {
         struct command copy = *answer;
         copy.opaque = relayed->to.opaque;
@@ -277,7 +345,10 @@ void relay_channel_closed(struct relay *relay, uint64_t channel_id)
     struct buf *out =
         broker_leads(broker) ? NULL : broker->ports->leader_out(broker->ports->context);
     if (out == NULL) {
-        return; // A leader that is not connected knows no channels of ours.
+        // A leader that is not connected knows no channels of ours; but one may be connected that
+        // is not known to lead at the moment.
+        relay->missed_closing = true;
+        return;
     }
     char number[24];
     struct command request;
@@ -289,22 +360,48 @@ void relay_channel_closed(struct relay *relay, uint64_t channel_id)
     broker->ports->leader_flush(broker->ports->context);
 }
 
+bool relay_missed_closing(const struct relay *relay)
+{
+    return relay->missed_closing;
+}
+
 void relay_on_leader_connected(struct relay *relay)
+{
+    relay->missed_closing = false;
+    relay_turn(relay);
+}
+
+/* Asked again at once, a leader that stepped down and does not know of another would be asked for
+ * ever. */
+static bool rests(const struct relay *relay, const struct relayed *relayed)
+{
+    const struct broker *broker = relay->broker;
+    return relayed->refused_ms != 0 && relayed->connection == broker->leader_connection &&
+           clock_monotonic_ms(broker->ports->clock) < relayed->refused_ms + REFUSED_REST_MS;
+}
+
+void relay_turn(struct relay *relay)
 {
     LIST_FOREACH(at, &relay->held)
     {
-        send_held(relay, CONTAINER_OF(at, struct relayed, link));
+        struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
+        if (leader_out(relay) == NULL) {
+            return;
+        }
+        if (!rests(relay, relayed)) {
+            send_held(relay, relayed);
+        }
     }
 }
 
 void relay_on_leader_lost(struct relay *relay, uint64_t connection, enum status why)
 {
-    enum status outcome = why == STATUS_CONNECT_FAILED ? STATUS_NO_LEADER : STATUS_UNKNOWN_OUTCOME;
+    bool unheard = why == STATUS_CONNECT_FAILED;
     LIST_FOREACH(at, &relay->sent)
     {
         struct relayed *relayed = CONTAINER_OF(at, struct relayed, link);
-        if (relayed->connection == connection) {
-            end(relay, relayed, outcome);
+        if (relayed->connection == connection && !(unheard && hold_again(relay, relayed, 0))) {
+            end(relay, relayed, unheard ? STATUS_NO_LEADER : STATUS_UNKNOWN_OUTCOME);
         }
     }
 }

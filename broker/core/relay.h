@@ -2,14 +2,20 @@
  *
  * The follower gives each a new opaque and names the client's connection, the leader answers on the
  * same connection, the follower puts the old opaque back. Held for a bounded time while no leader
- * is known. Also the other direction: what the leader asks of a client that is connected here. Loop
- * thread only. */
+ * is known, or the one that is says that it does not lead any more, or has much to read yet. Also
+ * the other direction: what the leader asks of a client that is connected here. Loop thread only.
+ */
 #ifndef BROKER_CORE_RELAY_H
 #define BROKER_CORE_RELAY_H
 
 #include "broker/core/request.h"
 
-enum { RELAY_WAITING_MAX = 20000, RELAY_HELD_BYTES_MAX = 32 * 1024 * 1024 };
+enum {
+    RELAY_WAITING_MAX = 20000,
+    RELAY_KEPT_BYTES_MAX = 32 * 1024 * 1024, /* To be sent, or sent again. */
+    /* Bytes that the connection has not begun to write; more has to wait here. */
+    RELAY_OUT_MAX = 8 * 1024 * 1024,
+};
 
 struct relay;
 
@@ -29,6 +35,14 @@ bool relay_on_answer(struct relay *relay, const struct command *answer);
 void relay_on_request(struct relay *relay, const struct command *request);
 /* Tell the leader that a client is gone. */
 void relay_channel_closed(struct relay *relay, uint64_t channel_id);
+
+/* Nothing more can go to the leader now. */
+bool relay_congested(const struct relay *relay);
+/* A client is gone that the leader we are connected to believes to be there: only a new connection
+ * tells it all. */
+bool relay_missed_closing(const struct relay *relay);
+/* At the end of a turn: send what can be sent. */
+void relay_turn(struct relay *relay);
 
 /* A connection to the leader is there / gone. */
 void relay_on_leader_connected(struct relay *relay);

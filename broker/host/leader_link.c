@@ -29,8 +29,9 @@ static void drop_former(struct leader_link *link)
     broker_on_leader_lost(link->broker, link->former_number, STATUS_CONNECTION_LOST);
 }
 
-/* Another member leads. What the one before was sent it may have committed all the same, and will
- * answer; what it has not it hands back or on. */
+/* Another member leads, or the same one again, which has not been told all meanwhile. What the one
+ * before was sent it may have committed all the same, and will answer; what it has not it hands
+ * back or on. */
 static void retire(struct leader_link *link)
 {
     if (link->former != NULL) {
@@ -47,7 +48,8 @@ void leader_link_update(struct leader_link *link)
 {
     struct broker *broker = link->broker;
     uint64_t leader_id = broker->state.leader_id;
-    if (link->conn != NULL && link->leader_id != leader_id && leader_id != 0) {
+    bool another = link->leader_id != leader_id || broker_wants_new_link(broker);
+    if (link->conn != NULL && another && leader_id != 0) {
         retire(link);
     }
     if (link->former != NULL && !broker_awaits_leader(broker, link->former_number)) {

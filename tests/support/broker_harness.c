@@ -497,6 +497,14 @@ void harness_link(struct harness_replica *replica)
     harness_exchange(harness);
 }
 
+static void forget_read(struct harness_pipe *pipe)
+{
+    if (pipe->read == pipe->written.size) {
+        buf_clear(&pipe->written);
+        pipe->read = 0;
+    }
+}
+
 static bool carry(struct harness_replica *replica)
 {
     struct command command;
@@ -509,6 +517,7 @@ static bool carry(struct harness_replica *replica)
                           &command);
         moved = true;
     }
+    forget_read(replica->to_leader);
     while (harness_receive(replica->at_leader, &command)) {
         broker_on_leader_command(&replica->broker, &command);
         moved = true;

@@ -170,11 +170,39 @@ static void a_hello_that_is_refused_is_said_again(void **state)
     assert_int_equal(leader->batches, 3); // It comes each time, and counts the last.
 }
 
+/* It was not told that a client is gone, and would count it among its group for a long time. */
+static void a_leader_that_is_back_and_missed_the_end_of_a_client_gets_a_new_connection(void **state)
+{
+    (void)state;
+    struct leader *leader = &stage.leaders[0];
+    lead(1, 1);
+    harness_send(stage.client, 30, 1, 0, slice_of(NULL, 0), "topic", "T", "queueId", "0", NULL);
+    turn_often();
+    const struct replica_state none = {.role = REPLICA_FOLLOWER, .term = 1};
+    broker_on_state(&stage.follower->broker, &none);
+    struct harness_pipe *other = harness_connect(stage.follower, 5001);
+    harness_disconnect(other); // The leader has never heard of it.
+    const struct replica_state back = {.role = REPLICA_FOLLOWER, .term = 1, .leader_id = 1};
+    broker_on_state(&stage.follower->broker, &back);
+    turn_often();
+    assert_int_equal(leader->peer.accepted, 1);
+    broker_on_state(&stage.follower->broker, &none);
+    harness_disconnect(stage.client);
+    stage.client = harness_connect(stage.follower, 5000);
+    lead(1, 1);
+    turn_often();
+    assert_int_equal(leader->peer.accepted, 2);
+    assert_non_null(stage.link.conn);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_batch_goes_to_one_leader_only_however_many_follow,
                                         stage_open, stage_close),
+        cmocka_unit_test_setup_teardown(
+            a_leader_that_is_back_and_missed_the_end_of_a_client_gets_a_new_connection, stage_open,
+            stage_close),
         cmocka_unit_test_setup_teardown(a_hello_that_is_refused_is_said_again, stage_open,
                                         stage_close),
     };
