@@ -118,10 +118,11 @@ void broker_on_command(struct broker *broker, struct channel *channel,
     dispatch_request(broker, channel, command);
 }
 
-bool broker_on_leader_command(struct broker *broker, const struct command *command)
+bool broker_on_leader_command(struct broker *broker, uint64_t connection,
+                              const struct command *command)
 {
     if (!command_is_response(command)) {
-        relay_on_request(broker->relay, command);
+        relay_on_request(broker->relay, connection, command);
     } else if (command->opaque == HELLO_OPAQUE) {
         return command->code == 0;
     } else if (!proposer_on_answer(&broker->proposer, command)) {

@@ -162,7 +162,8 @@ void broker_on_command(struct broker *broker, struct channel *channel,
                        const struct command *command);
 /* A frame from the leader, over our connection to it. False: it does not know us (yet), and took
  * nothing of what came over it; say hello again over another one. */
-bool broker_on_leader_command(struct broker *broker, const struct command *command);
+bool broker_on_leader_command(struct broker *broker, uint64_t connection,
+                              const struct command *command);
 /* A connection to the leader is there: say hello. Frames go there from now on; answers may still
  * come over the one before. Returns its number. */
 uint64_t broker_on_leader_connected(struct broker *broker);

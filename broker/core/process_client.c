@@ -174,18 +174,58 @@ void client_notify_changed(void *context, struct client_group *consumers)
     }
 }
 
+static size_t without(struct slice *names, size_t count, struct slice gone)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!slice_equals(names[i], gone)) {
+            names[kept++] = names[i];
+        }
+    }
+    return kept;
+}
+
+/* A new leader is not to be told of groups that the client has left. */
+static void leave_in_heartbeat(struct channel *channel, struct slice producer,
+                               struct slice consumer)
+{
+    struct body body = {0};
+    struct heartbeat heartbeat;
+    if (channel->heartbeat.size == 0 ||
+        heartbeat_decode(buf_slice(&channel->heartbeat), &body, &heartbeat) != STATUS_OK) {
+        return;
+    }
+    heartbeat.producer_count = without(heartbeat.producers, heartbeat.producer_count, producer);
+    size_t kept = 0;
+    for (size_t i = 0; i < heartbeat.consumer_count; i++) {
+        if (!slice_equals(heartbeat.consumers[i].group, consumer)) {
+            heartbeat.consumers[kept++] = heartbeat.consumers[i];
+        }
+    }
+    heartbeat.consumer_count = kept;
+    struct buf rest = {0};
+    heartbeat_encode(&heartbeat, &rest);
+    keep_heartbeat(channel, buf_slice(&rest));
+    buf_close(&rest);
+    body_close(&body);
+}
+
 enum status process_unregister(struct broker *broker, struct request *request)
 {
-    struct slice group;
-    if (command_find(request->command, "producerGroup", &group) && group.size > 0) {
-        channels_leave(&broker->channels, request->channel, MEMBER_PRODUCER, group, NULL, NULL);
+    struct channel *channel = request->channel;
+    struct slice producer = {0};
+    struct slice consumer = {0};
+    if (command_find(request->command, "producerGroup", &producer) && producer.size > 0) {
+        channels_leave(&broker->channels, channel, MEMBER_PRODUCER, producer, NULL, NULL);
     }
-    if (command_find(request->command, "consumerGroup", &group) && group.size > 0) {
-        channels_leave(&broker->channels, request->channel, MEMBER_CONSUMER, group,
-                       client_notify_changed, broker);
+    if (command_find(request->command, "consumerGroup", &consumer) && consumer.size > 0) {
+        channels_leave(&broker->channels, channel, MEMBER_CONSUMER, consumer, client_notify_changed,
+                       broker);
     }
-    if (list_empty(&request->channel->memberships)) {
-        buf_clear(&request->channel->heartbeat);
+    if (list_empty(&channel->memberships)) {
+        buf_clear(&channel->heartbeat);
+    } else {
+        leave_in_heartbeat(channel, producer, consumer);
     }
     return STATUS_OK;
 }

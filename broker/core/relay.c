@@ -299,11 +299,12 @@ static void on_client_answered(struct broker *broker, void *context, enum status
     free(call);
 }
 
-static void call_client(struct relay *relay, struct channel *channel, struct command *request)
+static void call_client(struct relay *relay, uint64_t connection, struct channel *channel,
+                        struct command *request)
 {
     struct broker *broker = relay->broker;
     struct leader_call *call = mem_alloc(sizeof *call);
-    *call = (struct leader_call){request->opaque, request->code, broker->leader_connection};
+    *call = (struct leader_call){request->opaque, request->code, connection};
     enum status status =
         client_call(&broker->client_calls, channel, request, on_client_answered, call);
     if (status != STATUS_OK) {
@@ -311,7 +312,7 @@ static void call_client(struct relay *relay, struct channel *channel, struct com
     }
 }
 
-void relay_on_request(struct relay *relay, const struct command *request)
+void relay_on_request(struct relay *relay, uint64_t connection, const struct command *request)
 {
     struct broker *broker = relay->broker;
     int64_t id = 0;
@@ -332,7 +333,7 @@ void relay_on_request(struct relay *relay, const struct command *request)
         }
     }
     if (!command_is_oneway(request)) {
-        call_client(relay, channel, &copy);
+        call_client(relay, connection, channel, &copy);
     } else if (!channel_send_request(&broker->channels, channel, &copy)) {
         log_debug(broker->log, "client too slow for a request of the leader", "code=%d",
                   request->code);

@@ -31,8 +31,8 @@ enum status relay_request(struct relay *relay, const struct request *request, bo
 
 /* An answer from the leader; false if it is not to one of these. */
 bool relay_on_answer(struct relay *relay, const struct command *answer);
-/* A request of the leader for a client connected here. */
-void relay_on_request(struct relay *relay, const struct command *request);
+/* A request of the leader at the other end of a connection, for a client connected here. */
+void relay_on_request(struct relay *relay, uint64_t connection, const struct command *request);
 /* Tell the leader that a client is gone. */
 void relay_channel_closed(struct relay *relay, uint64_t channel_id);
 

@@ -105,7 +105,8 @@ static void on_command(struct conn *conn, const struct command *command, struct 
     if (link == NULL) {
         return;
     }
-    if (broker_on_leader_command(link->broker, command)) {
+    uint64_t number = conn == link->former ? link->former_number : link->number;
+    if (broker_on_leader_command(link->broker, number, command)) {
         link->failures = 0;
         return;
     }

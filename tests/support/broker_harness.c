@@ -519,7 +519,7 @@ static bool carry(struct harness_replica *replica)
     }
     forget_read(replica->to_leader);
     while (harness_receive(replica->at_leader, &command)) {
-        broker_on_leader_command(&replica->broker, &command);
+        broker_on_leader_command(&replica->broker, replica->broker.leader_connection, &command);
         moved = true;
     }
     return moved;

@@ -214,7 +214,7 @@ static void an_answer_with_another_number_of_results_is_no_answer(void **state)
                                         .opaque = follower->broker.proposer.next_opaque - 1};
         command_init_response(&answer, &request, 0);
         answer.body = slice_of(body, size);
-        broker_on_leader_command(&follower->broker, &answer);
+        broker_on_leader_command(&follower->broker, 1, &answer);
         expect_answer(pipe, 1, 14); // Nobody knows whether it is in the log.
     }
     harness_commit(harness); // The leader's real answers come too late and are passed over.

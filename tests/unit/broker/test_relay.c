@@ -224,6 +224,63 @@ static void a_client_that_came_while_no_leader_was_known_is_announced(void **sta
     buf_close(&scratch);
 }
 
+/* The heartbeat that is kept for a new leader names them still. */
+static void a_group_that_was_left_is_not_announced(void **state)
+{
+    (void)state;
+    const char *text =
+        "{\"clientID\":\"c\",\"producerDataSet\":[{\"groupName\":\"p1\"},{\"groupName\":\"p2\"}],"
+        "\"consumerDataSet\":[{\"groupName\":\"g1\",\"subscriptionDataSet\":[]},"
+        "{\"groupName\":\"g2\",\"subscriptionDataSet\":[{\"topic\":\"T\",\"subString\":\"a\","
+        "\"expressionType\":\"TAG\",\"subVersion\":7}]}]}";
+    harness_send(stage.client, 34, 1, 0, slice_text(text), NULL);
+    harness_send(stage.client, 35, 2, 0, NO_BODY, "clientID", "c", "producerGroup", "p1",
+                 "consumerGroup", "g1", NULL);
+    harness_link(stage.follower);
+    harness_commit(stage.harness);
+    struct channels *known = &stage.leader->broker.channels;
+    assert_null(channels_group(known, MEMBER_PRODUCER, slice_text("p1")));
+    assert_non_null(channels_group(known, MEMBER_PRODUCER, slice_text("p2")));
+    assert_null(channels_group(known, MEMBER_CONSUMER, slice_text("g1")));
+    assert_non_null(channels_group(known, MEMBER_CONSUMER, slice_text("g2")));
+}
+
+static struct harness_pipe *take_link(struct harness_replica *follower)
+{
+    struct harness_pipe *pipe = mem_zalloc(sizeof *pipe);
+    follower->to_leader = pipe;
+    broker_on_leader_connected(&follower->broker);
+    return pipe;
+}
+
+/* Both leaders number their questions from one: the new one would take it for an answer to its
+ * own. */
+static void an_answer_to_a_former_leader_does_not_go_to_the_new_one(void **state)
+{
+    (void)state;
+    struct command call;
+    struct command seen;
+    char channel[24];
+    struct harness_pipe *former = take_link(stage.follower);
+    struct harness_pipe *present = take_link(stage.follower);
+    uint64_t newest = stage.follower->broker.leader_connection;
+    snprintf(channel, sizeof channel, "%llu", (unsigned long long)stage.client->channel->id);
+    for (uint64_t number = newest - 1; number <= newest; number++) {
+        present->read = present->written.size;
+        command_init_request(&call, 307, 1);
+        command_add(&call, FIELD_FORWARD_CHANNEL, slice_text(channel));
+        broker_on_leader_command(&stage.follower->broker, number, &call);
+        assert_true(harness_receive(stage.client, &seen));
+        struct command answer;
+        command_init_response(&answer, &seen, 0);
+        broker_on_command(&stage.follower->broker, stage.client->channel, &answer);
+        assert_int_equal(harness_receive(present, &seen), number == newest);
+    }
+    harness_pipe_free(former);
+    harness_pipe_free(present);
+    stage.follower->to_leader = NULL;
+}
+
 int main(void)
 {
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_open, stage_close)
@@ -235,6 +292,8 @@ int main(void)
         STAGED(a_connection_that_broke_leaves_the_outcome_open),
         STAGED(a_pull_that_was_relayed_is_not_parked_longer_than_the_relay_waits),
         STAGED(many_clients_are_announced_as_the_connection_takes_them),
+        STAGED(a_group_that_was_left_is_not_announced),
+        STAGED(an_answer_to_a_former_leader_does_not_go_to_the_new_one),
         STAGED(a_client_that_came_while_no_leader_was_known_is_announced),
     };
     return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
