@@ -12,6 +12,11 @@ enum {
     LANE_KEY_MAX = 4 + 1 + 2 * NAME_MAX_SIZE,
     POP_SIZE_ABOUT = 64 + 9 * POP_OFFSETS_MAX, /* In an entry, without names. */
     REFUSALS_MAX = 8,
+    /* So often a pop that does not wait moves its group past what it does not want; the next one
+     * goes on there. */
+    MOVES_MAX = 16,
+    /* A client hears of what comes this much after its time; source: isTimeoutTooMuch(). */
+    LATE_MAX_MS = 500,
 };
 
 /* A topic at which pops are parked. */
@@ -216,6 +221,14 @@ static void end(struct pops *pops, struct popping *popping, enum status status)
     free(popping);
 }
 
+/* Nothing was taken. */
+static void end_without(struct pops *pops, struct popping *popping)
+{
+    leave_lane(pops, popping);
+    answer_none(pops, &popping->pop);
+    free(popping);
+}
+
 static void on_sieved(struct broker *broker, void *context, const struct sieved *sieved)
 {
     struct popping *popping = context;
@@ -230,18 +243,30 @@ static void on_sieved(struct broker *broker, void *context, const struct sieved 
         propose(broker, popping);
         return;
     }
-    leave_lane(&broker->pops, popping);
     if (sieved->status == STATUS_OK) {
-        answer_none(&broker->pops, &popping->pop);
-        free(popping);
+        end_without(&broker->pops, popping);
     } else {
+        leave_lane(&broker->pops, popping);
         end(&broker->pops, popping, sieved->status);
     }
+}
+
+/* Would what is taken now be nobody's, because the client has given up? Moving on does no harm, and
+ * spares the next pop the work. */
+static bool too_late(const struct broker *broker, const struct popping *popping)
+{
+    uint64_t deadline_ms = popping->pop.deadline_ms;
+    return popping->choice.count > 0 && deadline_ms > 0 &&
+           clock_monotonic_ms(broker->ports->clock) > deadline_ms + LATE_MAX_MS;
 }
 
 static void propose(struct broker *broker, struct popping *popping)
 {
     const struct pop_choice *choice = &popping->choice;
+    if (too_late(broker, popping)) {
+        end_without(&broker->pops, popping);
+        return;
+    }
     struct operation_pop operation = {
         .group = name_slice(&popping->pop.group),
         .topic = name_slice(&popping->pop.topic),
@@ -266,6 +291,13 @@ static void propose(struct broker *broker, struct popping *popping)
     proposer_add(&broker->proposer, &(struct waiter){.done = on_popped, .context = popping});
 }
 
+/* Is it not to look once more? */
+static bool is_over(const struct pops *pops, const struct pop *pop)
+{
+    return pop->deadline_ms > 0 ? pop->deadline_ms <= clock_monotonic_ms(pops->broker->ports->clock)
+                                : pop->moves >= MOVES_MAX;
+}
+
 /* Within apply: whoever is to look once more does so at the end of the turn. */
 static void on_popped(struct broker *broker, const struct waiter *waiter,
                       const struct operation *operation, const struct operation_result *result)
@@ -273,11 +305,17 @@ static void on_popped(struct broker *broker, const struct waiter *waiter,
     struct pops *pops = &broker->pops;
     struct popping *popping = waiter->context;
     (void)operation;
-    leave_lane(pops, popping);
     bool moved = result->status == STATUS_OK && popping->choice.count == 0;
     bool late = result->status == STATUS_STALE || result->status == STATUS_OVERLOADED;
+    popping->pop.moves += moved;
     popping->pop.refusals += late;
-    if ((moved || late) && broker_leads(broker) && popping->pop.refusals < REFUSALS_MAX) {
+    bool open = (moved || late) && broker_leads(broker);
+    if (open && is_over(pops, &popping->pop)) {
+        end_without(pops, popping);
+        return;
+    }
+    leave_lane(pops, popping);
+    if (open && popping->pop.refusals < REFUSALS_MAX) {
         list_append(&pops->again, &popping->again);
         return;
     }
