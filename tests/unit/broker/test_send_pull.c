@@ -281,6 +281,135 @@ static void a_parked_pull_is_woken_only_by_what_it_wants(void **state)
     harness_free(harness);
 }
 
+static void nothing_is_read_for_a_connection_that_takes_nothing(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *stuck = harness_connect(harness_leader(harness), 5000);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    struct command response;
+    send_text(other, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    expect_code(other, 1, 0);
+    pull(stuck, 2, "1", "6", "*");
+    pull(other, 3, "1", "6", "*");
+    pull(stuck, 4, "1", "6", "*");
+    stuck->congested = true;
+    send_text(stuck, 5, "T", "0", "", "wanted");
+    harness_commit(harness);
+    expect_code(stuck, 5, 0);
+    expect_code(other, 3, 0);
+    harness_advance(harness, 1000);
+    assert_false(harness_receive(stuck, &response));
+    assert_int_equal(harness_leader(harness)->broker.pulls.count, 2);
+    stuck->congested = false; // Nothing else comes.
+    harness_turn(harness);
+    expect_code(stuck, 2, 0);
+    expect_code(stuck, 4, 0);
+    assert_int_equal(harness_leader(harness)->broker.pulls.count, 0);
+    // Its time ends all the same, and it asks for the message once more.
+    pull(stuck, 6, "2", "6", "*");
+    pull(other, 7, "2", "6", "*");
+    stuck->congested = true;
+    send_text(stuck, 8, "T", "0", "", "wanted");
+    harness_commit(harness);
+    expect_code(stuck, 8, 0);
+    expect_code(other, 7, 0);
+    harness_advance(harness, 16000);
+    assert_true(harness_receive(stuck, &response));
+    assert_int_equal(response.opaque, 6);
+    assert_int_equal(response.code, 19);
+    assert_int_equal(field(&response, "nextBeginOffset"), 2);
+    assert_int_equal(field(&response, "maxOffset"), 3);
+    pull(stuck, 9, "3", "6", "*");
+    send_text(other, 10, "T", "0", "", "wanted");
+    harness_commit(harness);
+    assert_false(harness_receive(stuck, &response));
+    harness_disconnect(stuck);
+    assert_int_equal(harness_leader(harness)->broker.pulls.count, 0);
+    harness_turn(harness);
+    harness_disconnect(other);
+    harness_free(harness);
+}
+
+/* Take what has come for pulls with opaques from `first` on; the next one. */
+static int32_t take_answers(struct harness_pipe *pipe, int32_t first)
+{
+    struct command response;
+    while (harness_receive(pipe, &response)) {
+        assert_int_equal(response.code, 0);
+        assert_int_equal(response.opaque, first);
+        first++;
+    }
+    return first;
+}
+
+static void one_turn_reads_so_much_for_pulls_that_waited(void **state)
+{
+    (void)state;
+    enum { PULLS = 40, BODY_SIZE = 512 * 1024, A_TURN = 4 * 1024 * 1024 / BODY_SIZE };
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    char *body = mem_zalloc(BODY_SIZE + 1);
+    memset(body, 'x', BODY_SIZE);
+    send_text(other, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    for (int32_t i = 0; i < PULLS; i++) {
+        pull(pipe, i, "1", "6", "*");
+    }
+    send_text(other, 2, "T", "0", "", body);
+    harness_commit(harness);
+    int32_t answered = take_answers(pipe, 0);
+    assert_int_equal(answered, A_TURN);
+    // The others wait, in the same order, with no need of another message.
+    harness_turn(harness);
+    answered = take_answers(pipe, answered);
+    assert_int_equal(answered, 2 * A_TURN);
+    // One that comes meanwhile does not turn it round.
+    send_text(other, 3, "T", "0", "", "m");
+    for (int turns = 0; turns < 3; turns++) {
+        harness_commit(harness);
+    }
+    assert_int_equal(take_answers(pipe, answered), PULLS);
+    assert_int_equal(harness_leader(harness)->broker.pulls.count, 0);
+    free(body);
+    harness_disconnect(pipe);
+    harness_disconnect(other);
+    harness_free(harness);
+}
+
+static void what_was_left_for_a_connection_is_read_in_parts(void **state)
+{
+    (void)state;
+    enum { PULLS = 20, BODY_SIZE = 512 * 1024, A_TURN = 4 * 1024 * 1024 / BODY_SIZE };
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    char *body = mem_zalloc(BODY_SIZE + 1);
+    memset(body, 'x', BODY_SIZE);
+    send_text(other, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    for (int32_t i = 0; i < PULLS; i++) {
+        pull(pipe, i, "1", "6", "*");
+    }
+    pipe->congested = true;
+    send_text(other, 2, "T", "0", "", body);
+    harness_commit(harness);
+    assert_int_equal(take_answers(pipe, 0), 0);
+    pipe->congested = false;
+    harness_turn(harness);
+    assert_int_equal(take_answers(pipe, 0), A_TURN);
+    harness_turn(harness);
+    assert_int_equal(take_answers(pipe, A_TURN), 2 * A_TURN);
+    harness_turn(harness);
+    assert_int_equal(take_answers(pipe, 2 * A_TURN), PULLS);
+    free(body);
+    harness_disconnect(pipe);
+    harness_disconnect(other);
+    harness_free(harness);
+}
+
 /* A consumer that comes from a replica that knows more waits here like any other: told at once that
  * there is nothing, it would ask again at once. */
 static void a_follower_parks_a_pull_beyond_its_end(void **state)
@@ -578,6 +707,9 @@ int main(void)
         cmocka_unit_test(pull_codes_follow_offset_and_filter),
         cmocka_unit_test(a_replica_that_may_be_behind_moves_no_consumer_back),
         cmocka_unit_test(a_parked_pull_is_woken_only_by_what_it_wants),
+        cmocka_unit_test(nothing_is_read_for_a_connection_that_takes_nothing),
+        cmocka_unit_test(one_turn_reads_so_much_for_pulls_that_waited),
+        cmocka_unit_test(what_was_left_for_a_connection_is_read_in_parts),
         cmocka_unit_test(a_follower_parks_a_pull_beyond_its_end),
         cmocka_unit_test(reads_from_disk_are_answered_like_those_from_memory),
         cmocka_unit_test(a_flipped_bit_on_the_disk_reaches_nobody),
