@@ -24,13 +24,26 @@ struct parked_topic {
     struct map_node node;
     struct name name;
     struct list parked;
+    struct map groups; /* struct parked_group */
     struct list woken;
-    bool again; /* At the next tick: too much is not acknowledged, or more are to be told. */
+    uint64_t look; /* How often those parked here were looked at. */
+    bool again;    /* At the next tick: too much is not acknowledged, or more are to be told. */
+};
+
+/* A group with pops that are parked at a topic, and the last look that found this out for all of
+ * them: */
+struct parked_group {
+    struct map_node node;
+    struct name name;
+    size_t count;
+    uint64_t nothing; /* there is nothing, whichever the queue; */
+    uint64_t told;    /* one of them has been told. */
 };
 
 struct parked_pop {
     struct pop pop;
     struct parked_topic *topic;
+    struct parked_group *group;
     struct list at_topic;
     struct list at_channel;
     struct heap_node timer;
@@ -335,6 +348,30 @@ static struct parked_topic *topic_find(const struct pops *pops, struct slice nam
     return node == NULL ? NULL : CONTAINER_OF(node, struct parked_topic, node);
 }
 
+/* Of one more pop. */
+static struct parked_group *group_enter(struct parked_topic *topic, const struct name *name)
+{
+    struct map_node *node = map_find(&topic->groups, name_slice(name));
+    struct parked_group *group;
+    if (node != NULL) {
+        group = CONTAINER_OF(node, struct parked_group, node);
+    } else {
+        group = mem_zalloc(sizeof *group);
+        group->name = *name;
+        map_put(&topic->groups, &group->node, name_slice(&group->name));
+    }
+    group->count++;
+    return group;
+}
+
+static void group_leave(struct parked_topic *topic, struct parked_group *group)
+{
+    if (--group->count == 0) {
+        map_remove(&topic->groups, &group->node);
+        free(group);
+    }
+}
+
 /* Takes the pop. */
 static void park(struct pops *pops, struct pop *pop, bool again)
 {
@@ -350,6 +387,7 @@ static void park(struct pops *pops, struct pop *pop, bool again)
     struct parked_pop *parked = mem_zalloc(sizeof *parked);
     parked->pop = *pop;
     parked->topic = topic;
+    parked->group = group_enter(topic, &pop->group);
     list_append(&topic->parked, &parked->at_topic);
     list_append(&channel->held_pops, &parked->at_channel);
     heap_put(&pops->due, &parked->timer, pop->deadline_ms, pops->next_tie++);
@@ -365,9 +403,11 @@ static struct pop unpark(struct pops *pops, struct parked_pop *parked)
     list_remove(&parked->at_channel);
     heap_remove(&pops->due, &parked->timer);
     pops->count--;
+    group_leave(topic, parked->group);
     if (list_empty(&topic->parked)) {
         list_remove(&topic->woken);
         map_remove(&pops->topics, &topic->node);
+        map_close(&topic->groups);
         free(topic);
     }
     free(parked);
@@ -387,45 +427,39 @@ void pops_on_topic_grown(struct pops *pops, struct slice topic)
     wake(pops, topic);
 }
 
-/* Is it one of a group for which this has been found out? */
-static bool of_group(const struct pop *pop, const struct name *group)
-{
-    return group->size > 0 && slice_equals(name_slice(&pop->group), name_slice(group));
-}
-
 /* Look for each that waits at a topic, the longest first. If there is nothing for one, whichever
  * the queue, there is nothing for others of its group. */
 static void look_again(struct pops *pops, struct parked_topic *topic)
 {
     struct pop_choice choice;
-    struct name nothing_for = {0};
-    struct name told = {0};
     size_t left = 0;
     LIST_FOREACH(at, &topic->parked)
     {
         left++; // The last one to go frees the topic, so its list cannot be the loop's end.
     }
     topic->again = false;
+    uint64_t look = ++topic->look;
     for (struct list *at = topic->parked.next, *next; left > 0; at = next, left--) {
         next = at->next;
         struct parked_pop *parked = CONTAINER_OF(at, struct parked_pop, at_topic);
+        struct parked_group *group = parked->group;
         bool full = false;
-        if (of_group(&parked->pop, &nothing_for)) {
+        if (group->nothing == look) {
             continue;
         }
-        if (parked->pop.purpose == POP_TO_TELL && of_group(&parked->pop, &told)) {
+        if (parked->pop.purpose == POP_TO_TELL && group->told == look) {
             topic->again = true;
             continue;
         }
         if (choose(pops, &parked->pop, &choice, &full)) {
+            group->told = parked->pop.purpose == POP_TO_TELL ? look : group->told;
             struct pop pop = unpark(pops, parked);
-            told = pop.purpose == POP_TO_TELL ? pop.group : told;
             serve_choice(pops, &pop, &choice);
             continue;
         }
         topic->again |= full;
         if (parked->pop.queue_id < 0) {
-            nothing_for = parked->pop.group;
+            group->nothing = look;
         }
     }
 }
@@ -473,16 +507,11 @@ void pops_turn(struct pops *pops)
 static bool topic_is_due(const struct pops *pops, const struct parked_topic *topic)
 {
     const struct broker *broker = pops->broker;
-    const struct name *looked_for = NULL;
-    LIST_FOREACH(at, &topic->parked)
+    MAP_FOREACH(at, &topic->groups)
     {
-        const struct name *group = &CONTAINER_OF(at, struct parked_pop, at_topic)->pop.group;
-        if (looked_for != NULL && slice_equals(name_slice(group), name_slice(looked_for))) {
-            continue; // Mostly they are all of one group.
-        }
-        looked_for = group;
-        if (machine_popped_any_due(broker->machine, name_slice(group), name_slice(&topic->name),
-                                   broker_now_ms(broker))) {
+        const struct parked_group *group = CONTAINER_OF(at, struct parked_group, node);
+        if (machine_popped_any_due(broker->machine, name_slice(&group->name),
+                                   name_slice(&topic->name), broker_now_ms(broker))) {
             return true;
         }
     }

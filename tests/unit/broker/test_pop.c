@@ -231,6 +231,43 @@ static void a_pop_waits_for_a_message(void **state)
     expect_offsets(expect_answer(consumer, 3, 0), "1");
 }
 
+static void pop_of_group_and_wait(const char *group, int32_t opaque)
+{
+    harness_send(consumer, POP, opaque, 0, NO_BODY, "consumerGroup", group, "topic", "T", "queueId",
+                 "-1", "maxMsgNums", "32", "invisibleTime", "10000", "pollTime", "15000",
+                 "bornTime", "1", "initMode", "0", NULL);
+}
+
+static void there_is_one_look_for_all_of_a_group_in_vain(void **state)
+{
+    (void)state;
+    enum { EACH = 50 };
+    const struct pops *pops = &harness_leader(harness)->broker.pops;
+    send_message(producer, 1, "T", "", slice_text("body"));
+    harness_commit(harness);
+    expect_answer(producer, 1, 0);
+    for (int32_t i = 0; i <= EACH; i++) {
+        pop_of_group_and_wait("G", i);
+        pop_of_group_and_wait("H", 100 + i);
+        harness_commit(harness);
+    }
+    expect_offsets(expect_answer(consumer, 0, 0), "0");
+    expect_offsets(expect_answer(consumer, 100, 0), "0");
+    expect_silence(consumer);
+    assert_int_equal(pops->count, 2 * EACH);
+    uint32_t looks = pops->turn;
+    send_some("", 1);
+    expect_offsets(expect_answer(consumer, 1, 0), "1");
+    expect_offsets(expect_answer(consumer, 101, 0), "1");
+    expect_silence(consumer);
+    // Of each group the one that got it, and one in vain; then, as they have ended, once more.
+    assert_in_range(pops->turn - looks, 4, 6);
+    harness_advance(harness, INVISIBLE_MS); // It is due again for both.
+    expect_offsets(expect_answer(consumer, 2, 0), "0,1");
+    expect_offsets(expect_answer(consumer, 102, 0), "0,1");
+    expect_silence(consumer);
+}
+
 static void a_pop_waits_for_one_that_is_due(void **state)
 {
     (void)state;
@@ -702,6 +739,7 @@ int main(void)
         pop_test(what_is_acknowledged_never_comes_again),
         pop_test(what_is_not_comes_again_and_says_how_often),
         pop_test(a_pop_waits_for_a_message),
+        pop_test(there_is_one_look_for_all_of_a_group_in_vain),
         pop_test(a_pop_waits_for_one_that_is_due),
         pop_test(a_pop_that_waited_in_vain_is_told),
         pop_test(only_so_many_may_wait),
