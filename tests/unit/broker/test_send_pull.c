@@ -1,6 +1,7 @@
 /* Sends and pulls through the broker core, as clients see them: codes, fields, offsets, bytes. */
 #include "tests/support/test.h"
 
+#include "common/remoting/extension.h"
 #include "common/remoting/properties.h"
 #include "tests/support/broker_harness.h"
 
@@ -329,6 +330,54 @@ static void nothing_is_read_for_a_connection_that_takes_nothing(void **state)
     assert_int_equal(harness_leader(harness)->broker.pulls.count, 0);
     harness_turn(harness);
     harness_disconnect(other);
+    harness_free(harness);
+}
+
+/* A pull of a client behind a follower, as it arrives at the leader. */
+static void pull_behind(struct harness_pipe *link, const char *client, const char *offset)
+{
+    harness_send(link, 11, 50, 0, slice_of(NULL, 0), "consumerGroup", "G", "topic", "T", "queueId",
+                 "0", "queueOffset", offset, "maxMsgNums", "32", "sysFlag", "6", "commitOffset",
+                 "0", "suspendTimeoutMillis", "15000", "subscription", "*", "subVersion", "0",
+                 "expressionType", "TAG", FIELD_FORWARD_CHANNEL, client, NULL);
+}
+
+static void those_behind_a_connection_that_takes_nothing_wait_as_well(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    const struct broker *broker = &harness_leader(harness)->broker;
+    struct harness_pipe *producer = harness_connect(harness_leader(harness), 5001);
+    harness_link(&harness->replicas[1]);
+    struct harness_pipe *link = harness->replicas[1].at_leader;
+    send_text(producer, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    expect_code(producer, 1, 0);
+    pull_behind(link, "7", "1");
+    pull_behind(link, "8", "1");
+    pull_behind(link, "9", "1");
+    assert_int_equal(broker->pulls.count, 3);
+    link->congested = true;
+    uint64_t read = broker->counters.bytes_read;
+    send_text(producer, 2, "T", "0", "", "wanted");
+    harness_commit(harness);
+    expect_code(producer, 2, 0);
+    assert_int_equal(broker->pulls.count, 3);
+    assert_true(broker->counters.bytes_read == read);
+    harness_send(link, REQUEST_RAFTMQ_CHANNEL_CLOSED, 51, COMMAND_FLAG_ONEWAY, slice_of(NULL, 0),
+                 FIELD_FORWARD_CHANNEL, "8", NULL);
+    assert_int_equal(broker->pulls.count, 2);
+    link->congested = false;
+    harness_turn(harness);
+    assert_int_equal(broker->pulls.count, 0);
+    assert_true(broker->counters.bytes_read > read);
+    // The connection may go with those that it left.
+    pull_behind(link, "7", "2");
+    link->congested = true;
+    send_text(producer, 3, "T", "0", "", "wanted");
+    harness_commit(harness);
+    assert_int_equal(broker->pulls.count, 1);
+    harness_disconnect(producer);
     harness_free(harness);
 }
 
@@ -708,6 +757,7 @@ int main(void)
         cmocka_unit_test(a_replica_that_may_be_behind_moves_no_consumer_back),
         cmocka_unit_test(a_parked_pull_is_woken_only_by_what_it_wants),
         cmocka_unit_test(nothing_is_read_for_a_connection_that_takes_nothing),
+        cmocka_unit_test(those_behind_a_connection_that_takes_nothing_wait_as_well),
         cmocka_unit_test(one_turn_reads_so_much_for_pulls_that_waited),
         cmocka_unit_test(what_was_left_for_a_connection_is_read_in_parts),
         cmocka_unit_test(a_follower_parks_a_pull_beyond_its_end),
