@@ -87,6 +87,7 @@ struct broker_counters {
     uint64_t bytes_in;
     uint64_t messages_out;
     uint64_t bytes_out;
+    uint64_t bytes_read; /* Of messages out of the log, whether anybody got them or not. */
     uint64_t pulls_held;
     uint64_t readers_sent; /* Answers that named a follower: by the leader, or itself. */
     uint64_t forwarded;

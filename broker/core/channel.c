@@ -43,6 +43,7 @@ struct channel *channels_open(struct channels *channels, void *transport, struct
     channel->host = host;
     list_init(&channel->remotes);
     list_init(&channel->memberships);
+    list_init(&channel->left_pulls);
     list_init(&channel->held);
     list_init(&channel->held_pops);
     map_put(&channels->by_id, &channel->node, id_key(&channel->id));
@@ -135,6 +136,8 @@ static void channel_free(struct channels *channels, struct channel *channel)
 {
     // pulls_drop_channel() and pops_drop_channel() come first.
     ASSERT(list_empty(&channel->held) && list_empty(&channel->held_pops));
+    ASSERT(list_empty(&channel->left_pulls));
+    list_remove(&channel->full);
     if (channel->via != NULL) {
         map_remove(&channels->remotes, &channel->remote_node);
         list_remove(&channel->behind);

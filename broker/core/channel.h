@@ -53,6 +53,8 @@ struct channel {
     struct list memberships;
     struct list held;            /* Parked pulls, see pulls.h, */
     struct list held_pops;       /* and pops, see pops.h. */
+    struct list left_pulls;      /* Of it and of `remotes`: wait until it is writable; */
+    struct list full;            /* in pulls.full then. */
     struct name client_id;       /* Of a producer; empty. */
     struct map_node client_node; /* In channels.by_client, if `named`. */
     bool named;

@@ -48,6 +48,7 @@ struct pop {
     uint64_t invisible_ms;
     uint64_t deadline_ms; /* Monotonic; 0: answer at once. */
     uint32_t refusals;    /* By apply, because somebody was quicker. */
+    uint32_t moves;       /* Of its group, past messages that it does not want. */
     bool from_max;        /* A group that is new to the queue begins at its end. */
     struct message_filter *filter;
 };

@@ -12,6 +12,11 @@ enum {
     LANE_KEY_MAX = 4 + 1 + 2 * NAME_MAX_SIZE,
     POP_SIZE_ABOUT = 64 + 9 * POP_OFFSETS_MAX, /* In an entry, without names. */
     REFUSALS_MAX = 8,
+    /* So often a pop that does not wait moves its group past what it does not want; the next one
+     * goes on there. */
+    MOVES_MAX = 16,
+    /* A client hears of what comes this much after its time; source: isTimeoutTooMuch(). */
+    LATE_MAX_MS = 500,
 };
 
 /* A topic at which pops are parked. */
@@ -19,13 +24,26 @@ struct parked_topic {
     struct map_node node;
     struct name name;
     struct list parked;
+    struct map groups; /* struct parked_group */
     struct list woken;
-    bool again; /* At the next tick: too much is not acknowledged, or more are to be told. */
+    uint64_t look; /* How often those parked here were looked at. */
+    bool again;    /* At the next tick: too much is not acknowledged, or more are to be told. */
+};
+
+/* A group with pops that are parked at a topic, and the last look that found this out for all of
+ * them: */
+struct parked_group {
+    struct map_node node;
+    struct name name;
+    size_t count;
+    uint64_t nothing; /* there is nothing, whichever the queue; */
+    uint64_t told;    /* one of them has been told. */
 };
 
 struct parked_pop {
     struct pop pop;
     struct parked_topic *topic;
+    struct parked_group *group;
     struct list at_topic;
     struct list at_channel;
     struct heap_node timer;
@@ -216,6 +234,14 @@ static void end(struct pops *pops, struct popping *popping, enum status status)
     free(popping);
 }
 
+/* Nothing was taken. */
+static void end_without(struct pops *pops, struct popping *popping)
+{
+    leave_lane(pops, popping);
+    answer_none(pops, &popping->pop);
+    free(popping);
+}
+
 static void on_sieved(struct broker *broker, void *context, const struct sieved *sieved)
 {
     struct popping *popping = context;
@@ -230,18 +256,30 @@ static void on_sieved(struct broker *broker, void *context, const struct sieved 
         propose(broker, popping);
         return;
     }
-    leave_lane(&broker->pops, popping);
     if (sieved->status == STATUS_OK) {
-        answer_none(&broker->pops, &popping->pop);
-        free(popping);
+        end_without(&broker->pops, popping);
     } else {
+        leave_lane(&broker->pops, popping);
         end(&broker->pops, popping, sieved->status);
     }
+}
+
+/* Would what is taken now be nobody's, because the client has given up? Moving on does no harm, and
+ * spares the next pop the work. */
+static bool too_late(const struct broker *broker, const struct popping *popping)
+{
+    uint64_t deadline_ms = popping->pop.deadline_ms;
+    return popping->choice.count > 0 && deadline_ms > 0 &&
+           clock_monotonic_ms(broker->ports->clock) > deadline_ms + LATE_MAX_MS;
 }
 
 static void propose(struct broker *broker, struct popping *popping)
 {
     const struct pop_choice *choice = &popping->choice;
+    if (too_late(broker, popping)) {
+        end_without(&broker->pops, popping);
+        return;
+    }
     struct operation_pop operation = {
         .group = name_slice(&popping->pop.group),
         .topic = name_slice(&popping->pop.topic),
@@ -266,6 +304,13 @@ static void propose(struct broker *broker, struct popping *popping)
     proposer_add(&broker->proposer, &(struct waiter){.done = on_popped, .context = popping});
 }
 
+/* Is it not to look once more? */
+static bool is_over(const struct pops *pops, const struct pop *pop)
+{
+    return pop->deadline_ms > 0 ? pop->deadline_ms <= clock_monotonic_ms(pops->broker->ports->clock)
+                                : pop->moves >= MOVES_MAX;
+}
+
 /* Within apply: whoever is to look once more does so at the end of the turn. */
 static void on_popped(struct broker *broker, const struct waiter *waiter,
                       const struct operation *operation, const struct operation_result *result)
@@ -273,11 +318,17 @@ static void on_popped(struct broker *broker, const struct waiter *waiter,
     struct pops *pops = &broker->pops;
     struct popping *popping = waiter->context;
     (void)operation;
-    leave_lane(pops, popping);
     bool moved = result->status == STATUS_OK && popping->choice.count == 0;
     bool late = result->status == STATUS_STALE || result->status == STATUS_OVERLOADED;
+    popping->pop.moves += moved;
     popping->pop.refusals += late;
-    if ((moved || late) && broker_leads(broker) && popping->pop.refusals < REFUSALS_MAX) {
+    bool open = (moved || late) && broker_leads(broker);
+    if (open && is_over(pops, &popping->pop)) {
+        end_without(pops, popping);
+        return;
+    }
+    leave_lane(pops, popping);
+    if (open && popping->pop.refusals < REFUSALS_MAX) {
         list_append(&pops->again, &popping->again);
         return;
     }
@@ -297,6 +348,30 @@ static struct parked_topic *topic_find(const struct pops *pops, struct slice nam
     return node == NULL ? NULL : CONTAINER_OF(node, struct parked_topic, node);
 }
 
+/* Of one more pop. */
+static struct parked_group *group_enter(struct parked_topic *topic, const struct name *name)
+{
+    struct map_node *node = map_find(&topic->groups, name_slice(name));
+    struct parked_group *group;
+    if (node != NULL) {
+        group = CONTAINER_OF(node, struct parked_group, node);
+    } else {
+        group = mem_zalloc(sizeof *group);
+        group->name = *name;
+        map_put(&topic->groups, &group->node, name_slice(&group->name));
+    }
+    group->count++;
+    return group;
+}
+
+static void group_leave(struct parked_topic *topic, struct parked_group *group)
+{
+    if (--group->count == 0) {
+        map_remove(&topic->groups, &group->node);
+        free(group);
+    }
+}
+
 /* Takes the pop. */
 static void park(struct pops *pops, struct pop *pop, bool again)
 {
@@ -312,6 +387,7 @@ static void park(struct pops *pops, struct pop *pop, bool again)
     struct parked_pop *parked = mem_zalloc(sizeof *parked);
     parked->pop = *pop;
     parked->topic = topic;
+    parked->group = group_enter(topic, &pop->group);
     list_append(&topic->parked, &parked->at_topic);
     list_append(&channel->held_pops, &parked->at_channel);
     heap_put(&pops->due, &parked->timer, pop->deadline_ms, pops->next_tie++);
@@ -327,9 +403,11 @@ static struct pop unpark(struct pops *pops, struct parked_pop *parked)
     list_remove(&parked->at_channel);
     heap_remove(&pops->due, &parked->timer);
     pops->count--;
+    group_leave(topic, parked->group);
     if (list_empty(&topic->parked)) {
         list_remove(&topic->woken);
         map_remove(&pops->topics, &topic->node);
+        map_close(&topic->groups);
         free(topic);
     }
     free(parked);
@@ -349,45 +427,39 @@ void pops_on_topic_grown(struct pops *pops, struct slice topic)
     wake(pops, topic);
 }
 
-/* Is it one of a group for which this has been found out? */
-static bool of_group(const struct pop *pop, const struct name *group)
-{
-    return group->size > 0 && slice_equals(name_slice(&pop->group), name_slice(group));
-}
-
 /* Look for each that waits at a topic, the longest first. If there is nothing for one, whichever
  * the queue, there is nothing for others of its group. */
 static void look_again(struct pops *pops, struct parked_topic *topic)
 {
     struct pop_choice choice;
-    struct name nothing_for = {0};
-    struct name told = {0};
     size_t left = 0;
     LIST_FOREACH(at, &topic->parked)
     {
         left++; // The last one to go frees the topic, so its list cannot be the loop's end.
     }
     topic->again = false;
+    uint64_t look = ++topic->look;
     for (struct list *at = topic->parked.next, *next; left > 0; at = next, left--) {
         next = at->next;
         struct parked_pop *parked = CONTAINER_OF(at, struct parked_pop, at_topic);
+        struct parked_group *group = parked->group;
         bool full = false;
-        if (of_group(&parked->pop, &nothing_for)) {
+        if (group->nothing == look) {
             continue;
         }
-        if (parked->pop.purpose == POP_TO_TELL && of_group(&parked->pop, &told)) {
+        if (parked->pop.purpose == POP_TO_TELL && group->told == look) {
             topic->again = true;
             continue;
         }
         if (choose(pops, &parked->pop, &choice, &full)) {
+            group->told = parked->pop.purpose == POP_TO_TELL ? look : group->told;
             struct pop pop = unpark(pops, parked);
-            told = pop.purpose == POP_TO_TELL ? pop.group : told;
             serve_choice(pops, &pop, &choice);
             continue;
         }
         topic->again |= full;
         if (parked->pop.queue_id < 0) {
-            nothing_for = parked->pop.group;
+            group->nothing = look;
         }
     }
 }
@@ -435,16 +507,11 @@ void pops_turn(struct pops *pops)
 static bool topic_is_due(const struct pops *pops, const struct parked_topic *topic)
 {
     const struct broker *broker = pops->broker;
-    const struct name *looked_for = NULL;
-    LIST_FOREACH(at, &topic->parked)
+    MAP_FOREACH(at, &topic->groups)
     {
-        const struct name *group = &CONTAINER_OF(at, struct parked_pop, at_topic)->pop.group;
-        if (looked_for != NULL && slice_equals(name_slice(group), name_slice(looked_for))) {
-            continue; // Mostly they are all of one group.
-        }
-        looked_for = group;
-        if (machine_popped_any_due(broker->machine, name_slice(group), name_slice(&topic->name),
-                                   broker_now_ms(broker))) {
+        const struct parked_group *group = CONTAINER_OF(at, struct parked_group, node);
+        if (machine_popped_any_due(broker->machine, name_slice(&group->name),
+                                   name_slice(&topic->name), broker_now_ms(broker))) {
             return true;
         }
     }

@@ -4,10 +4,12 @@
  * one queue and group one pop is under way at a time, so that apply has little to refuse. One
  * answer holds messages of one queue. A parked pop waits at its topic, and is looked at again at
  * the end of the loop turn in which something arrived there, or something that was popped is due,
- * or a pop under way has ended. Those who only want to be told of messages wait among them, and are
- * told one of a group at a time: the next one when the pop of the first left something, or at the
- * next tick if no pop came of it. Leader only. Loop thread only.
- * Source: PopMessageProcessor, PopLongPollingService, QueueLockManager, NotificationProcessor. */
+ * or a pop under way has ended. One that only passes over messages which it does not want ends with
+ * its time, and nothing is taken for one whose client has given up. Those who only want to be told
+ * of messages wait among them, and are told one of a group at a time: the next one when the pop of
+ * the first left something, or at the next tick if no pop came of it. Leader only. Loop thread
+ * only. Source: PopMessageProcessor, PopLongPollingService, QueueLockManager,
+ * NotificationProcessor. */
 #ifndef BROKER_CORE_POPS_H
 #define BROKER_CORE_POPS_H
 

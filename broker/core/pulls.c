@@ -10,12 +10,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum {
+    /* Messages that one turn reads for pulls that were parked, and the last one of them: a few
+     * milliseconds, which the leader's heartbeats wait. */
+    TURN_BYTES_MAX = 4 * 1024 * 1024,
+};
+
 /* A queue at which pulls are parked. */
 struct parked_queue {
     struct map_node node;
     uint8_t key[NAME_MAX_SIZE + 4];
-    struct list parked;
+    struct list parked; /* Those that have not been looked at in this round go first. */
     struct list woken;
+    uint32_t round; /* Changes as it grows. */
 };
 
 struct parked {
@@ -23,7 +30,9 @@ struct parked {
     struct parked_queue *queue;
     struct list at_queue;
     struct list at_channel;
+    struct list left; /* In left_pulls of its connection's channel. */
     struct heap_node timer;
+    uint32_t round; /* The queue's, when it was looked at. */
 };
 
 /* A pull that is served at the end of the loop turn. */
@@ -58,6 +67,7 @@ void pulls_init(struct pulls *pulls, struct broker *broker)
     *pulls = (struct pulls){.broker = broker};
     list_init(&pulls->woken);
     list_init(&pulls->soon);
+    list_init(&pulls->full);
 }
 
 void pulls_close(struct pulls *pulls)
@@ -72,6 +82,8 @@ void pulls_close(struct pulls *pulls)
         message_filter_release(soon->pull.filter);
         free(soon);
     }
+    while (list_pop(&pulls->full) != NULL) {
+    }
     heap_close(&pulls->due);
     map_close(&pulls->queues);
 }
@@ -82,11 +94,27 @@ static bool may_park(const struct pulls *pulls, const struct pull *pull)
            !pulls->broker->stopping;
 }
 
+static struct channel *channel_of(const struct pulls *pulls, const struct pull *pull)
+{
+    return channels_find(&pulls->broker->channels, pull->to.channel_id);
+}
+
+/* It has waited, and its connection cannot take what would have to be read for it. */
+static bool is_stuck(const struct pulls *pulls, const struct pull *pull)
+{
+    const struct channel *channel = pull->parked ? channel_of(pulls, pull) : NULL;
+    return channel != NULL && !channel_writable(&pulls->broker->channels, channel);
+}
+
 void pulls_serve(struct pulls *pulls, struct pull *pull)
 {
     struct pull_found found;
     struct message_ref refs[READ_MESSAGES_MAX];
     pull_look(pulls->broker, pull, &found, refs);
+    if ((found.code == PULL_FOUND || found.code == PULL_SIEVE) && is_stuck(pulls, pull)) {
+        found.code = PULL_NOT_FOUND; // It comes back for that.
+        found.offset_next = pull->offset;
+    }
     if (found.code == PULL_NOT_FOUND && may_park(pulls, pull)) {
         park(pulls, pull);
     } else if (found.reset && pulls_send_home(pulls, pull)) {
@@ -308,7 +336,7 @@ static struct slice queue_key(struct slice topic, int32_t queue_id, uint8_t *key
 static void park(struct pulls *pulls, struct pull *pull)
 {
     uint8_t key[NAME_MAX_SIZE + 4];
-    struct channel *channel = channels_find(&pulls->broker->channels, pull->to.channel_id);
+    struct channel *channel = channel_of(pulls, pull);
     if (channel == NULL) {
         message_filter_release(pull->filter);
         return;
@@ -327,6 +355,7 @@ static void park(struct pulls *pulls, struct pull *pull)
     struct parked *parked = mem_zalloc(sizeof *parked);
     parked->pull = *pull;
     parked->queue = queue;
+    parked->round = queue->round; // It has just been looked at.
     list_append(&queue->parked, &parked->at_queue);
     list_append(&channel->held, &parked->at_channel);
     heap_put(&pulls->due, &parked->timer, pull->deadline_ms, pulls->next_tie++);
@@ -342,6 +371,7 @@ static struct pull unpark(struct pulls *pulls, struct parked *parked)
     struct parked_queue *queue = parked->queue;
     list_remove(&parked->at_queue);
     list_remove(&parked->at_channel);
+    list_remove(&parked->left);
     heap_remove(&pulls->due, &parked->timer);
     pulls->count--;
     if (list_empty(&queue->parked)) {
@@ -363,9 +393,21 @@ void pulls_on_queue_grown(struct pulls *pulls, const struct queue *queue)
         map_find(&pulls->queues, queue_key(name_slice(&queue->topic->name), queue->id, key));
     if (node != NULL) {
         struct parked_queue *parked = CONTAINER_OF(node, struct parked_queue, node);
+        parked->round++;
         if (!list_linked(&parked->woken)) {
             list_append(&pulls->woken, &parked->woken);
         }
+    }
+}
+
+/* Look at it again once its connection has taken what waits there. */
+static void leave(struct pulls *pulls, struct parked *parked)
+{
+    struct channel *channel = channel_of(pulls, &parked->pull);
+    struct channel *carrier = channel->via != NULL ? channel->via : channel;
+    list_append(&carrier->left_pulls, &parked->left);
+    if (!list_linked(&carrier->full)) {
+        list_append(&pulls->full, &carrier->full);
     }
 }
 
@@ -374,6 +416,10 @@ static void try_again(struct pulls *pulls, struct parked *parked)
 {
     struct pull_found found;
     struct message_ref refs[READ_MESSAGES_MAX];
+    if (is_stuck(pulls, &parked->pull)) {
+        leave(pulls, parked);
+        return;
+    }
     pull_look(pulls->broker, &parked->pull, &found, refs);
     while (found.code == PULL_RETRY_IMMEDIATELY && found.offset_next > parked->pull.offset) {
         parked->pull.offset = found.offset_next;
@@ -387,6 +433,63 @@ static void try_again(struct pulls *pulls, struct parked *parked)
     conclude(pulls, &pull, &found, refs);
 }
 
+/* Has a part of the turn that began at this count read all that it may? */
+static bool has_read_enough(const struct pulls *pulls, uint64_t began)
+{
+    return pulls->broker->counters.bytes_read - began >= TURN_BYTES_MAX;
+}
+
+/* Those that were left for a connection, as long as it takes answers. */
+static void try_left(struct pulls *pulls, struct channel *carrier, uint64_t began)
+{
+    const struct channels *channels = &pulls->broker->channels;
+    while (!list_empty(&carrier->left_pulls) && channel_writable(channels, carrier) &&
+           !has_read_enough(pulls, began)) {
+        struct list *left = list_pop(&carrier->left_pulls);
+        try_again(pulls, CONTAINER_OF(left, struct parked, left));
+    }
+}
+
+/* Each connection once; the next turn begins with those that this one does not get to. */
+static void look_at_full(struct pulls *pulls)
+{
+    uint64_t began = pulls->broker->counters.bytes_read;
+    const struct list *last = pulls->full.prev;
+    bool more = !list_empty(&pulls->full);
+    while (more && !has_read_enough(pulls, began)) {
+        struct list *node = list_pop(&pulls->full);
+        struct channel *carrier = CONTAINER_OF(node, struct channel, full);
+        more = node != last;
+        try_left(pulls, carrier, began);
+        if (!list_empty(&carrier->left_pulls)) {
+            list_append(&pulls->full, node);
+        }
+    }
+}
+
+/* Of each queue those that have waited longest first. */
+static void look_at_woken(struct pulls *pulls)
+{
+    uint64_t began = pulls->broker->counters.bytes_read;
+    while (!list_empty(&pulls->woken) && !has_read_enough(pulls, began)) {
+        struct parked_queue *queue = CONTAINER_OF(pulls->woken.next, struct parked_queue, woken);
+        struct parked *parked = CONTAINER_OF(queue->parked.next, struct parked, at_queue);
+        if (parked->round == queue->round) {
+            list_remove(&queue->woken); // And so have all behind it been looked at.
+            continue;
+        }
+        parked->round = queue->round;
+        list_remove(&parked->at_queue);
+        list_append(&queue->parked, &parked->at_queue);
+        if (!list_linked(&parked->left)) {
+            try_again(pulls, parked); // The last one to be answered frees the queue.
+        }
+    }
+    if (!list_empty(&pulls->woken)) {
+        list_append(&pulls->woken, list_pop(&pulls->woken)); // Next time another queue goes first.
+    }
+}
+
 void pulls_turn(struct pulls *pulls)
 {
     for (struct list *link; (link = list_pop(&pulls->soon)) != NULL;) {
@@ -394,26 +497,16 @@ void pulls_turn(struct pulls *pulls)
         pulls_serve(pulls, &soon->pull);
         free(soon);
     }
-    while (!list_empty(&pulls->woken)) {
-        struct parked_queue *queue =
-            CONTAINER_OF(list_pop(&pulls->woken), struct parked_queue, woken);
-        // The last one to be answered frees the queue, so its list cannot be the loop's end.
-        size_t left = 0;
-        LIST_FOREACH(at, &queue->parked)
-        {
-            left++;
-        }
-        for (struct list *at = queue->parked.next, *next; left > 0; at = next, left--) {
-            next = at->next;
-            try_again(pulls, CONTAINER_OF(at, struct parked, at_queue));
-        }
-    }
+    look_at_full(pulls);
+    look_at_woken(pulls);
 }
 
 void pulls_tick(struct pulls *pulls, uint64_t now_ms)
 {
+    uint64_t began = pulls->broker->counters.bytes_read;
     struct heap_node *node;
-    while ((node = heap_first(&pulls->due)) != NULL && node->due <= now_ms) {
+    while ((node = heap_first(&pulls->due)) != NULL && node->due <= now_ms &&
+           !has_read_enough(pulls, began)) {
         struct pull pull = unpark(pulls, CONTAINER_OF(node, struct parked, timer));
         pull.suspend = false;
         pulls_serve(pulls, &pull);

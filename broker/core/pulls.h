@@ -3,8 +3,15 @@
  * A parked pull waits at its queue. When the queue grows it is looked at again at the end of the
  * loop turn; if nothing there matches its filter it moves its offset on and stays parked (while an
  * SQL92 filter is looking through the messages it is not parked, and comes back). When its time is
- * over it is answered with 19, or with 20 if it moved. What an answer says of where to pull next is
- * in suggestion.h. Loop thread only. Source: PullMessageProcessor, PullRequestHoldService. */
+ * over it is answered with 19, or with 20 if it moved.
+ *
+ * Many may be woken at once, and each copies what it gets. One turn reads so much for them, and the
+ * next one goes on. Nothing is read for a connection that is full or closing: its pulls stay parked
+ * until it has taken what it has, which each turn looks at, or is gone; if their time is over
+ * before, they are answered as if nothing had come.
+ *
+ * What an answer says of where to pull next is in suggestion.h. Loop thread only. Source:
+ * PullMessageProcessor, PullRequestHoldService. */
 #ifndef BROKER_CORE_PULLS_H
 #define BROKER_CORE_PULLS_H
 
@@ -18,6 +25,7 @@ struct pulls {
     struct heap due;   /* struct parked.timer */
     struct list woken; /* struct parked_queue.woken */
     struct list soon;  /* struct soon */
+    struct list full;  /* struct channel.full: with pulls that were left for later. */
     size_t count;
     uint64_t next_tie;
 };

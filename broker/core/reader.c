@@ -154,6 +154,7 @@ static enum status take(struct message_reader *reader, enum status status)
     if (status != STATUS_OK) {
         return status;
     }
+    reader->broker->counters.bytes_read += ref->entry.size;
     if (!intact(bytes, ref->entry.size, &ref->entry)) {
         return STATUS_CORRUPT;
     }

@@ -231,6 +231,43 @@ static void a_pop_waits_for_a_message(void **state)
     expect_offsets(expect_answer(consumer, 3, 0), "1");
 }
 
+static void pop_of_group_and_wait(const char *group, int32_t opaque)
+{
+    harness_send(consumer, POP, opaque, 0, NO_BODY, "consumerGroup", group, "topic", "T", "queueId",
+                 "-1", "maxMsgNums", "32", "invisibleTime", "10000", "pollTime", "15000",
+                 "bornTime", "1", "initMode", "0", NULL);
+}
+
+static void there_is_one_look_for_all_of_a_group_in_vain(void **state)
+{
+    (void)state;
+    enum { EACH = 50 };
+    const struct pops *pops = &harness_leader(harness)->broker.pops;
+    send_message(producer, 1, "T", "", slice_text("body"));
+    harness_commit(harness);
+    expect_answer(producer, 1, 0);
+    for (int32_t i = 0; i <= EACH; i++) {
+        pop_of_group_and_wait("G", i);
+        pop_of_group_and_wait("H", 100 + i);
+        harness_commit(harness);
+    }
+    expect_offsets(expect_answer(consumer, 0, 0), "0");
+    expect_offsets(expect_answer(consumer, 100, 0), "0");
+    expect_silence(consumer);
+    assert_int_equal(pops->count, 2 * EACH);
+    uint32_t looks = pops->turn;
+    send_some("", 1);
+    expect_offsets(expect_answer(consumer, 1, 0), "1");
+    expect_offsets(expect_answer(consumer, 101, 0), "1");
+    expect_silence(consumer);
+    // Of each group the one that got it, and one in vain; then, as they have ended, once more.
+    assert_in_range(pops->turn - looks, 4, 6);
+    harness_advance(harness, INVISIBLE_MS); // It is due again for both.
+    expect_offsets(expect_answer(consumer, 2, 0), "0,1");
+    expect_offsets(expect_answer(consumer, 102, 0), "0,1");
+    expect_silence(consumer);
+}
+
 static void a_pop_waits_for_one_that_is_due(void **state)
 {
     (void)state;
@@ -511,6 +548,91 @@ static void who_was_overtaken_looks_again(void **state)
     expect_offsets(expect_answer(consumer, 1, 0), "3");
 }
 
+/* `count` messages that nobody here asks for, and one that they do. */
+static void send_haystack(int count)
+{
+    for (int i = 0; i < count; i++) {
+        send_message(producer, 1, "T", "TAGS\001red\002n\0011\002", slice_text("body"));
+    }
+    harness_commit(harness);
+    for (int i = 0; i < count; i++) {
+        expect_answer(producer, 1, 0);
+    }
+    send_some("TAGS\001blue\002n\0015\002", 1);
+}
+
+static void a_pop_that_passes_over_many_ends_with_its_time(void **state)
+{
+    (void)state;
+    send_haystack(2000);
+    struct ask ask = any();
+    ask.expression = "blue";
+    ask.poll = "1000";
+    pop_with(consumer, 1, &ask);
+    harness_turn(harness);
+    harness->now_ms += 1000; // While what it moved is not committed.
+    harness_commit(harness);
+    expect_answer(consumer, 1, 210);
+    assert_int_equal(waiting(), 0);
+    pop_with(consumer, 2, &ask); // What was passed over is not looked at again.
+    harness_commit(harness);
+    expect_offsets(expect_answer(consumer, 2, 0), "2000");
+}
+
+static void a_pop_that_does_not_wait_passes_over_so_many(void **state)
+{
+    (void)state;
+    send_haystack(16 * 832); // One look goes through steps of 64 until it has seen 800.
+    struct ask ask = any();
+    ask.expression = "blue";
+    pop_with(consumer, 1, &ask);
+    harness_commit(harness);
+    expect_answer(consumer, 1, 19);
+    assert_int_equal(waiting(), 0);
+    pop_with(consumer, 2, &ask);
+    harness_commit(harness);
+    expect_offsets(expect_answer(consumer, 2, 0), "13312");
+}
+
+/* A pop that waits 1 s, and whose messages are read so long. */
+static void pop_that_reads_for(uint64_t ms)
+{
+    struct ask ask = any();
+    ask.type = "SQL92";
+    ask.expression = "n > 4";
+    ask.poll = "1000";
+    harness->block_reads = true;
+    pop_with(consumer, 1, &ask);
+    harness_turn(harness);
+    harness->now_ms += ms;
+    harness->block_reads = false;
+    harness_run_reads(harness);
+    harness_commit(harness);
+}
+
+static void nothing_is_taken_for_a_pop_long_after_its_time(void **state)
+{
+    (void)state;
+    send_haystack(1);
+    pop_that_reads_for(1501);
+    expect_answer(consumer, 1, 210);
+    assert_int_equal(waiting(), 0);
+    pop_that_reads_for(1500); // Its client can be expected to wait a little.
+    expect_offsets(expect_answer(consumer, 1, 0), "1");
+}
+
+static void a_pop_that_read_too_long_has_moved_on_all_the_same(void **state)
+{
+    (void)state;
+    int64_t stands = -1;
+    send_some("n\0011\002", 3);
+    pop_that_reads_for(2000);
+    expect_answer(consumer, 1, 210);
+    assert_true(machine_offset_find(harness_leader(harness)->machine, slice_text("G"),
+                                    slice_text("T"), 0, &stands));
+    assert_int_equal(stands, 3);
+}
+
 static void nothing_is_taken_for_a_client_that_has_gone(void **state)
 {
     (void)state;
@@ -617,6 +739,7 @@ int main(void)
         pop_test(what_is_acknowledged_never_comes_again),
         pop_test(what_is_not_comes_again_and_says_how_often),
         pop_test(a_pop_waits_for_a_message),
+        pop_test(there_is_one_look_for_all_of_a_group_in_vain),
         pop_test(a_pop_waits_for_one_that_is_due),
         pop_test(a_pop_that_waited_in_vain_is_told),
         pop_test(only_so_many_may_wait),
@@ -630,6 +753,10 @@ int main(void)
         pop_test(who_begins_at_the_end_of_an_old_topic_gets_what_comes),
         pop_test(what_retention_took_is_not_waited_for),
         pop_test(who_was_overtaken_looks_again),
+        pop_test(a_pop_that_passes_over_many_ends_with_its_time),
+        pop_test(a_pop_that_does_not_wait_passes_over_so_many),
+        pop_test(nothing_is_taken_for_a_pop_long_after_its_time),
+        pop_test(a_pop_that_read_too_long_has_moved_on_all_the_same),
         pop_test(nothing_is_taken_for_a_client_that_has_gone),
         pop_test(bad_requests_are_refused),
         pop_test(who_waits_at_a_leader_that_is_none_any_more_is_to_ask_again),

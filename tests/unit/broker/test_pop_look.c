@@ -64,12 +64,18 @@ static int64_t pop_one(void)
     return expect_field(&answer, "popTime");
 }
 
+static void ask_told_of(struct harness_pipe *pipe, int32_t opaque, const char *group,
+                        const char *poll, const char *expression)
+{
+    harness_send(pipe, NOTIFICATION, opaque, 0, NO_BODY, "consumerGroup", group, "topic", "T",
+                 "queueId", "-1", "pollTime", poll, "bornTime", "1", "order", "false", "expType",
+                 "TAG", "exp", expression, NULL);
+}
+
 static void ask_told(struct harness_pipe *pipe, int32_t opaque, const char *poll,
                      const char *expression)
 {
-    harness_send(pipe, NOTIFICATION, opaque, 0, NO_BODY, "consumerGroup", "G", "topic", "T",
-                 "queueId", "-1", "pollTime", poll, "bornTime", "1", "order", "false", "expType",
-                 "TAG", "exp", expression, NULL);
+    ask_told_of(pipe, opaque, "G", poll, expression);
 }
 
 static void expect_told(struct harness_pipe *pipe, int32_t opaque, bool some, bool full)
@@ -166,6 +172,30 @@ static void one_of_a_group_is_told_at_a_time(void **state)
     harness_advance(harness, BROKER_TICK_MS);
     expect_told(consumer, 5, true, false);
     harness_disconnect(other);
+}
+
+static void one_of_each_group_is_told_at_a_time(void **state)
+{
+    (void)state;
+    send_to("0", "");
+    pop_one();
+    harness_send(consumer, POP, 77, 0, NO_BODY, "consumerGroup", "H", "topic", "T", "queueId", "-1",
+                 "maxMsgNums", "32", "invisibleTime", "10000", "pollTime", "0", "bornTime", "1",
+                 "initMode", "0", NULL);
+    harness_commit(harness);
+    expect_answer(consumer, 77, 0);
+    for (int32_t i = 0; i < 4; i++) {
+        ask_told_of(consumer, i, i % 2 == 0 ? "G" : "H", "15000", "*");
+    }
+    harness_commit(harness);
+    expect_silence(consumer);
+    send_to("1", "");
+    expect_told(consumer, 0, true, false);
+    expect_told(consumer, 1, true, false);
+    expect_silence(consumer);
+    harness_advance(harness, BROKER_TICK_MS); // Nobody popped it.
+    expect_told(consumer, 2, true, false);
+    expect_told(consumer, 3, true, false);
 }
 
 static void who_pops_leaves_the_next_one_to_be_told_of_the_rest(void **state)
@@ -335,6 +365,7 @@ int main(void)
         look_test(who_waits_is_told_when_one_comes_or_is_due_again),
         look_test(who_waits_in_vain_is_told_so),
         look_test(one_of_a_group_is_told_at_a_time),
+        look_test(one_of_each_group_is_told_at_a_time),
         look_test(who_pops_leaves_the_next_one_to_be_told_of_the_rest),
         look_test(only_so_many_may_wait),
         look_test(who_waits_at_a_leader_that_is_none_any_more_is_to_ask_again),

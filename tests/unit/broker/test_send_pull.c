@@ -1,6 +1,7 @@
 /* Sends and pulls through the broker core, as clients see them: codes, fields, offsets, bytes. */
 #include "tests/support/test.h"
 
+#include "common/remoting/extension.h"
 #include "common/remoting/properties.h"
 #include "tests/support/broker_harness.h"
 
@@ -278,6 +279,183 @@ static void a_parked_pull_is_woken_only_by_what_it_wants(void **state)
     harness_disconnect(pipe);
     assert_int_equal(harness_leader(harness)->broker.pulls.count, 0);
     harness_disconnect(producer);
+    harness_free(harness);
+}
+
+static void nothing_is_read_for_a_connection_that_takes_nothing(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *stuck = harness_connect(harness_leader(harness), 5000);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    struct command response;
+    send_text(other, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    expect_code(other, 1, 0);
+    pull(stuck, 2, "1", "6", "*");
+    pull(other, 3, "1", "6", "*");
+    pull(stuck, 4, "1", "6", "*");
+    stuck->congested = true;
+    send_text(stuck, 5, "T", "0", "", "wanted");
+    harness_commit(harness);
+    expect_code(stuck, 5, 0);
+    expect_code(other, 3, 0);
+    harness_advance(harness, 1000);
+    assert_false(harness_receive(stuck, &response));
+    assert_int_equal(harness_leader(harness)->broker.pulls.count, 2);
+    stuck->congested = false; // Nothing else comes.
+    harness_turn(harness);
+    expect_code(stuck, 2, 0);
+    expect_code(stuck, 4, 0);
+    assert_int_equal(harness_leader(harness)->broker.pulls.count, 0);
+    // Its time ends all the same, and it asks for the message once more.
+    pull(stuck, 6, "2", "6", "*");
+    pull(other, 7, "2", "6", "*");
+    stuck->congested = true;
+    send_text(stuck, 8, "T", "0", "", "wanted");
+    harness_commit(harness);
+    expect_code(stuck, 8, 0);
+    expect_code(other, 7, 0);
+    harness_advance(harness, 16000);
+    assert_true(harness_receive(stuck, &response));
+    assert_int_equal(response.opaque, 6);
+    assert_int_equal(response.code, 19);
+    assert_int_equal(field(&response, "nextBeginOffset"), 2);
+    assert_int_equal(field(&response, "maxOffset"), 3);
+    pull(stuck, 9, "3", "6", "*");
+    send_text(other, 10, "T", "0", "", "wanted");
+    harness_commit(harness);
+    assert_false(harness_receive(stuck, &response));
+    harness_disconnect(stuck);
+    assert_int_equal(harness_leader(harness)->broker.pulls.count, 0);
+    harness_turn(harness);
+    harness_disconnect(other);
+    harness_free(harness);
+}
+
+/* A pull of a client behind a follower, as it arrives at the leader. */
+static void pull_behind(struct harness_pipe *link, const char *client, const char *offset)
+{
+    harness_send(link, 11, 50, 0, slice_of(NULL, 0), "consumerGroup", "G", "topic", "T", "queueId",
+                 "0", "queueOffset", offset, "maxMsgNums", "32", "sysFlag", "6", "commitOffset",
+                 "0", "suspendTimeoutMillis", "15000", "subscription", "*", "subVersion", "0",
+                 "expressionType", "TAG", FIELD_FORWARD_CHANNEL, client, NULL);
+}
+
+static void those_behind_a_connection_that_takes_nothing_wait_as_well(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(3);
+    const struct broker *broker = &harness_leader(harness)->broker;
+    struct harness_pipe *producer = harness_connect(harness_leader(harness), 5001);
+    harness_link(&harness->replicas[1]);
+    struct harness_pipe *link = harness->replicas[1].at_leader;
+    send_text(producer, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    expect_code(producer, 1, 0);
+    pull_behind(link, "7", "1");
+    pull_behind(link, "8", "1");
+    pull_behind(link, "9", "1");
+    assert_int_equal(broker->pulls.count, 3);
+    link->congested = true;
+    uint64_t read = broker->counters.bytes_read;
+    send_text(producer, 2, "T", "0", "", "wanted");
+    harness_commit(harness);
+    expect_code(producer, 2, 0);
+    assert_int_equal(broker->pulls.count, 3);
+    assert_true(broker->counters.bytes_read == read);
+    harness_send(link, REQUEST_RAFTMQ_CHANNEL_CLOSED, 51, COMMAND_FLAG_ONEWAY, slice_of(NULL, 0),
+                 FIELD_FORWARD_CHANNEL, "8", NULL);
+    assert_int_equal(broker->pulls.count, 2);
+    link->congested = false;
+    harness_turn(harness);
+    assert_int_equal(broker->pulls.count, 0);
+    assert_true(broker->counters.bytes_read > read);
+    // The connection may go with those that it left.
+    pull_behind(link, "7", "2");
+    link->congested = true;
+    send_text(producer, 3, "T", "0", "", "wanted");
+    harness_commit(harness);
+    assert_int_equal(broker->pulls.count, 1);
+    harness_disconnect(producer);
+    harness_free(harness);
+}
+
+/* Take what has come for pulls with opaques from `first` on; the next one. */
+static int32_t take_answers(struct harness_pipe *pipe, int32_t first)
+{
+    struct command response;
+    while (harness_receive(pipe, &response)) {
+        assert_int_equal(response.code, 0);
+        assert_int_equal(response.opaque, first);
+        first++;
+    }
+    return first;
+}
+
+static void one_turn_reads_so_much_for_pulls_that_waited(void **state)
+{
+    (void)state;
+    enum { PULLS = 40, BODY_SIZE = 512 * 1024, A_TURN = 4 * 1024 * 1024 / BODY_SIZE };
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    char *body = mem_zalloc(BODY_SIZE + 1);
+    memset(body, 'x', BODY_SIZE);
+    send_text(other, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    for (int32_t i = 0; i < PULLS; i++) {
+        pull(pipe, i, "1", "6", "*");
+    }
+    send_text(other, 2, "T", "0", "", body);
+    harness_commit(harness);
+    int32_t answered = take_answers(pipe, 0);
+    assert_int_equal(answered, A_TURN);
+    // The others wait, in the same order, with no need of another message.
+    harness_turn(harness);
+    answered = take_answers(pipe, answered);
+    assert_int_equal(answered, 2 * A_TURN);
+    // One that comes meanwhile does not turn it round.
+    send_text(other, 3, "T", "0", "", "m");
+    for (int turns = 0; turns < 3; turns++) {
+        harness_commit(harness);
+    }
+    assert_int_equal(take_answers(pipe, answered), PULLS);
+    assert_int_equal(harness_leader(harness)->broker.pulls.count, 0);
+    free(body);
+    harness_disconnect(pipe);
+    harness_disconnect(other);
+    harness_free(harness);
+}
+
+static void what_was_left_for_a_connection_is_read_in_parts(void **state)
+{
+    (void)state;
+    enum { PULLS = 20, BODY_SIZE = 512 * 1024, A_TURN = 4 * 1024 * 1024 / BODY_SIZE };
+    struct harness *harness = harness_new(1);
+    struct harness_pipe *pipe = harness_connect(harness_leader(harness), 5000);
+    struct harness_pipe *other = harness_connect(harness_leader(harness), 5001);
+    char *body = mem_zalloc(BODY_SIZE + 1);
+    memset(body, 'x', BODY_SIZE);
+    send_text(other, 1, "T", "0", "", "m");
+    harness_commit(harness);
+    for (int32_t i = 0; i < PULLS; i++) {
+        pull(pipe, i, "1", "6", "*");
+    }
+    pipe->congested = true;
+    send_text(other, 2, "T", "0", "", body);
+    harness_commit(harness);
+    assert_int_equal(take_answers(pipe, 0), 0);
+    pipe->congested = false;
+    harness_turn(harness);
+    assert_int_equal(take_answers(pipe, 0), A_TURN);
+    harness_turn(harness);
+    assert_int_equal(take_answers(pipe, A_TURN), 2 * A_TURN);
+    harness_turn(harness);
+    assert_int_equal(take_answers(pipe, 2 * A_TURN), PULLS);
+    free(body);
+    harness_disconnect(pipe);
+    harness_disconnect(other);
     harness_free(harness);
 }
 
@@ -578,6 +756,10 @@ int main(void)
         cmocka_unit_test(pull_codes_follow_offset_and_filter),
         cmocka_unit_test(a_replica_that_may_be_behind_moves_no_consumer_back),
         cmocka_unit_test(a_parked_pull_is_woken_only_by_what_it_wants),
+        cmocka_unit_test(nothing_is_read_for_a_connection_that_takes_nothing),
+        cmocka_unit_test(those_behind_a_connection_that_takes_nothing_wait_as_well),
+        cmocka_unit_test(one_turn_reads_so_much_for_pulls_that_waited),
+        cmocka_unit_test(what_was_left_for_a_connection_is_read_in_parts),
         cmocka_unit_test(a_follower_parks_a_pull_beyond_its_end),
         cmocka_unit_test(reads_from_disk_are_answered_like_those_from_memory),
         cmocka_unit_test(a_flipped_bit_on_the_disk_reaches_nobody),
