@@ -119,7 +119,8 @@ void replica_transfer_advance(struct replica *replica)
         finish(replica, STATUS_TIMED_OUT);
         return;
     }
-    if (transfer->phase != TRANSFER_NONE && replica->now_ms >= transfer->deadline_ms) {
+    // Once begun, it is C-Raft that ends it, with its next tick: until then it takes no proposals.
+    if (transfer->phase == TRANSFER_WAITING && replica->now_ms >= transfer->deadline_ms) {
         finish(replica, STATUS_TIMED_OUT);
     }
 }

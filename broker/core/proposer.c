@@ -120,16 +120,17 @@ static bool batch_propose(struct proposer *proposer, struct batch *batch)
     entry_finish(&batch->entry, broker_now_ms(broker));
     ready_remove(proposer, batch);
     list_append(&proposer->proposed, &batch->link);
-    enum status status =
-        ports->propose(ports->context, batch->entry.data, batch->entry.size, batch);
+    struct buf entry = batch->entry;
+    batch->entry = (struct buf){0};
+    enum status status = ports->propose(ports->context, entry.data, entry.size, batch);
     if (status != STATUS_OK) {
         // It is in no log and still ours: first in line again, for whoever leads next.
+        batch->entry = entry;
         list_remove(&batch->link);
         ready_put_back(proposer, batch);
         return false;
     }
-    batch->entry = (struct buf){0};
-    return true;
+    return true; // The batch itself may have ended within the call.
 }
 
 /* Elections take a while: without a pause batches would fly to and fro as fast as the network is.
@@ -184,6 +185,7 @@ void proposer_tick(struct proposer *proposer)
         // The leader answers or its connection breaks; this is for one that does neither.
         struct batch *batch = CONTAINER_OF(at, struct batch, link);
         if (now - batch->opened_ms > 2 * broker->settings->hold_ms) {
+            proposer->silent_connection = batch->connection;
             forwarded_remove(proposer, batch);
             batch_end(proposer, batch, STATUS_UNKNOWN_OUTCOME);
         }

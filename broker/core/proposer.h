@@ -59,7 +59,8 @@ struct proposer {
     size_t ready_size;        /* Bytes in ready batches, */
     size_t forwarded_size;    /* and in forwarded ones. */
     int32_t next_opaque;
-    uint64_t refused_ms; /* Monotonic: the leader we know said it is none; 0: it did not. */
+    uint64_t refused_ms;        /* Monotonic: the leader we know said it is none; 0: it did not. */
+    uint64_t silent_connection; /* The last one on which a batch was not answered in time. */
 };
 
 void proposer_init(struct proposer *proposer, struct broker *broker);

@@ -890,6 +890,33 @@ static void who_reads_on_and_who_takes_do_not_wait(void **state)
     harness_free(harness);
 }
 
+/* As a replica does whose library has become a follower within the call. */
+static enum status propose_and_drop(void *context, uint8_t *payload, size_t size, void *proposal)
+{
+    struct harness_replica *replica = context;
+    (void)size;
+    free(payload);
+    broker_drop(&replica->broker, proposal, STATUS_NOT_LEADER);
+    return STATUS_OK;
+}
+
+static void a_batch_that_is_dropped_while_it_is_proposed_ends_once(void **state)
+{
+    (void)state;
+    struct harness *harness = harness_new(1);
+    struct harness_replica *leader = harness_leader(harness);
+    struct harness_pipe *pipe = harness_connect(leader, 5000);
+    struct buf large = {0};
+    memset(buf_extend(&large, MESSAGE_BODY_MAX), 'x', MESSAGE_BODY_MAX);
+    leader->ports.propose = propose_and_drop;
+    send_message(pipe, 1, "T", "", buf_slice(&large));
+    harness_turn(harness);
+    expect_answer(pipe, 1, 14);
+    buf_close(&large);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -917,6 +944,7 @@ int main(void)
         cmocka_unit_test(a_read_that_waits_ends_in_any_case),
         cmocka_unit_test(every_read_waits_its_turn),
         cmocka_unit_test(who_reads_on_and_who_takes_do_not_wait),
+        cmocka_unit_test(a_batch_that_is_dropped_while_it_is_proposed_ends_once),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }

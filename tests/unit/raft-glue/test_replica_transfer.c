@@ -59,6 +59,29 @@ static void a_transfer_to_a_silent_target_is_given_up(void **state)
     fixture_close(&f);
 }
 
+/* C-Raft ends a transfer with a tick. If the loop was away for long, a message may come before
+ * that: proposals would be refused that were taken. */
+static void a_transfer_ends_when_the_library_has_ended_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 3, 3);
+    fixture_elect(&f);
+    assert_int_equal(fixture_propose(&f, 8), STATUS_OK);
+    fixture_write(&f);
+    fixture_append_result(&f, 2, 3);
+    enum status end = STATUS_PENDING;
+    replica_transfer(f.replica, 2, on_end, &end);
+    assert_non_null(fixture_sent(&f, RAFT_TIMEOUT_NOW));
+    f.now += 3 * FIXTURE_E;
+    fixture_append_result(&f, 3, 3);
+    assert_int_equal(end, STATUS_PENDING);
+    assert_int_equal(fixture_propose(&f, 8), STATUS_NO_LEADER);
+    fixture_pass(&f, 1, true);
+    assert_int_equal(end, STATUS_TIMED_OUT);
+    fixture_close(&f);
+}
+
 /* A leader of three with one proposal written, which member 2 has up to `second` and member 3 up to
  * `third`, told in this order with a few milliseconds between. */
 static void open_led(struct fixture *f, uint64_t second, uint64_t third)
@@ -129,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_transfer_waits_until_the_target_has_everything),
         cmocka_unit_test(a_transfer_to_a_silent_target_is_given_up),
+        cmocka_unit_test(a_transfer_ends_when_the_library_has_ended_it),
         cmocka_unit_test(who_has_most_of_the_log_is_chosen),
         cmocka_unit_test(of_two_who_have_all_of_it_the_one_heard_last_is_chosen),
         cmocka_unit_test(who_is_silent_is_not_chosen),
