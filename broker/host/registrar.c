@@ -14,6 +14,10 @@ enum {
     REGISTRATION_LEASE_PERIODS = 4, /* A nameserver forgets us after so many missed ones. */
     ASK_TIMEOUT_MS = 1000,
     ASKED_MAX = 10000,
+    SILENCE_MAX_MS = 5000, /* Of one that was told something; then its connection is dead. */
+    /* A registration of so many bytes is not repeated for a millisecond: with very many topics it
+     * takes longer to make than they take to change. */
+    BYTES_PER_REST_MS = 64 * 1024,
 };
 
 /* One nameserver. */
@@ -23,6 +27,7 @@ struct link {
     struct conn *conn;
     uint64_t retry_ms; /* No new connection before, monotonic. */
     bool unreachable;  /* Said once. */
+    uint64_t told_ms;  /* When the oldest registration was sent that is not answered; 0: none. */
 };
 
 /* A request of ours that a nameserver is to answer. */
@@ -42,6 +47,8 @@ struct registrar {
     size_t link_count;
     bool soon;
     uint64_t registered_ms;
+    uint64_t rest_ms; /* Until then, `soon` waits. */
+    bool too_large;   /* Said once. */
     int32_t next_opaque;
     struct list asked;
     size_t asked_count;
@@ -111,7 +118,8 @@ void registrar_soon(struct registrar *registrar)
 
 void registrar_turn_end(struct registrar *registrar)
 {
-    if (registrar->soon) {
+    if (registrar->soon &&
+        clock_monotonic_ms(registrar->broker->ports->clock) >= registrar->rest_ms) {
         register_at(registrar, true);
     }
 }
@@ -204,11 +212,23 @@ void registrar_ask(struct registrar *registrar, struct command *request, nameser
 
 /* --- Registering -------------------------------------------------------------------------- */
 
+/* One whose machine lost power does not say so, and TCP needs minutes to find out. */
+static void drop_silent(struct registrar *registrar, uint64_t now)
+{
+    for (size_t i = 0; i < registrar->link_count; i++) {
+        struct link *link = &registrar->links[i];
+        if (link->conn != NULL && link->told_ms != 0 && now >= link->told_ms + SILENCE_MAX_MS) {
+            conn_close(link->conn, STATUS_TIMED_OUT);
+        }
+    }
+}
+
 void registrar_tick(struct registrar *registrar)
 {
     const struct broker *broker = registrar->broker;
     uint64_t now = clock_monotonic_ms(broker->ports->clock);
     asked_tick(registrar, now);
+    drop_silent(registrar, now);
     bool due = now - registrar->registered_ms >= broker->settings->register_period_ms;
     bool away = false;
     for (size_t i = 0; i < registrar->link_count; i++) {
@@ -235,6 +255,26 @@ static struct conn *connect_link(struct link *link, uint64_t now)
         }
     }
     return link->conn;
+}
+
+/* Apply bounds what all topics take together. Should it be more all the same, most of them are
+ * better than none: one too many must not take the whole group from its clients. */
+static void encode_body(struct registrar *registrar, struct topic_table *table, struct buf *body)
+{
+    enum { BODY_MAX = FRAME_SIZE_MAX - HEADER_SIZE_MAX };
+    size_t count = table->count;
+    register_body_encode(table, body);
+    while (body->size > BODY_MAX) {
+        table->count = table->count / 4 * 3;
+        buf_clear(body);
+        register_body_encode(table, body);
+    }
+    if (table->count < count && !registrar->too_large) {
+        log_error(registrar->broker->log, "too many topics for one registration",
+                  "registered=%zu of=%zu; delete topics, or shorten their names and attributes",
+                  table->count, count);
+    }
+    registrar->too_large = table->count < count;
 }
 
 /* The header that 103 and 104 share; texts live in `texts`, which must not move. */
@@ -283,7 +323,8 @@ static void register_at(struct registrar *registrar, bool everywhere)
     if (!leads) {
         tables.table.count = 0; // Topics are the leader's to announce.
     }
-    register_body_encode(&tables.table, &body);
+    encode_body(registrar, &tables.table, &body);
+    registrar->rest_ms = now + body.size / BYTES_PER_REST_MS;
     topic_tables_close(&tables);
     command_init_request(&request, REQUEST_REGISTER_BROKER, next_opaque(registrar));
     add_identity(registrar, &request, broker_id(broker, leads), &texts);
@@ -300,6 +341,8 @@ static void register_at(struct registrar *registrar, bool everywhere)
         struct conn *conn = connect_link(&registrar->links[i], now);
         if (conn != NULL && (everywhere || !connected)) {
             conn_send_command(conn, &request);
+            registrar->links[i].told_ms =
+                registrar->links[i].told_ms == 0 ? now : registrar->links[i].told_ms;
         }
     }
     buf_close(&body);
@@ -329,6 +372,7 @@ static void on_command(struct conn *conn, const struct command *command, struct 
     if (!command_is_response(command)) {
         return; // A Java nameserver announces changes of slaves (905), which mean nothing here.
     }
+    link->told_ms = 0;
     if (asked_answer(link->registrar, command)) {
         return;
     }
@@ -346,6 +390,7 @@ static void on_close(struct conn *conn, enum status why)
     struct link *link = conn_context(conn);
     struct registrar *registrar = link->registrar;
     link->conn = NULL;
+    link->told_ms = 0;
     asked_end_all(registrar, link);
     if (registrar->closing) {
         if (--registrar->open_count == 0) {

@@ -79,6 +79,7 @@ struct topic {
     struct list dirty;      /* private */
     struct map_node by_id;  /* private */
     struct list pop_places; /* private */
+    size_t told;            /* private: bytes in a registration, about */
 };
 
 struct group {

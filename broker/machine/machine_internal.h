@@ -130,6 +130,9 @@ struct machine {
 
     struct map offsets;
     struct list offsets_dirty;
+    size_t offset_count; /* In all rows, with those that are OFFSET_NONE. */
+    size_t queue_count;  /* Of all topics. */
+    size_t topics_told;  /* Bytes of all topics in a registration, about. */
     size_t offsets_held; /* Asked for by every pull, and nearly always 0. */
 
     struct map locks;

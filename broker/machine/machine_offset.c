@@ -22,14 +22,14 @@ struct offset_row {
 static struct offset_row *row_find(const struct machine *machine, struct slice group,
                                    struct slice topic);
 static struct offset_row *row_new(struct machine *machine, const struct key *key);
-static void row_grow(struct offset_row *row, uint32_t count);
+static void row_grow(struct machine *machine, struct offset_row *row, uint32_t count);
 static void row_free(struct offset_row *row);
 static void row_delete(struct machine *machine, struct offset_row *row);
 static struct offset_row *row_get(struct machine *machine, struct slice group,
-                                  const struct topic *topic);
+                                  const struct topic *topic, int32_t queue_id);
 static int64_t row_at(const struct offset_row *row, int32_t queue_id);
-static void row_set(struct machine *machine, struct offset_row *row, const struct topic *topic,
-                    int32_t queue_id, int64_t after);
+static void row_set(struct machine *machine, struct offset_row *row, int32_t queue_id,
+                    int64_t after);
 static enum status commit_apply(struct machine *machine, const struct offset_commit *commit);
 
 void apply_offsets(struct machine *machine, const struct operation_offsets *offsets,
@@ -86,7 +86,7 @@ static enum status commit_apply(struct machine *machine, const struct offset_com
     if (commit->offset > OFFSET_MAX) {
         return STATUS_INVALID_ARGUMENT;
     }
-    struct offset_row *row = row_get(machine, commit->group, topic);
+    struct offset_row *row = row_get(machine, commit->group, topic, commit->queue_id);
     if (row == NULL) {
         return STATUS_LIMIT;
     }
@@ -96,7 +96,7 @@ static enum status commit_apply(struct machine *machine, const struct offset_com
     int64_t before = row_at(row, commit->queue_id);
     int64_t after = offset_after(before, commit);
     if (after != before) {
-        row_set(machine, row, topic, commit->queue_id, after);
+        row_set(machine, row, commit->queue_id, after);
         if (commit->reset) {
             queue_report(machine, &topic->queues[commit->queue_id]);
         }
@@ -107,11 +107,11 @@ static enum status commit_apply(struct machine *machine, const struct offset_com
 enum status offset_move(struct machine *machine, struct slice group, struct topic *topic,
                         int32_t queue_id, int64_t offset)
 {
-    struct offset_row *row = row_get(machine, group, topic);
+    struct offset_row *row = row_get(machine, group, topic, queue_id);
     if (row == NULL) {
         return STATUS_LIMIT;
     }
-    row_set(machine, row, topic, queue_id, offset);
+    row_set(machine, row, queue_id, offset);
     return STATUS_OK;
 }
 
@@ -166,7 +166,7 @@ static struct offset_row *row_new(struct machine *machine, const struct key *key
     return row;
 }
 
-static void row_grow(struct offset_row *row, uint32_t count)
+static void row_grow(struct machine *machine, struct offset_row *row, uint32_t count)
 {
     if (count <= row->count) {
         return;
@@ -175,19 +175,24 @@ static void row_grow(struct offset_row *row, uint32_t count)
     for (uint32_t i = row->count; i < count; i++) {
         row->offsets[i] = OFFSET_NONE;
     }
+    machine->offset_count += count - row->count;
     row->count = count;
 }
 
-/* NULL if there are too many rows. */
+/* A row in which this queue's offset can be set; NULL: there are too many, of rows or in them. */
 static struct offset_row *row_get(struct machine *machine, struct slice group,
-                                  const struct topic *topic)
+                                  const struct topic *topic, int32_t queue_id)
 {
     struct key key = key_offsets(group, name_slice(&topic->name));
     struct map_node *node = map_find(&machine->offsets, key_slice(&key));
-    if (node == NULL && machine->offsets.count >= OFFSET_ROWS_MAX) {
+    struct offset_row *row = node == NULL ? NULL : CONTAINER_OF(node, struct offset_row, node);
+    uint32_t count = row == NULL ? 0 : row->count;
+    uint32_t needed = (uint32_t)queue_id + 1;
+    if ((row == NULL && machine->offsets.count >= OFFSET_ROWS_MAX) ||
+        (needed > count && machine->offset_count + (needed - count) > OFFSETS_TOTAL_MAX)) {
         return NULL;
     }
-    return node == NULL ? row_new(machine, &key) : CONTAINER_OF(node, struct offset_row, node);
+    return row == NULL ? row_new(machine, &key) : row;
 }
 
 static int64_t row_at(const struct offset_row *row, int32_t queue_id)
@@ -195,12 +200,12 @@ static int64_t row_at(const struct offset_row *row, int32_t queue_id)
     return (uint32_t)queue_id < row->count ? row->offsets[queue_id] : OFFSET_NONE;
 }
 
-/* Only now it gets a place for each queue of the topic: what is not written may not change. */
-static void row_set(struct machine *machine, struct offset_row *row, const struct topic *topic,
-                    int32_t queue_id, int64_t after)
+/* Only now it gets a place for the queue: what is not written may not change. */
+static void row_set(struct machine *machine, struct offset_row *row, int32_t queue_id,
+                    int64_t after)
 {
     int64_t before = row_at(row, queue_id);
-    row_grow(row, topic->queue_count);
+    row_grow(machine, row, (uint32_t)queue_id + 1);
     row->offsets[queue_id] = after;
     machine->offsets_held += held(after);
     machine->offsets_held -= held(before);
@@ -223,6 +228,7 @@ static void row_delete(struct machine *machine, struct offset_row *row)
     for (uint32_t i = 0; i < row->count; i++) {
         machine->offsets_held -= held(row->offsets[i]);
     }
+    machine->offset_count -= row->count;
     map_remove(&machine->offsets, &row->node);
     row_free(row);
 }
@@ -238,7 +244,7 @@ enum status offsets_load(struct machine *machine, struct slice key, struct slice
     }
     struct key own = key_offsets(group, topic);
     struct offset_row *row = row_new(machine, &own);
-    row_grow(row, count);
+    row_grow(machine, row, count);
     for (uint32_t i = 0; i < count; i++) {
         row->offsets[i] = offsets_row_get(value, i);
         machine->offsets_held += held(row->offsets[i]);

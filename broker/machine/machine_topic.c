@@ -3,7 +3,14 @@
 
 #include <stdlib.h>
 
-enum { TOPIC_ROW_OVERHEAD = 128, PERM_MAX = 7 };
+enum {
+    TOPIC_ROW_OVERHEAD = 128,
+    PERM_MAX = 7,
+    /* All topics together are registered in one frame (16 MiB): bytes of one there, without its
+     * name, which is there twice, and its attributes. */
+    TOPIC_TOLD_OVERHEAD = 160,
+    TOPICS_TOLD_MAX = 14 * 1024 * 1024,
+};
 
 static enum status config_check(const struct machine *machine, const struct topic *topic,
                                 const struct topic_spec *config);
@@ -92,6 +99,18 @@ struct topic *topic_create(struct machine *machine, const struct topic_spec *con
     return topic;
 }
 
+/* Bytes of a registration. Attributes are JSON already. */
+static size_t told_size(struct slice name, struct slice attributes)
+{
+    return TOPIC_TOLD_OVERHEAD + 2 * name.size + attributes.size;
+}
+
+static int32_t queues_of(const struct topic_spec *config)
+{
+    return config->read_queue_count > config->write_queue_count ? config->read_queue_count
+                                                                : config->write_queue_count;
+}
+
 void topic_queues_grow(struct machine *machine, struct topic *topic, uint32_t count)
 {
     if (count <= topic->queue_count) {
@@ -108,9 +127,26 @@ void topic_queues_grow(struct machine *machine, struct topic *topic, uint32_t co
         }
     }
     free(topic->queues);
+    machine->queue_count += count - topic->queue_count;
     topic->queues = queues;
     topic->queue_count = count;
     topic_mark_dirty(machine, topic);
+}
+
+/* Is there room for the topic (NULL: a new one) with this configuration? */
+static bool has_room(const struct machine *machine, const struct topic *topic,
+                     const struct topic_spec *config)
+{
+    size_t told = told_size(config->name, config->attributes);
+    size_t told_now = topic == NULL ? 0 : topic->told;
+    uint32_t queues = (uint32_t)queues_of(config);
+    uint32_t queues_now = topic == NULL ? 0 : topic->queue_count;
+    if (topic == NULL && machine->topics.count >= TOPICS_MAX) {
+        return false;
+    }
+    return (told <= told_now || machine->topics_told + (told - told_now) <= TOPICS_TOLD_MAX) &&
+           (queues <= queues_now ||
+            machine->queue_count + (queues - queues_now) <= QUEUES_TOTAL_MAX);
 }
 
 static enum status config_check(const struct machine *machine, const struct topic *topic,
@@ -126,7 +162,7 @@ static enum status config_check(const struct machine *machine, const struct topi
         config->unique_window_s > UNIQUE_WINDOW_MAX_S) {
         return STATUS_INVALID_ARGUMENT;
     }
-    return topic == NULL && machine->topics.count >= TOPICS_MAX ? STATUS_LIMIT : STATUS_OK;
+    return has_room(machine, topic, config) ? STATUS_OK : STATUS_LIMIT;
 }
 
 static bool config_equals(const struct topic *topic, const struct topic_spec *config)
@@ -150,11 +186,11 @@ static void config_set(struct machine *machine, struct topic *topic,
     topic->multi_tag = config->multi_tag;
     buf_clear(&topic->attributes);
     buf_put_slice(&topic->attributes, config->attributes);
+    size_t told = told_size(name_slice(&topic->name), config->attributes);
+    machine->topics_told += told - topic->told;
+    topic->told = told;
     topic->unique_window_s = (uint32_t)config->unique_window_s;
-    int32_t count = config->read_queue_count > config->write_queue_count
-                        ? config->read_queue_count
-                        : config->write_queue_count;
-    topic_queues_grow(machine, topic, (uint32_t)count);
+    topic_queues_grow(machine, topic, (uint32_t)queues_of(config));
 }
 
 static void topic_mark_dirty(struct machine *machine, struct topic *topic)
@@ -180,6 +216,8 @@ static void topic_changed(struct machine *machine, struct topic *topic, bool del
 
 static void topic_free(struct machine *machine, struct topic *topic)
 {
+    machine->topics_told -= topic->told;
+    machine->queue_count -= topic->queue_count;
     for (uint32_t i = 0; i < topic->queue_count; i++) {
         queue_close(machine, &topic->queues[i]);
     }

@@ -39,6 +39,9 @@ enum {
     KEY_SIZE_MAX = 1024,
     QUEUES_PER_TOPIC_MAX = 1024,
     TOPICS_MAX = 65536,
+    /* Of all topics of one broker group, and offsets of all consumer groups in it: 128 MB each. */
+    QUEUES_TOTAL_MAX = 1024 * 1024,
+    OFFSETS_TOTAL_MAX = 16 * 1024 * 1024,
     GROUPS_MAX = 65536,
 
     /* One Raft log entry: batches are closed at the target, a single large message may exceed it.

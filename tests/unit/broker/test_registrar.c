@@ -14,6 +14,7 @@ struct seen {
     int64_t term;
     int asked;
     bool mute; /* Questions are not answered. */
+    bool dead; /* Nor are registrations. */
 };
 
 static void on_command(struct loop_peer *peer, struct conn *conn, const struct command *command)
@@ -47,7 +48,9 @@ static void on_command(struct loop_peer *peer, struct conn *conn, const struct c
     seen->topic_count = table.count;
     seen->term = table.version.state;
     body_close(&body);
-    loop_peer_answer(conn, command, 0, NO_BODY);
+    if (!seen->dead) {
+        loop_peer_answer(conn, command, 0, NO_BODY);
+    }
 }
 
 struct stage {
@@ -141,6 +144,25 @@ static void one_that_comes_back_hears_of_us_at_once(void **state)
     stage_close(&stage);
 }
 
+/* Its machine lost power: when it is back, the old connection is none. */
+static void one_that_does_not_answer_gets_a_new_connection(void **state)
+{
+    (void)state;
+    struct stage stage;
+    stage_open(&stage);
+    pass(&stage, 9000);
+    assert_int_equal(stage.nameserver.accepted, 1);
+    stage.seen.dead = true;
+    pass(&stage, 2000); // Another registration,
+    assert_int_equal(stage.nameserver.accepted, 1);
+    pass(&stage, 6000); // and no answer to it.
+    assert_int_equal(stage.nameserver.accepted, 2);
+    stage.seen.dead = false;
+    pass(&stage, 30000);
+    assert_in_range(stage.nameserver.accepted, 2, 3);
+    stage_close(&stage);
+}
+
 static void a_leader_without_a_majority_says_nothing(void **state)
 {
     (void)state;
@@ -223,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_leader_registers_its_topics_and_term_and_unregisters),
         cmocka_unit_test(an_unreachable_nameserver_costs_the_others_nothing),
         cmocka_unit_test(one_that_comes_back_hears_of_us_at_once),
+        cmocka_unit_test(one_that_does_not_answer_gets_a_new_connection),
         cmocka_unit_test(a_leader_without_a_majority_says_nothing),
         cmocka_unit_test(a_question_is_answered_by_one_that_is_there),
         cmocka_unit_test(a_question_without_an_answer_ends),

@@ -481,6 +481,76 @@ static int64_t offset_of(const char *group, const char *topic, int32_t queue_id)
     return found ? offset : -1;
 }
 
+static enum status put_told(int i, struct slice attributes, int32_t queues)
+{
+    char name[32];
+    snprintf(name, sizeof name, "told-%d", i);
+    entry_put_topic_put(&driver.entry,
+                        &(struct operation_topic_put){.config = {.name = slice_text(name),
+                                                                 .read_queue_count = queues,
+                                                                 .write_queue_count = queues,
+                                                                 .perm = 6,
+                                                                 .attributes = attributes}});
+    return driver_apply(&driver).status;
+}
+
+/* Topics from `first` on, until there is no room for one more; how many there are then. */
+static int fill_with_topics(int first, struct slice attributes, int32_t queues)
+{
+    int i = first;
+    while (put_told(i, attributes, queues) == STATUS_OK) {
+        i++;
+    }
+    assert_int_equal(put_told(i, attributes, queues), STATUS_LIMIT);
+    return i;
+}
+
+/* A leader that cannot tell the nameservers of all its topics is none. */
+static void all_topics_fit_into_one_registration(void **state)
+{
+    (void)state;
+    char text[4096];
+    memset(text, 'x', sizeof text);
+    memcpy(text, "{\"message.type\":\"", 17);
+    memcpy(text + sizeof text - 2, "\"}", 2);
+    struct slice attributes = slice_of(text, sizeof text);
+    int count = fill_with_topics(0, attributes, 1);
+    assert_in_range(count, 2000, 16 * 1024 * 1024 / 4096);
+    driver_checkpoint(&driver, true);
+    driver_reopen(&driver);
+    assert_int_equal(put_told(count, attributes, 1), STATUS_LIMIT);
+    assert_int_equal(put_told(1, slice_text("{}"), 1), STATUS_OK);
+    assert_int_equal(put_told(count, attributes, 1), STATUS_OK);
+    assert_int_equal(put_told(1, attributes, 1), STATUS_LIMIT);
+    entry_put_topic_delete(&driver.entry, slice_text("told-0"));
+    assert_int_equal(driver_apply(&driver).status, STATUS_OK);
+    assert_int_equal(put_told(1, attributes, 1), STATUS_OK);
+}
+
+static void queues_and_offsets_are_bounded_in_all(void **state)
+{
+    (void)state;
+    int count = fill_with_topics(0, slice_text("{}"), QUEUES_PER_TOPIC_MAX);
+    assert_int_equal(count, QUEUES_TOTAL_MAX / QUEUES_PER_TOPIC_MAX);
+    entry_put_topic_delete(&driver.entry, slice_text("told-1"));
+    assert_int_equal(driver_apply(&driver).status, STATUS_OK);
+    assert_int_equal(put_told(1, slice_text("{}"), QUEUES_PER_TOPIC_MAX), STATUS_OK);
+    enum status status = STATUS_OK;
+    int rows = 0;
+    for (; status == STATUS_OK && rows < 100000; rows++) {
+        char group[32];
+        snprintf(group, sizeof group, "g%d", rows);
+        status = driver_commit_offset(&driver, group, "told-0", QUEUES_PER_TOPIC_MAX - 1, 1, false)
+                     .status;
+    }
+    assert_int_equal(status, STATUS_LIMIT);
+    assert_int_equal(rows - 1, OFFSETS_TOTAL_MAX / QUEUES_PER_TOPIC_MAX);
+    // Those that are there go on.
+    assert_int_equal(
+        driver_commit_offset(&driver, "g0", "told-0", QUEUES_PER_TOPIC_MAX - 1, 2, false).status,
+        STATUS_OK);
+}
+
 static void a_commit_that_changes_nothing_leaves_the_state_as_it_is(void **state)
 {
     (void)state;
@@ -727,6 +797,8 @@ int main(void)
         machine_test(changes_of_topics_are_counted_and_repetitions_are_not),
         machine_test(topics_that_cannot_be_are_refused),
         machine_test(groups_are_created_changed_and_deleted),
+        machine_test(all_topics_fit_into_one_registration),
+        machine_test(queues_and_offsets_are_bounded_in_all),
         machine_test(a_commit_that_changes_nothing_leaves_the_state_as_it_is),
         machine_test(offsets_only_rise_unless_reset),
         machine_test(an_offset_that_was_reset_is_held_until_it_is_committed),
