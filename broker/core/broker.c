@@ -163,7 +163,9 @@ void broker_on_leader_lost(struct broker *broker, uint64_t connection, enum stat
 
 bool broker_wants_new_link(const struct broker *broker)
 {
-    return relay_missed_closing(broker->relay);
+    return relay_missed_closing(broker->relay) ||
+           (broker->leader_connection != 0 &&
+            broker->proposer.silent_connection == broker->leader_connection);
 }
 
 bool broker_awaits_leader(const struct broker *broker, uint64_t connection)

@@ -170,7 +170,8 @@ bool broker_on_leader_command(struct broker *broker, uint64_t connection,
 uint64_t broker_on_leader_connected(struct broker *broker);
 /* A connection is gone; with STATUS_CONNECT_FAILED nothing was ever sent over it. */
 void broker_on_leader_lost(struct broker *broker, uint64_t connection, enum status why);
-/* Was the leader not told what it must know of our clients? A new connection tells it all. */
+/* Was the leader not told what it must know of our clients, or is the connection to it silent? A
+ * new one tells it all. */
 bool broker_wants_new_link(const struct broker *broker);
 /* Is anything that was sent over it yet to be answered? */
 bool broker_awaits_leader(const struct broker *broker, uint64_t connection);

@@ -222,7 +222,8 @@ void group_on_tick(uv_timer_t *timer)
 {
     struct group_host *host = timer->data;
     uint64_t now = clock_monotonic_ms(clock_system());
-    if (host->stopping == TRANSFERRING && now >= host->stop_deadline_ms) {
+    if (host->stopping == TRANSFERRING &&
+        (now >= host->stop_deadline_ms || !broker_leads(&host->broker))) {
         close_network(host);
     }
     group_look_at_store(host, now);
@@ -257,8 +258,8 @@ void group_on_turn_end(uv_check_t *check)
 static void on_transferred(void *context, enum status status)
 {
     struct group_host *host = context;
-    (void)status; // Handed over or not: we go.
-    if (host->stopping == TRANSFERRING) {
+    // Handed over or not: we go, but not in the middle of another hand-over.
+    if (host->stopping == TRANSFERRING && status != STATUS_BUSY) {
         close_network(host);
     }
 }
