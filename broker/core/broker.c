@@ -42,6 +42,7 @@ void broker_init(struct broker *broker, const struct settings *settings,
     channels_init(&broker->channels, &ports->transport);
     proposer_init(&broker->proposer, broker);
     cold_reads_init(&broker->cold_reads, broker);
+    key_searches_init(&broker->key_searches, broker);
     pulls_init(&broker->pulls, broker);
     pops_init(&broker->pops, broker);
     client_calls_init(&broker->client_calls, broker);
@@ -58,6 +59,7 @@ void broker_close(struct broker *broker)
     broker->stopping = true;
     checker_close(&broker->checker);
     client_calls_close(&broker->client_calls);
+    key_searches_close(&broker->key_searches);
     cold_reads_close(&broker->cold_reads);
     relay_free(broker->relay);
     broker->relay = NULL;
@@ -272,6 +274,7 @@ static void on_topic_changed(void *context, const struct topic *topic, bool dele
 void broker_turn_end(struct broker *broker)
 {
     cold_reads_turn(&broker->cold_reads);
+    key_searches_turn(&broker->key_searches);
     pulls_turn(&broker->pulls);
     pops_turn(&broker->pops);
     client_announce(broker);

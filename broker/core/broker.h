@@ -11,6 +11,7 @@
 #include "broker/core/checker.h"
 #include "broker/core/client_calls.h"
 #include "broker/core/cold_reads.h"
+#include "broker/core/key_searches.h"
 #include "broker/core/log_clock.h"
 #include "broker/core/members.h"
 #include "broker/core/pops.h"
@@ -77,6 +78,8 @@ struct broker_ports {
      * before this returns. Copies the request. */
     void (*ask_nameserver)(void *context, struct command *request, nameserver_cb *done,
                            void *done_context);
+    /* There is more to do: end another turn soon, though nothing else happens. */
+    void (*turn_again)(void *context);
     struct transport_ports transport;
 };
 
@@ -118,6 +121,7 @@ struct broker {
     uint64_t leader_connection; /* Number of the newest one. */
     bool announcing;            /* It has not heard of all our clients. */
     struct cold_reads cold_reads;
+    struct key_searches key_searches;
     struct pulls pulls;
     struct pops pops;
     struct client_calls client_calls;

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 
 enum {
-    QUERY_MAX = 64,
+    QUERY_MAX = KEY_FOUND_MAX,
     UNIQUE_QUERY_MAX = 32, /* defaultQueryMaxNum */
 };
 
 struct query {
+    struct key_job job;
     struct reply_to to;
     uint8_t key[KEY_SIZE_MAX];
     size_t key_size;
@@ -101,6 +102,24 @@ static void on_found(struct broker *broker, void *context, enum status status, u
     free(query);
 }
 
+static void on_searched(struct broker *broker, struct key_job *job, enum status status)
+{
+    struct query *query = CONTAINER_OF(job, struct query, job);
+    const struct key_search *search = &job->search;
+    struct message_ref refs[KEY_FOUND_MAX];
+    size_t bytes = 0;
+    uint32_t taken = 0;
+    while (taken < search->count && read_has_room(&bytes, search->entries[taken].size)) {
+        refs[taken] = (struct message_ref){.entry = search->entries[taken]}; // Offset: locate().
+        taken++;
+    }
+    if (status != STATUS_OK || taken == 0) {
+        on_found(broker, query, status, NULL, 0);
+        return;
+    }
+    read_messages(broker, refs, taken, on_found, query);
+}
+
 enum status process_query_message(struct broker *broker, struct request *request)
 {
     const struct command *command = request->command;
@@ -130,30 +149,22 @@ enum status process_query_message(struct broker *broker, struct request *request
         return request_fail(request, status, "topic and key (at most %d bytes) are required",
                             KEY_SIZE_MAX);
     }
-    struct index_entry entries[QUERY_MAX];
-    struct message_ref refs[QUERY_MAX];
-    uint32_t count = 0;
     uint32_t wanted = unique ? UNIQUE_QUERY_MAX : (uint32_t)(max > 0 ? max : 1);
-    status = machine_key_find(broker->machine, topic, key, begin < 0 ? 0 : (uint64_t)begin,
-                              end < 0 ? 0 : (uint64_t)end, wanted < QUERY_MAX ? wanted : QUERY_MAX,
-                              entries, &count);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    size_t bytes = 0;
-    uint32_t taken = 0;
-    for (; taken < count && read_has_room(&bytes, entries[taken].size); taken++) {
-        refs[taken] = (struct message_ref){.entry = entries[taken]}; // Its offset: locate().
-    }
-    if (taken == 0) {
-        return request_fail(request, STATUS_NOT_FOUND, "no message has that key");
-    }
     struct query *query = mem_alloc(sizeof *query);
     query->to = request->to;
     query->unique = unique;
     query->key_size = key.size;
     memcpy(query->key, key.data, key.size);
-    read_messages(broker, refs, taken, on_found, query);
+    query->job.channel_id = request->to.channel_id;
+    query->job.done = on_searched;
+    query->job.search.begin_ms = begin < 0 ? 0 : (uint64_t)begin;
+    query->job.search.end_ms = end < 0 ? 0 : (uint64_t)end;
+    query->job.search.max = wanted < QUERY_MAX ? wanted : QUERY_MAX;
+    status = key_searches_start(&broker->key_searches, topic, key, &query->job);
+    if (status != STATUS_OK) {
+        free(query);
+        return status;
+    }
     return STATUS_PENDING;
 }
 

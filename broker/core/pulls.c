@@ -487,6 +487,7 @@ static void look_at_woken(struct pulls *pulls)
     }
     if (!list_empty(&pulls->woken)) {
         list_append(&pulls->woken, list_pop(&pulls->woken)); // Next time another queue goes first.
+        pulls->broker->ports->turn_again(pulls->broker->ports->context);
     }
 }
 

@@ -441,14 +441,16 @@ static enum status hidden_find(const struct position_reader *reader, const struc
     }
     // Its sender knows this position; its key leads to the place where it fired.
     enum { CANDIDATES_MAX = 16 };
-    struct index_entry entries[CANDIDATES_MAX];
+    struct key_search search = {
+        .end_ms = UINT64_MAX,
+        .max = CANDIDATES_MAX,
+    };
+    const struct index_entry *entries = search.entries;
     struct slice key;
-    uint32_t count = 0;
     enum status status = properties_find(message->properties, PROPERTY_UNIQUE_KEY, &key)
-                             ? machine_key_find(machine, message->topic, key, 0, UINT64_MAX,
-                                                CANDIDATES_MAX, entries, &count)
+                             ? machine_key_find(machine, message->topic, key, &search)
                              : STATUS_NOT_FOUND;
-    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
+    for (uint32_t i = 0; status == STATUS_OK && i < search.count; i++) {
         if (entries[i].body_position == reader->position) {
             const struct queue *queue =
                 machine_queue_find(machine, message->topic, message->queue_id);

@@ -307,6 +307,7 @@ static void on_checkpointed(void *context)
     host->stopping = STOPPED;
     uv_close((uv_handle_t *)&host->tick, NULL);
     uv_close((uv_handle_t *)&host->turn_end, NULL);
+    uv_close((uv_handle_t *)&host->again, NULL);
 }
 
 static void on_replica_closed(void *context)

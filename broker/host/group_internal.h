@@ -52,6 +52,7 @@ struct group_host {
     struct group_copy copy;  /* That one: since the replica began to close. */
     uv_timer_t tick;
     uv_check_t turn_end;
+    uv_idle_t again; /* Active: the next turn follows at once. */
     struct kv *kv;
     struct store_source store_source;
     struct machine *machine;

@@ -124,6 +124,8 @@ static void start_handles(struct group_host *host)
     ASSERT(failed == 0);
     failed = uv_check_init(&host->loop, &host->turn_end);
     ASSERT(failed == 0);
+    failed = uv_idle_init(&host->loop, &host->again);
+    ASSERT(failed == 0);
     host->tick.data = host;
     host->turn_end.data = host;
     uv_timer_start(&host->tick, group_on_tick, BROKER_TICK_MS, BROKER_TICK_MS);

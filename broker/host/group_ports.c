@@ -134,6 +134,19 @@ static void port_ask_nameserver(void *context, struct command *request, nameserv
     }
 }
 
+static void on_again(uv_idle_t *idle)
+{
+    uv_idle_stop(idle); // That it was there has kept the loop from waiting, so the turn ends.
+}
+
+static void port_turn_again(void *context)
+{
+    struct group_host *host = context;
+    if (host->stopping == RUNNING) {
+        uv_idle_start(&host->again, on_again);
+    }
+}
+
 static struct buf *transport_out(void *transport)
 {
     return transport == NULL ? NULL : conn_out(transport);
@@ -170,6 +183,7 @@ void group_ports_init(struct group_host *host)
         .leader_flush = port_leader_flush,
         .register_soon = port_register_soon,
         .ask_nameserver = port_ask_nameserver,
+        .turn_again = port_turn_again,
         .transport = {transport_out, transport_flush, transport_congested},
     };
 }

@@ -436,14 +436,34 @@ const struct delayed *machine_delayed_find(const struct machine *machine, uint64
 uint32_t machine_delayed_due(const struct machine *machine, uint64_t now_ms, uint32_t max,
                              uint64_t *positions);
 
-/* Messages of a topic with a key (a word of KEYS, or the UNIQ_KEY), newest first, at most max: as
+enum { KEY_FOUND_MAX = 64 };
+
+/* A search for messages of a topic with a key (a word of KEYS, or the UNIQ_KEY), newest first: as
  * index entries (position, body_position, size, crc). Candidates by hash: the reader compares the
- * key.
- */
+ * key. */
+struct key_search {
+    uint64_t begin_ms; /* Stored from then */
+    uint64_t end_ms;   /* until then, both inclusive. */
+    uint32_t max;      /* At most KEY_FOUND_MAX. */
+    uint32_t count;
+    struct index_entry entries[KEY_FOUND_MAX];
+    enum { KEY_SEARCH_MEMORY, KEY_SEARCH_STORE, KEY_SEARCH_DONE } phase; /* private from here */
+    uint64_t hash;
+    uint64_t cut_position;
+    uint64_t next_time_ms;
+    uint64_t next_applied;
+};
+
+/* begin_ms, end_ms and max are the caller's to set. */
+void machine_key_search_begin(const struct machine *machine, struct slice topic, struct slice key,
+                              struct key_search *search);
+/* One step of it: as much as may be done in a turn of the loop. STATUS_PENDING: there is more to
+ * look at, call it again, in a later turn; else it is over.
+ * Errors: STATUS_CORRUPT, STATUS_IO: of the store. */
+WARN_UNUSED enum status machine_key_search(struct machine *machine, struct key_search *search);
+/* All steps at once, however long that takes. */
 WARN_UNUSED enum status machine_key_find(struct machine *machine, struct slice topic,
-                                         struct slice key, uint64_t begin_ms, uint64_t end_ms,
-                                         uint32_t max, struct index_entry *entries,
-                                         uint32_t *count);
+                                         struct slice key, struct key_search *search);
 
 struct machine_counters {
     uint64_t messages;

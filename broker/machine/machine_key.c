@@ -19,21 +19,13 @@ enum {
     RUN_CAPACITY_MIN = 256,
     RUN_CAPACITY_KEPT = 32 * 1024, /* A buffer larger than that is not kept for the next run. */
     TRIM_BUCKETS = 256,            /* Whose old runs one checkpoint deletes. */
+    /* Of runs in the store, one step of a search: a millisecond or so, if they are in memory. */
+    STEP_RUNS_MAX = LIMITS_PICK(1024, 4),
 };
 
-struct search {
-    uint64_t hash;
-    uint64_t begin_ms;
-    uint64_t end_ms;
-    uint64_t cut_position; /* No older ones. */
-    uint32_t max;
-    struct index_entry *entries;
-    uint32_t *count;
-};
-
-static bool search_add(struct search *search, const struct key_entry *entry);
-static bool search_run(struct search *search, const struct key_run *run);
-static enum status search_store(struct machine *machine, struct search *search);
+static bool search_add(struct key_search *search, const struct key_entry *entry);
+static bool search_run(struct key_search *search, const struct key_run *run);
+static enum status search_store(struct machine *machine, struct key_search *search);
 static void keys_trim(struct machine *machine, struct kv_batch *batch);
 
 static uint16_t bucket_of(uint64_t hash)
@@ -188,51 +180,60 @@ void keys_close(struct machine *machine)
     free(machine->keys_frozen.entries);
 }
 
-enum status machine_key_find(struct machine *machine, struct slice topic_name, struct slice key,
-                             uint64_t begin_ms, uint64_t end_ms, uint32_t max,
-                             struct index_entry *entries, uint32_t *count)
+void machine_key_search_begin(const struct machine *machine, struct slice topic_name,
+                              struct slice key, struct key_search *search)
 {
-    *count = 0;
     const struct topic *topic = topic_find(machine, topic_name);
-    if (topic == NULL || key.size == 0) {
-        return STATUS_OK;
+    search->count = 0;
+    search->phase = topic == NULL || key.size == 0 ? KEY_SEARCH_DONE : KEY_SEARCH_MEMORY;
+    search->hash = topic == NULL ? 0 : message_key_hash(topic_hash_of(topic), key);
+    search->next_time_ms = UINT64_MAX;
+    search->next_applied = UINT64_MAX;
+}
+
+/* What gets into the store while a search goes on is younger than what it has seen there: it was in
+ * memory when that was searched. */
+enum status machine_key_search(struct machine *machine, struct key_search *search)
+{
+    search->cut_position = machine->meta.cut_position;
+    if (search->phase == KEY_SEARCH_MEMORY) {
+        bool more = search_run(search, &machine->keys) && search_run(search, &machine->keys_frozen);
+        search->phase = more ? KEY_SEARCH_STORE : KEY_SEARCH_DONE;
     }
-    struct search search = {
-        .hash = message_key_hash(topic_hash_of(topic), key),
-        .begin_ms = begin_ms,
-        .end_ms = end_ms,
-        .cut_position = machine->meta.cut_position,
-        .max = max,
-        .entries = entries,
-        .count = count,
-    };
-    if (!search_run(&search, &machine->keys) || !search_run(&search, &machine->keys_frozen)) {
-        return STATUS_OK;
+    return search->phase == KEY_SEARCH_STORE ? search_store(machine, search) : STATUS_OK;
+}
+
+enum status machine_key_find(struct machine *machine, struct slice topic, struct slice key,
+                             struct key_search *search)
+{
+    enum status status = STATUS_PENDING;
+    machine_key_search_begin(machine, topic, key, search);
+    while (status == STATUS_PENDING) {
+        status = machine_key_search(machine, search);
     }
-    return search_store(machine, &search);
+    return status;
 }
 
 /* False when nothing older can matter. Entries come newest first. */
-static bool search_add(struct search *search, const struct key_entry *entry)
+static bool search_add(struct key_search *search, const struct key_entry *entry)
 {
     if (entry->store_time_ms < search->begin_ms || entry->position < search->cut_position ||
-        *search->count == search->max) {
+        search->count == search->max) {
         return false;
     }
     if (entry->hash == search->hash && entry->store_time_ms <= search->end_ms) {
-        search->entries[*search->count] = (struct index_entry){
+        search->entries[search->count++] = (struct index_entry){
             .position = entry->position,
             .body_position = entry->body_position,
             .size = entry->size,
             .crc = entry->crc,
             .store_time_ms = entry->store_time_ms,
         };
-        *search->count += 1;
     }
     return true;
 }
 
-static bool search_run(struct search *search, const struct key_run *run)
+static bool search_run(struct key_search *search, const struct key_run *run)
 {
     for (size_t i = run->count; i-- > 0;) {
         if (!search_add(search, &run->entries[i])) {
@@ -242,7 +243,7 @@ static bool search_run(struct search *search, const struct key_run *run)
     return true;
 }
 
-static bool search_row(struct search *search, struct slice value)
+static bool search_row(struct key_search *search, struct slice value)
 {
     for (size_t i = value.size / KEY_ENTRY_SIZE; i-- > 0;) {
         struct key_entry entry;
@@ -254,15 +255,17 @@ static bool search_row(struct search *search, struct slice value)
     return true;
 }
 
-static enum status search_store(struct machine *machine, struct search *search)
+/* A part of it; PENDING: there is more. */
+static enum status search_store(struct machine *machine, struct key_search *search)
 {
     uint16_t bucket = bucket_of(search->hash);
-    struct key from = key_run(bucket, UINT64_MAX, UINT64_MAX);
+    struct key from = key_run(bucket, search->next_time_ms, search->next_applied);
     struct key to = key_run(bucket, 0, 0); // Exclusive, but no run has applied index 0.
     struct kv_iterator *iterator = kv_iterate(machine->kv, key_slice(&from), key_slice(&to));
     struct slice key;
     struct slice value;
     enum status status = STATUS_OK;
+    uint32_t runs = 0;
     bool more = true;
     while (more && kv_iterator_next(iterator, &key, &value)) {
         uint64_t time_ms;
@@ -271,10 +274,18 @@ static enum status search_store(struct machine *machine, struct search *search)
             status = machine_note_damage(machine);
             break;
         }
+        if (runs++ == STEP_RUNS_MAX) {
+            search->next_time_ms = time_ms;
+            search->next_applied = applied;
+            status = STATUS_PENDING;
+            break;
+        }
         bool frozen = machine->keys_frozen.count > 0 && applied == machine->keys_frozen_applied;
         // No entry of a run is younger than the run; what is frozen was searched in memory.
         more = time_ms >= search->begin_ms && (frozen || search_row(search, value));
     }
     enum status closed = kv_iterator_close(iterator);
-    return status == STATUS_OK ? closed : status;
+    status = closed == STATUS_OK || status == STATUS_CORRUPT ? status : closed;
+    search->phase = status == STATUS_PENDING ? KEY_SEARCH_STORE : KEY_SEARCH_DONE;
+    return status;
 }

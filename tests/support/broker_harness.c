@@ -230,6 +230,11 @@ static void port_ask_nameserver(void *context, struct command *request, nameserv
     done(done_context, replica->route == NULL ? NULL : &response);
 }
 
+static void port_turn_again(void *context)
+{
+    ((struct harness_replica *)context)->turns_wanted++;
+}
+
 static struct buf *transport_out(void *transport)
 {
     return transport == NULL ? NULL : &((struct harness_pipe *)transport)->written;
@@ -292,6 +297,7 @@ static void replica_open(struct harness *harness, size_t id)
         .leader_flush = port_leader_flush,
         .register_soon = port_register_soon,
         .ask_nameserver = port_ask_nameserver,
+        .turn_again = port_turn_again,
         .transport = {transport_out, transport_flush, transport_congested},
     };
     broker_init(&replica->broker, &replica->settings, &replica->group, &replica->ports,

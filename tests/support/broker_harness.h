@@ -26,6 +26,7 @@ struct harness_pipe {
 };
 
 struct harness_replica {
+    unsigned turns_wanted; /* So often was another turn asked for. */
     struct harness *harness;
     struct group_settings group;
     struct settings settings;

@@ -890,6 +890,58 @@ static void who_reads_on_and_who_takes_do_not_wait(void **state)
     harness_free(harness);
 }
 
+static size_t answers(struct harness_pipe *pipe)
+{
+    struct command answer;
+    size_t count = 0;
+    for (; harness_receive(pipe, &answer); count++) {
+        assert_int_equal(answer.code, 22); // QUERY_NOT_FOUND
+    }
+    return count;
+}
+
+/* A turn must not last as long as the index is large: heartbeats wait for its end. */
+static void searches_for_keys_of_long_ago_go_on_turn_by_turn(void **state)
+{
+    (void)state;
+    enum { CHECKPOINTS = 1500, QUERIES = 5 };
+    struct harness *harness = harness_new(1);
+    struct harness_replica *leader = harness_leader(harness);
+    struct harness_pipe *pipe = harness_connect(leader, 5000);
+    struct harness_pipe *gone = harness_connect(leader, 5001);
+    for (int i = 0; i < CHECKPOINTS; i++) {
+        send_message(pipe, 1, "T", "KEYS\001k\002", slice_text("body"));
+        harness_commit(harness);
+        expect_answer(pipe, 1, 0);
+        struct kv_batch *batch = machine_checkpoint(leader->machine);
+        assert_int_equal(kv_write(leader->kv, batch), STATUS_OK);
+        machine_checkpoint_written(leader->machine);
+        kv_batch_free(batch);
+    }
+    for (int i = 0; i < QUERIES; i++) {
+        harness_send(i == 0 ? gone : pipe, 12, 2, 0, NO_BODY, "topic", "T", "key", "k", "maxNum",
+                     "64", "endTimestamp", "1", NULL);
+    }
+    assert_int_equal(answers(pipe), 0);
+    assert_int_equal(leader->turns_wanted, QUERIES);
+    harness_disconnect(gone);
+    size_t done = 0;
+    for (int turn = 0; turn < QUERIES; turn++) {
+        broker_turn_end(&leader->broker);
+        size_t now = answers(pipe);
+        assert_in_range(now, 0, 1);
+        done += now;
+    }
+    assert_int_equal(done, QUERIES - 1);
+    for (int32_t i = 0; i <= KEY_SEARCHES_MAX; i++) {
+        harness_send(pipe, 12, 3, 0, NO_BODY, "topic", "T", "key", "k", "endTimestamp", "1", NULL);
+    }
+    expect_answer(pipe, 3, 2);
+    expect_silence(pipe);
+    harness_disconnect(pipe);
+    harness_free(harness);
+}
+
 /* As a replica does whose library has become a follower within the call. */
 static enum status propose_and_drop(void *context, uint8_t *payload, size_t size, void *proposal)
 {
@@ -944,6 +996,7 @@ int main(void)
         cmocka_unit_test(a_read_that_waits_ends_in_any_case),
         cmocka_unit_test(every_read_waits_its_turn),
         cmocka_unit_test(who_reads_on_and_who_takes_do_not_wait),
+        cmocka_unit_test(searches_for_keys_of_long_ago_go_on_turn_by_turn),
         cmocka_unit_test(a_batch_that_is_dropped_while_it_is_proposed_ends_once),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);

@@ -58,12 +58,11 @@ static void assert_cut(uint64_t segment, uint64_t log_first)
 
 static uint32_t keys_found(const char *key)
 {
-    struct index_entry entries[64];
-    uint32_t count = 0;
-    assert_int_equal(machine_key_find(driver.machine, slice_text("orders"), slice_text(key), 0,
-                                      UINT64_MAX, 64, entries, &count),
-                     STATUS_OK);
-    return count;
+    struct key_search search = {.end_ms = UINT64_MAX, .max = 64};
+    assert_int_equal(
+        machine_key_find(driver.machine, slice_text("orders"), slice_text(key), &search),
+        STATUS_OK);
+    return search.count;
 }
 
 /* The state is the same after a restart from a checkpoint, and once more from a later one. */

@@ -44,12 +44,11 @@ static uint64_t due_of(uint64_t position)
 
 static uint32_t keys_found(const char *key)
 {
-    struct index_entry entries[4];
-    uint32_t count = 0;
-    assert_int_equal(machine_key_find(driver.machine, slice_text("orders"), slice_text(key), 0,
-                                      UINT64_MAX, 4, entries, &count),
-                     STATUS_OK);
-    return count;
+    struct key_search search = {.end_ms = UINT64_MAX, .max = 4};
+    assert_int_equal(
+        machine_key_find(driver.machine, slice_text("orders"), slice_text(key), &search),
+        STATUS_OK);
+    return search.count;
 }
 
 /* --- Firing --- */

@@ -677,11 +677,11 @@ static void offsets_survive_go_with_their_group_and_are_visited(void **state)
 static uint32_t find_keys(const char *topic, const char *key, uint64_t begin, uint64_t end,
                           uint32_t max, struct index_entry *entries)
 {
-    uint32_t count;
-    assert_int_equal(machine_key_find(driver.machine, slice_text(topic), slice_text(key), begin,
-                                      end, max, entries, &count),
+    struct key_search search = {.begin_ms = begin, .end_ms = end, .max = max};
+    assert_int_equal(machine_key_find(driver.machine, slice_text(topic), slice_text(key), &search),
                      STATUS_OK);
-    return count;
+    memcpy(entries, search.entries, search.count * sizeof *entries);
+    return search.count;
 }
 
 /* Checks the same, whether the keys are in memory, frozen, or in the store. */
@@ -740,6 +740,35 @@ static void messages_are_found_by_their_keys(void **state)
     check_keys(positions, times);
     driver_reopen(&driver);
     check_keys(positions, times);
+}
+
+/* Each checkpoint leaves a part of the index; who looks for the oldest sees all of them. */
+static void a_search_through_very_many_checkpoints_is_made_in_steps(void **state)
+{
+    (void)state;
+    enum { CHECKPOINTS = 1500 };
+    const struct driver_message message = {.topic = "orders", .keys = "shared"};
+    driver_put_topic(&driver, "orders", 1);
+    uint64_t oldest = driver_send(&driver, &message).message.position;
+    uint64_t oldest_ms = driver.time_ms;
+    for (int i = 0; i < CHECKPOINTS; i++) {
+        driver.time_ms += 10;
+        driver_send(&driver, &message);
+        driver_checkpoint(&driver, true);
+    }
+    struct key_search search = {.end_ms = oldest_ms, .max = KEY_FOUND_MAX};
+    machine_key_search_begin(driver.machine, slice_text("orders"), slice_text("shared"), &search);
+    assert_int_equal(machine_key_search(driver.machine, &search), STATUS_PENDING);
+    assert_int_equal(search.count, 0);
+    driver_send(&driver, &message); // What happens meanwhile does not disturb it.
+    driver_checkpoint(&driver, true);
+    assert_int_equal(machine_key_search(driver.machine, &search), STATUS_OK);
+    assert_int_equal(search.count, 1);
+    assert_int_equal(search.entries[0].position, oldest);
+    struct key_search recent = {.begin_ms = driver.time_ms - 10, .end_ms = UINT64_MAX, .max = 9};
+    machine_key_search_begin(driver.machine, slice_text("orders"), slice_text("shared"), &recent);
+    assert_int_equal(machine_key_search(driver.machine, &recent), STATUS_OK);
+    assert_in_range(recent.count, 1, 3);
 }
 
 /* --- Store --- */
@@ -805,6 +834,7 @@ int main(void)
         machine_test(one_refused_commit_does_not_harm_the_others),
         machine_test(offsets_survive_go_with_their_group_and_are_visited),
         machine_test(messages_are_found_by_their_keys),
+        machine_test(a_search_through_very_many_checkpoints_is_made_in_steps),
         machine_test(a_store_that_cannot_be_read_is_refused_with_a_reason),
     };
     return cmocka_run_group_tests_name("machine", tests, NULL, NULL);

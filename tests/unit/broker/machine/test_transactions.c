@@ -181,24 +181,23 @@ static void keys_of_a_half_are_found_from_its_commit_on(void **state)
                                          .producer_group = "payments"},
                 0);
     struct operation_result half = driver_apply(&driver);
-    struct index_entry entries[2];
-    uint32_t count;
+    struct key_search search = {.end_ms = UINT64_MAX, .max = 2};
     const char *const keys[] = {"a", "b", "c", "u1"};
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(machine_key_find(driver.machine, slice_text("orders"), slice_text(keys[i]),
-                                          0, UINT64_MAX, 2, entries, &count),
-                         STATUS_OK);
-        assert_int_equal(count, 0);
+        assert_int_equal(
+            machine_key_find(driver.machine, slice_text("orders"), slice_text(keys[i]), &search),
+            STATUS_OK);
+        assert_int_equal(search.count, 0);
     }
     driver_checkpoint(&driver, true); // The keys of a pending one are kept.
     driver_reopen(&driver);
     driver_end(&driver, &half, "payments", DECISION_COMMIT);
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(machine_key_find(driver.machine, slice_text("orders"), slice_text(keys[i]),
-                                          0, UINT64_MAX, 2, entries, &count),
-                         STATUS_OK);
-        assert_int_equal(count, 1);
-        assert_int_equal(entries[0].body_position, half.message.position);
+        assert_int_equal(
+            machine_key_find(driver.machine, slice_text("orders"), slice_text(keys[i]), &search),
+            STATUS_OK);
+        assert_int_equal(search.count, 1);
+        assert_int_equal(search.entries[0].body_position, half.message.position);
     }
     assert_int_equal(driver_read(&driver, "orders", 0, 0).tags_hash, 112785);
 }
